@@ -1,0 +1,2 @@
+//! The ponens command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Interpreters: the oracle of every later test.

@@ -1,0 +1,2 @@
+//! (see the crate documentation)
+pub mod interp;

@@ -1,0 +1,89 @@
+//! One diagnostic type with several renderers.
+//!
+//! In: every stage that can refuse its input. Out: text with carets for people, JSON for programs.
+//! Invariant: a diagnostic states the place, the reason and, where there is one, the remedy.
+
+mod json;
+mod text;
+
+use crate::span::Span;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// The input is accepted; something about it deserves attention.
+    Warning,
+    /// The input is refused.
+    Error,
+}
+
+/// A place with a remark.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Label {
+    /// The place.
+    pub span: Span,
+    /// The remark.
+    pub text: String,
+}
+
+/// One finding about the input.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Diagnostic {
+    /// A stable code: `E0101`, `W0301`. The registry is [`crate::codes`].
+    pub code: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// One sentence that can stand alone.
+    pub message: String,
+    /// The place first, then related places. Empty when the finding has no source text.
+    pub labels: Vec<Label>,
+    /// Facts that explain the reason.
+    pub notes: Vec<String>,
+    /// The remedy.
+    pub help: Option<String>,
+}
+
+impl Diagnostic {
+    /// An error without a place yet.
+    pub fn error(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            severity: Severity::Error,
+            message: message.into(),
+            labels: Vec::new(),
+            notes: Vec::new(),
+            help: None,
+        }
+    }
+
+    /// A warning without a place yet.
+    pub fn warning(code: &'static str, message: impl Into<String>) -> Self {
+        Self { severity: Severity::Warning, ..Self::error(code, message) }
+    }
+
+    /// Adds a place; the first one added is the main one.
+    #[must_use]
+    pub fn at(mut self, span: Span, text: impl Into<String>) -> Self {
+        self.labels.push(Label { span, text: text.into() });
+        self
+    }
+
+    /// Adds a fact that explains the reason.
+    #[must_use]
+    pub fn note(mut self, text: impl Into<String>) -> Self {
+        self.notes.push(text.into());
+        self
+    }
+
+    /// States the remedy.
+    #[must_use]
+    pub fn help(mut self, text: impl Into<String>) -> Self {
+        self.help = Some(text.into());
+        self
+    }
+
+    /// True for errors.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+}

@@ -1,0 +1,10 @@
+//! The ponens loss language: source map and spans, grammar, syntax tree, canonical printer and
+//! diagnostics. It knows nothing of what a loss means; that is `ponens-compiler`.
+
+pub mod ast;
+pub mod codes;
+pub mod diagnostic;
+pub mod span;
+
+pub use diagnostic::{Diagnostic, Label, Severity};
+pub use span::{FileId, Source, SourceMap, Span};
