@@ -1,1 +1,123 @@
-//! The pipeline, readable on one screen.
+//! The pipeline, readable on one screen: from the text of a loss to its stable graph.
+//!
+//! In: a [`Program`] and the name of a loss. Out: [`Compiled`], what every back end starts from.
+//! Invariant: after each stage the stage's verifier has passed (in debug builds it is run).
+
+use crate::adjoint::{self, Wrt};
+use crate::hir::{self, Library, Program};
+use crate::lower;
+use crate::mir::{Graph, Param, Stage};
+use crate::rewrite::{self, Optimised};
+use ponens_dsl::{Diagnostic, Severity, suggest};
+
+/// What the pipeline is to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// Which gradients to derive.
+    pub wrt: Wrt,
+    /// Limits and target of the rewriter.
+    pub rewrite: rewrite::Options,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { wrt: Wrt::Policy, rewrite: rewrite::Options::default() }
+    }
+}
+
+/// A loss with all that the compiler derives from it.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    /// The resolved text.
+    pub loss: hir::Loss,
+    /// The value as the text says it, root `loss`.
+    pub written: Graph,
+    /// The value in its stable form, with the derivation from `written`.
+    pub value: Optimised,
+    /// Value and gradients in their stable form: roots `loss` and `d/COLUMN`.
+    pub gradient: Optimised,
+    /// What deserves attention.
+    pub warnings: Vec<Diagnostic>,
+}
+
+impl Compiled {
+    /// The graph with value and gradients that back ends run.
+    pub fn graph(&self) -> &Graph {
+        &self.gradient.graph
+    }
+
+    /// Values for all parameters, from defaults and the ones given by name.
+    ///
+    /// # Errors
+    /// An unknown name, a value outside the range, a parameter without any value.
+    pub fn bind(&self, given: &[(String, f64)]) -> Result<Vec<f64>, Vec<Diagnostic>> {
+        bind(&self.loss.name, &self.loss.params, given)
+    }
+}
+
+/// Compiles a loss by name. Errors come with all warnings found so far.
+pub fn compile(
+    program: &mut Program,
+    name: &str,
+    library: &dyn Library,
+    options: &Options,
+) -> Result<Compiled, Vec<Diagnostic>> {
+    let (loss, diagnostics) = program.resolve(name, library);
+    let Some(loss) = loss else { return Err(diagnostics) };
+    let lowered = lower::lower(&loss);
+    let derive = || -> Result<(Optimised, Optimised), Diagnostic> {
+        let value = rewrite::optimise(&lowered.graph, &options.rewrite)?;
+        let gradient = adjoint::differentiate(&value.graph, options.wrt);
+        let gradient = rewrite::optimise(&Graph { stage: Stage::Written, ..gradient }, &options.rewrite)?;
+        Ok((value, gradient))
+    };
+    match derive() {
+        Ok((value, gradient)) => {
+            Ok(Compiled { loss, written: lowered.graph, value, gradient, warnings: diagnostics })
+        }
+        Err(d) => {
+            let d = if d.labels.is_empty() { d.at(loss.span, "in this loss") } else { d };
+            Err(diagnostics.into_iter().chain([d]).collect())
+        }
+    }
+}
+
+/// Values for parameters in order, from defaults and the ones given by name.
+///
+/// # Errors
+/// See [`Compiled::bind`].
+pub fn bind(
+    loss: &str,
+    params: &[Param],
+    given: &[(String, f64)],
+) -> Result<Vec<f64>, Vec<Diagnostic>> {
+    let mut wrong = Vec::new();
+    for (name, _) in given {
+        if !params.iter().any(|p| p.name == *name) {
+            let d = Diagnostic::error("E0303", format!("loss `{loss}` has no parameter `{name}`"));
+            let known: Vec<&str> = params.iter().map(|p| p.name.as_str()).collect();
+            wrong.push(match suggest::closest(name, known.iter().copied()) {
+                Some(s) => d.help(format!("did you mean `{s}`?")),
+                None if known.is_empty() => d.help("it has no parameters"),
+                None => d.help(format!("its parameters: {}", known.join(", "))),
+            });
+        }
+    }
+    let mut values = Vec::with_capacity(params.len());
+    for p in params {
+        let value = given.iter().rev().find(|(n, _)| *n == p.name).map(|(_, v)| *v).or(p.default);
+        match value {
+            None => wrong.push(
+                Diagnostic::error("E0302", format!("parameter `{}` has no value", p.name))
+                    .help(format!("give one in {}: --param {}=..", p.range, p.name)),
+            ),
+            Some(v) if !p.range.contains(v) || !v.is_finite() => wrong.push(
+                Diagnostic::error("E0301", format!("{} = {v} lies outside its range", p.name))
+                    .help(format!("`{}` lies in {}", p.name, p.range)),
+            ),
+            Some(v) => values.push(v),
+        }
+    }
+    debug_assert!(wrong.iter().all(|d| d.severity == Severity::Error));
+    if wrong.is_empty() { Ok(values) } else { Err(wrong) }
+}
