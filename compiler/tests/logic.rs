@@ -1,5 +1,8 @@
 //! Truth tables, formulas, minimal formulas, structures and their polynomials.
 
+// A helper that fails is a failing test.
+#![allow(clippy::unwrap_used)]
+
 mod support;
 
 use ponens_compiler::logic::{
