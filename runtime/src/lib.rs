@@ -1,1 +1,4 @@
-//! (in the making)
+//! Runs compiled losses and trains language models with them.
+
+pub mod logprob;
+pub mod model;
