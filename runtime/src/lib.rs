@@ -1,4 +1,5 @@
 //! (in the making)
 
+pub mod data;
 pub mod op;
 pub mod optim;
