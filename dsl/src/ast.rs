@@ -23,6 +23,25 @@ pub struct File {
     pub imports: Vec<Import>,
     /// Losses, variants and functions in the order written.
     pub items: Vec<Item>,
+    /// `//` comments in the order written.
+    pub comments: Vec<Comment>,
+}
+
+/// A `//` comment. Its place is counted in words, not bytes, so that it survives a new layout and
+/// compares equal up to spans.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Comment {
+    /// The comment with its slashes.
+    pub text: String,
+    /// How many words stand before it in the text. Words are names, numbers, quoted paths and
+    /// reserved words (`xor` too), each line of documentation, and the brace that ends a loss.
+    pub word: usize,
+    /// False when it follows something on its line.
+    pub own_line: bool,
+    /// True when it has a line of its own and the next line is blank.
+    pub blank_after: bool,
+    /// Where it stands.
+    pub span: Span,
 }
 
 /// `import "path";`
@@ -348,6 +367,70 @@ pub enum BinaryOp {
     Div,
     /// `^`
     Pow,
+}
+
+impl UnaryOp {
+    /// How tightly prefix operators bind, on the scale of [`BinaryOp::level`].
+    pub const LEVEL: u8 = 9;
+
+    /// As written.
+    pub fn symbol(self) -> &'static str {
+        match self {
+            UnaryOp::Neg => "-",
+            UnaryOp::Not => "!",
+        }
+    }
+}
+
+impl BinaryOp {
+    /// How tightly it binds: 1 (`<->`) to 10 (`^`).
+    pub fn level(self) -> u8 {
+        match self {
+            BinaryOp::Iff => 1,
+            BinaryOp::Implies => 2,
+            BinaryOp::Xor => 3,
+            BinaryOp::Or => 4,
+            BinaryOp::And => 5,
+            BinaryOp::Compare(_) => 6,
+            BinaryOp::Add | BinaryOp::Sub => 7,
+            BinaryOp::Mul | BinaryOp::Div => 8,
+            BinaryOp::Pow => 10,
+        }
+    }
+
+    /// True when `a op b op c` reads `a op (b op c)`.
+    pub fn is_right_associative(self) -> bool {
+        matches!(self, BinaryOp::Implies | BinaryOp::Pow)
+    }
+
+    /// As written.
+    pub fn symbol(self) -> &'static str {
+        match self {
+            BinaryOp::Iff => "<->",
+            BinaryOp::Implies => "->",
+            BinaryOp::Xor => "xor",
+            BinaryOp::Or => "|",
+            BinaryOp::And => "&",
+            BinaryOp::Compare(op) => op.symbol(),
+            BinaryOp::Add => "+",
+            BinaryOp::Sub => "-",
+            BinaryOp::Mul => "*",
+            BinaryOp::Div => "/",
+            BinaryOp::Pow => "^",
+        }
+    }
+}
+
+impl CompareOp {
+    /// As written.
+    pub fn symbol(self) -> &'static str {
+        match self {
+            CompareOp::Lt => "<",
+            CompareOp::Le => "<=",
+            CompareOp::Gt => ">",
+            CompareOp::Ge => ">=",
+        }
+    }
 }
 
 /// Comparisons.

@@ -4,7 +4,10 @@
 pub mod ast;
 pub mod codes;
 pub mod diagnostic;
+pub mod parse;
 pub mod span;
+pub mod suggest;
 
 pub use diagnostic::{Diagnostic, Label, Severity};
+pub use parse::{load, parse, parse_expr};
 pub use span::{FileId, Source, SourceMap, Span};

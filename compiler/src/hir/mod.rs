@@ -7,6 +7,7 @@
 //! the operands unless a reduction stands between; every column, parameter and atom index is valid;
 //! a loss has exactly one `minimize` and at most one core.
 
+mod display;
 mod model;
 pub mod quantity;
 pub mod resolve;

@@ -227,8 +227,6 @@ pub enum Core {
         given: Table,
         /// Pa
         tie: Table,
-        /// The texts of the three clauses, canonically printed.
-        texts: [String; 3],
         /// The `prefer` clause.
         span: Span,
     },

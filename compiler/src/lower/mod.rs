@@ -157,15 +157,11 @@ impl Lowering<'_> {
         match &self.loss.core {
             Some(Core::Arithmetic { value, .. }) => self.expr(*value),
             Some(Core::Logical { prefer, given, tie, .. }) => {
-                let n = self.loss.atoms.len();
-                let all = if n == 6 { u64::MAX } else { (1 << (1u64 << n)) - 1 };
-                let wins = Table((prefer.0 | tie.0) & given.0);
-                let loses = Table(((!prefer.0 & all) | tie.0) & given.0);
-                let atoms: Vec<NodeId> =
-                    self.loss.atoms.iter().map(|a| a.column).collect::<Vec<_>>()
-                        .into_iter()
-                        .map(|c| self.input(c))
-                        .collect();
+                let full = Table::full(self.loss.atoms.len());
+                let wins = (*prefer | *tie) & *given;
+                let loses = ((full ^ *prefer) | *tie) & *given;
+                let columns: Vec<usize> = self.loss.atoms.iter().map(|a| a.column).collect();
+                let atoms: Vec<NodeId> = columns.into_iter().map(|c| self.input(c)).collect();
                 circuit::lower_ratio(wins, loses, &mut self.graph, &atoms)
             }
             // The verifier of the HIR refuses `rho` without a core.

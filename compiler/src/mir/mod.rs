@@ -11,6 +11,7 @@
 //!   evaluation inside the declared input domain yields NaN.
 
 pub mod interval;
+pub mod transfer;
 
 pub use interval::Interval;
 

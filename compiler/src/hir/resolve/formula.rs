@@ -2,51 +2,9 @@
 
 use super::Resolver;
 use crate::hir::model::*;
-use crate::logic::Table;
+use crate::logic::{Formula, Structure, StructureError};
 use ponens_dsl::ast::{self, BinaryOp, Clause, ExprKind, UnaryOp};
-use ponens_dsl::{Diagnostic, Span, print};
-
-/// The same function after atom `i` has become atom `place(i)`, of `n` atoms in all.
-pub(super) fn permute(t: Table, n: usize, place: &dyn Fn(usize) -> usize) -> Table {
-    let mut out = 0u64;
-    for row in 0..1u64 << n {
-        let moved: u64 = (0..n).map(|i| (row >> i & 1) << place(i)).sum();
-        out |= (t.0 >> row & 1) << moved;
-    }
-    Table(out)
-}
-
-/// A formula over the atoms found so far; evaluated once all atoms are known.
-enum Formula {
-    Constant(bool),
-    Atom(usize),
-    Not(Box<Formula>),
-    Binary(BinaryOp, Box<Formula>, Box<Formula>),
-}
-
-impl Formula {
-    fn holds(&self, row: u64) -> bool {
-        match self {
-            Formula::Constant(b) => *b,
-            Formula::Atom(i) => row >> i & 1 == 1,
-            Formula::Not(f) => !f.holds(row),
-            Formula::Binary(op, a, b) => {
-                let (a, b) = (a.holds(row), b.holds(row));
-                match op {
-                    BinaryOp::And => a && b,
-                    BinaryOp::Or => a || b,
-                    BinaryOp::Implies => !a || b,
-                    BinaryOp::Iff => a == b,
-                    _ => a != b,
-                }
-            }
-        }
-    }
-
-    fn table(&self, n: usize) -> Table {
-        Table((0..1u64 << n).map(|r| u64::from(self.holds(r)) << r).sum())
-    }
-}
+use ponens_dsl::{Diagnostic, Span};
 
 impl<'a> Resolver<'a> {
     pub(super) fn core(&mut self, loss: &'a ast::Loss) {
@@ -105,42 +63,34 @@ impl<'a> Resolver<'a> {
         tie: Option<(&'a ast::Expr, Span)>,
     ) {
         let p = self.formula(prefer.0);
-        let g = given.map_or(Some(Formula::Constant(true)), |(e, _)| self.formula(e));
-        let t = tie.map_or(Some(Formula::Constant(false)), |(e, _)| self.formula(e));
+        let g = given.map_or(Some(Formula::True), |(e, _)| self.formula(e));
+        let t = tie.map_or(Some(Formula::False), |(e, _)| self.formula(e));
         let (Some(p), Some(g), Some(t)) = (p, g, t) else { return };
         let n = self.atoms.len();
-        let all = Table(if n == 6 { u64::MAX } else { (1 << (1u64 << n)) - 1 });
-        let (pt, gt, tt) = (p.table(n), g.table(n), t.table(n));
-        let wins = (pt.0 | tt.0) & gt.0;
-        let loses = ((!pt.0 & all.0) | tt.0) & gt.0;
-        for (rows, what) in [(wins, "winning"), (loses, "losing")] {
-            if rows == 0 {
-                self.error(
-                    Diagnostic::error("E0502", format!("the structure has no {what} row"))
-                        .at(prefer.1, "no truth assignment is counted on that side")
-                        .note("rho would be infinite everywhere")
-                        .help("weaken the `given` clause, or change the core formula"),
-                );
-                return;
-            }
+        let (p, g, t) = (p.table(n), g.table(n), t.table(n));
+        let atoms = self.atoms.iter().map(|a| a.atom.clone()).collect();
+        let checked = Structure::from_clauses(atoms, p, g, t).and_then(|s| s.validate());
+        if let Err(e) = checked {
+            let code = match e {
+                StructureError::TooManyAtoms(_) => "E0503",
+                _ => "E0502",
+            };
+            self.error(
+                Diagnostic::error(code, e.to_string())
+                    .at(prefer.1, "this core formula")
+                    .note("rho would be infinite everywhere")
+                    .help("weaken the `given` clause, or change the core formula"),
+            );
+            return;
         }
-        let text = |c: Option<(&ast::Expr, Span)>, d: &str| {
-            c.map_or(d.to_owned(), |(e, _)| print::expr(e))
-        };
-        self.core = Some(Core::Logical {
-            prefer: pt,
-            given: gt,
-            tie: tt,
-            texts: [print::expr(prefer.0), text(given, "true"), text(tie, "false")],
-            span: prefer.1,
-        });
+        self.core = Some(Core::Logical { prefer: p, given: g, tie: t, span: prefer.1 });
     }
 
     fn formula(&mut self, e: &'a ast::Expr) -> Option<Formula> {
         match &e.kind {
-            ExprKind::Bool(b) => Some(Formula::Constant(*b)),
+            ExprKind::Bool(b) => Some(if *b { Formula::True } else { Formula::False }),
             ExprKind::Unary { op: UnaryOp::Not, operand } => {
-                Some(Formula::Not(Box::new(self.formula(operand)?)))
+                Some(self.formula(operand)?.negated())
             }
             ExprKind::Binary {
                 op:
@@ -153,7 +103,14 @@ impl<'a> Resolver<'a> {
                 rhs,
             } => {
                 let (a, b) = (self.formula(lhs), self.formula(rhs));
-                Some(Formula::Binary(*op, Box::new(a?), Box::new(b?)))
+                let (a, b) = (a?, b?);
+                Some(match op {
+                    BinaryOp::And => Formula::And(vec![a, b]),
+                    BinaryOp::Or => Formula::Or(vec![a, b]),
+                    BinaryOp::Implies => a.implies(b),
+                    BinaryOp::Iff => a.iff(b),
+                    _ => a.xor(b),
+                })
             }
             ExprKind::Call { callee, args }
                 if self.models.iter().any(|m| m.name == callee.text) =>

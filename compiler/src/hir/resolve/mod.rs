@@ -237,9 +237,10 @@ fn sort_atoms(loss: &mut Loss) {
     let mut order: Vec<usize> = (0..loss.atoms.len()).collect();
     order.sort_by_key(|i| rank(&loss.atoms[*i]));
     let place = |old: usize| order.iter().position(|o| *o == old).unwrap_or(old);
+    let map: Vec<usize> = (0..loss.atoms.len()).map(place).collect();
     if let Some(Core::Logical { prefer, given, tie, .. }) = &mut loss.core {
         for t in [prefer, given, tie] {
-            *t = formula::permute(*t, loss.atoms.len(), &place);
+            *t = t.remap(&map, map.len());
         }
     }
     for e in &mut loss.exprs {

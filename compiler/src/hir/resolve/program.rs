@@ -3,7 +3,7 @@
 use super::variant;
 use crate::hir::Loss;
 use ponens_dsl::ast::{self, Item};
-use ponens_dsl::{Diagnostic, FileId, SourceMap, parse, suggest};
+use ponens_dsl::{Diagnostic, FileId, SourceMap, load, parse, suggest};
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
@@ -61,7 +61,7 @@ impl Program {
     }
 
     fn add_file_at(&mut self, path: &Path, depth: usize) -> (Option<FileId>, Vec<Diagnostic>) {
-        match parse::load(&mut self.sources, path) {
+        match load(&mut self.sources, path) {
             Err(d) => (None, vec![d]),
             Ok(id) => {
                 self.paths.insert(path.canonicalize().unwrap_or(path.to_owned()));
@@ -72,7 +72,7 @@ impl Program {
     }
 
     fn add_parsed(&mut self, id: FileId, dir: &Path, depth: usize) -> Vec<Diagnostic> {
-        let (file, mut diagnostics) = parse::parse(&self.sources, id);
+        let (file, mut diagnostics) = parse(&self.sources, id);
         let imports = file.imports.clone();
         self.files.push(file);
         for i in imports {

@@ -1,0 +1,136 @@
+//! What a loss says: its logical core, the arithmetic around it, and where it stands.
+//!
+//! In: a compiled loss. Out: an [`Explanation`], plain data that the command line renders. Invariant:
+//! the core and the parts outside it together make up the whole loss (SEMANTICS, section 7).
+
+mod around;
+mod gradient;
+
+pub use around::{Around, Outside};
+
+use crate::decompile::{self, Outcome};
+use crate::hir::{self, Core};
+use crate::logic::{Mark, Structure};
+use crate::mir::infix;
+use crate::session::Compiled;
+use ponens_dsl::{Diagnostic, Span};
+
+/// A row of the truth table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Atoms and their truth values.
+    pub assignment: Vec<(String, bool)>,
+    /// Ticked, crossed, both or neither.
+    pub mark: Mark,
+}
+
+/// The formulas (P, Pc, Pa) as text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CoreText {
+    /// P
+    pub p: String,
+    /// Pc
+    pub given: String,
+    /// Pa
+    pub tie: String,
+}
+
+/// Everything that `explain` shows.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    /// The name of the loss.
+    pub name: String,
+    /// First sentence of its documentation.
+    pub title: String,
+    /// Its paper.
+    pub source: Option<String>,
+    /// The structure, when rho is logic.
+    pub structure: Option<Structure>,
+    /// Its formulas.
+    pub core: Option<CoreText>,
+    /// Its truth table.
+    pub rows: Vec<Row>,
+    /// Why there is no structure.
+    pub no_core: Option<(String, Option<Span>)>,
+    /// rho in its stable form.
+    pub rho: Option<String>,
+    /// The link and its argument, as written.
+    pub link: Option<String>,
+    /// The terms outside the core, and why each is outside.
+    pub outside: Vec<Outside>,
+    /// The loss in its stable form.
+    pub value: String,
+    /// The gradients in their stable form, by column.
+    pub gradients: Vec<(String, String)>,
+    /// What deserves attention.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// The structure of a loss, from its formulas or by decompiling its rho.
+///
+/// # Errors
+/// The reason why rho is no structure, and its place in the text when it has one.
+pub fn structure(loss: &hir::Loss) -> Result<Structure, (String, Option<Span>)> {
+    match &loss.core {
+        None => Err(("the loss has no rho: it is arithmetic only".to_owned(), None)),
+        Some(Core::Logical { prefer, given, tie, span, .. }) => {
+            let atoms = loss.atoms.iter().map(|a| a.atom.clone()).collect();
+            Structure::from_clauses(atoms, *prefer, *given, *tie)
+                .map_err(|e| (e.to_string(), Some(*span)))
+        }
+        Some(Core::Arithmetic { .. }) => match decompile::rho(loss) {
+            Outcome::Logic(d) => Ok(d.structure),
+            Outcome::Outside(n) => Err((n.to_string(), n.span(loss))),
+        },
+    }
+}
+
+/// Explains a compiled loss.
+pub fn explain(compiled: &Compiled) -> Explanation {
+    let loss = &compiled.loss;
+    let found = structure(loss);
+    let Around { link, outside } = around::around(loss);
+    let mut warnings = compiled.warnings.clone();
+    warnings.extend(gradient::usable(compiled));
+    let (structure, no_core) = match found {
+        Ok(s) => (Some(s), None),
+        Err(e) => (None, Some(e)),
+    };
+    let core = structure.as_ref().map(|s| {
+        let names: Vec<&str> = s.atoms.iter().map(|a| a.name.as_str()).collect();
+        let c = s.core();
+        CoreText {
+            p: c.p.shown(&names).to_string(),
+            given: c.given.shown(&names).to_string(),
+            tie: c.tie.shown(&names).to_string(),
+        }
+    });
+    let rows = structure.as_ref().map_or_else(Vec::new, |s| {
+        s.rows()
+            .map(|r| Row {
+                assignment: s.atoms.iter().map(|a| a.name.clone()).zip(r.assignment).collect(),
+                mark: r.mark,
+            })
+            .collect()
+    });
+    let graph = compiled.graph();
+    Explanation {
+        name: loss.name.clone(),
+        title: loss.title(),
+        source: loss.source(),
+        structure,
+        core,
+        rows,
+        no_core,
+        rho: compiled.rho.as_ref().map(|g| infix::root(g, "rho")),
+        link,
+        outside,
+        value: infix::root(&compiled.value.graph, "loss"),
+        gradients: graph
+            .roots
+            .iter()
+            .filter_map(|r| Some((r.name.strip_prefix("d/")?.to_owned(), infix::root(graph, &r.name))))
+            .collect(),
+        warnings,
+    }
+}

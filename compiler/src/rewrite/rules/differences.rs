@@ -1,0 +1,5 @@
+//! Differences of exponentials.
+
+use super::Rule;
+
+pub(super) const RULES: &[Rule] = &[];
