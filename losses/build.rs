@@ -20,7 +20,8 @@ fn main() -> io::Result<()> {
     files.sort();
     let mut out = String::from("&[\n");
     for f in files {
-        let relative = f.strip_prefix(&root).map_err(io::Error::other)?.to_string_lossy().replace('\\', "/");
+        let relative =
+            f.strip_prefix(&root).map_err(io::Error::other)?.to_string_lossy().replace('\\', "/");
         let _ = writeln!(out, "    ({relative:?}, include_str!({:?})),", f.to_string_lossy());
     }
     out.push_str("]\n");

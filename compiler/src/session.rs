@@ -68,7 +68,8 @@ pub fn compile(
     let derive = || -> Result<(Optimised, Optimised), Diagnostic> {
         let value = rewrite::optimise(&lowered.graph, &options.rewrite)?;
         let gradient = adjoint::differentiate(&value.graph, options.wrt);
-        let gradient = rewrite::optimise(&Graph { stage: Stage::Written, ..gradient }, &options.rewrite)?;
+        let gradient =
+            rewrite::optimise(&Graph { stage: Stage::Written, ..gradient }, &options.rewrite)?;
         Ok((value, gradient))
     };
     match derive() {

@@ -42,9 +42,8 @@ pub fn plan(graph: &Graph) -> Result<Plan, PlanError> {
     let deepest = graph.roots.iter().map(|r| depth[r.node.0 as usize]).max().unwrap_or(0);
     let live = live(graph);
     let ids = || (0..graph.nodes.len() as u32).map(NodeId);
-    let uniform = ids()
-        .filter(|n| live[n.0 as usize] && graph.node(*n).level == Level::Uniform)
-        .collect();
+    let uniform =
+        ids().filter(|n| live[n.0 as usize] && graph.node(*n).level == Level::Uniform).collect();
     let mut phases = Vec::new();
     for p in 0..=deepest {
         let partials: Vec<Partial> = ids()

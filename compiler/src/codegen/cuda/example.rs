@@ -173,7 +173,11 @@ fn statement(out: &mut String, plan: &Plan, n: NodeId, indent: usize) {
         Op::Input(i) => {
             let input = &g.inputs[i as usize];
             let read = format!("{}[e]", column(&input.name));
-            if input.range == Interval::LOG_PROB { format!("ponens_log_prob({read})") } else { read }
+            if input.range == Interval::LOG_PROB {
+                format!("ponens_log_prob({read})")
+            } else {
+                read
+            }
         }
         Op::Unary(u, a) => unary(u, &v(a)),
         Op::Binary(b, x, y) => binary(b, &v(x), &v(y)),

@@ -41,5 +41,9 @@ pub(crate) fn identifier(name: &str) -> String {
         }
     }
     let out = out.trim_matches('_').to_owned();
-    if out.is_empty() || out.starts_with(|c: char| c.is_ascii_digit()) { format!("x{out}") } else { out }
+    if out.is_empty() || out.starts_with(|c: char| c.is_ascii_digit()) {
+        format!("x{out}")
+    } else {
+        out
+    }
 }

@@ -98,9 +98,7 @@ impl<'a> Resolver<'a> {
                 .at(span, "unknown name");
             match suggest::closest(n, self.names_in_sight()) {
                 Some(s) => d.help(format!("did you mean `{s}`?")),
-                None => d.help(
-                    "declare it as a parameter, a `let`, or a data `column`",
-                ),
+                None => d.help("declare it as a parameter, a `let`, or a data `column`"),
             }
         };
         self.error(d);
@@ -219,12 +217,7 @@ impl<'a> Resolver<'a> {
         );
     }
 
-    fn call(
-        &mut self,
-        callee: &'a ast::Name,
-        args: &'a [ast::Expr],
-        span: Span,
-    ) -> Option<ExprId> {
+    fn call(&mut self, callee: &'a ast::Name, args: &'a [ast::Expr], span: Span) -> Option<ExprId> {
         let name = callee.text.as_str();
         if self.models.iter().any(|m| m.name == name) {
             let a = self.atom(callee, args, span)?;

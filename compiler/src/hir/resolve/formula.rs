@@ -89,9 +89,7 @@ impl<'a> Resolver<'a> {
     fn formula(&mut self, e: &'a ast::Expr) -> Option<Formula> {
         match &e.kind {
             ExprKind::Bool(b) => Some(if *b { Formula::True } else { Formula::False }),
-            ExprKind::Unary { op: UnaryOp::Not, operand } => {
-                Some(self.formula(operand)?.negated())
-            }
+            ExprKind::Unary { op: UnaryOp::Not, operand } => Some(self.formula(operand)?.negated()),
             ExprKind::Binary {
                 op:
                     op @ (BinaryOp::And
@@ -124,7 +122,10 @@ impl<'a> Resolver<'a> {
                     Some(m) => d.help(format!(
                         "formulas are built from atoms such as `{}({})` with ! & | xor -> <->",
                         m.name,
-                        self.shape.as_ref().and_then(|s| s.responses().first().copied()).unwrap_or("w")
+                        self.shape
+                            .as_ref()
+                            .and_then(|s| s.responses().first().copied())
+                            .unwrap_or("w")
                     )),
                     None => d,
                 };

@@ -129,8 +129,7 @@ impl<'a> Resolver<'a> {
                         continue;
                     }
                     self.claim(name);
-                    let b =
-                        Binding { value, span: *span, state: State::Unresolved, used: false };
+                    let b = Binding { value, span: *span, state: State::Unresolved, used: false };
                     self.lets.insert(&name.text, b);
                 }
                 _ => {}
@@ -202,10 +201,9 @@ impl<'a> Resolver<'a> {
                 _ => usage(self, "pair(w > l)"),
             },
             "labelled" => match d.args.as_slice() {
-                [DataArg::Plain(y), DataArg::Plain(good)] => Some(DataShape::Labelled {
-                    response: y.text.clone(),
-                    label: good.text.clone(),
-                }),
+                [DataArg::Plain(y), DataArg::Plain(good)] => {
+                    Some(DataShape::Labelled { response: y.text.clone(), label: good.text.clone() })
+                }
                 _ => usage(self, "labelled(y, good)"),
             },
             "ranked" | "trajectory" | "group" => {
@@ -219,9 +217,8 @@ impl<'a> Resolver<'a> {
                 None
             }
             other => {
-                let mut e =
-                    Diagnostic::error("E0203", format!("there is no data shape `{other}`"))
-                        .at(d.shape.span, "unknown shape");
+                let mut e = Diagnostic::error("E0203", format!("there is no data shape `{other}`"))
+                    .at(d.shape.span, "unknown shape");
                 let known = ["pair", "labelled", "ranked", "trajectory", "group"];
                 e = match suggest::closest(other, known) {
                     Some(s) => e.help(format!("did you mean `{s}`?")),

@@ -91,10 +91,8 @@ impl<'a> Resolver<'a> {
     fn run(&mut self, loss: &'a ast::Loss) -> Option<Loss> {
         self.params(loss);
         self.header(loss);
-        self.has_core = loss
-            .clauses
-            .iter()
-            .any(|c| matches!(c, Clause::Rho { .. } | Clause::Prefer { .. }));
+        self.has_core =
+            loss.clauses.iter().any(|c| matches!(c, Clause::Rho { .. } | Clause::Prefer { .. }));
         if self.shape.is_some() {
             self.core(loss);
         }
@@ -147,9 +145,7 @@ impl<'a> Resolver<'a> {
         if let Some(i) = self.columns.iter().position(|c| c.quantity == quantity) {
             return i;
         }
-        let policy = |m: &str| {
-            self.models.iter().any(|d| d.name == m && d.role == Role::Policy)
-        };
+        let policy = |m: &str| self.models.iter().any(|d| d.name == m && d.role == Role::Policy);
         let differentiable = quantity.models().iter().any(|m| policy(m));
         let range = match &quantity {
             Quantity::Data { name } => {

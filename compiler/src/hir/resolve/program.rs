@@ -87,9 +87,11 @@ impl Program {
                 continue;
             }
             let (_, found) = self.add_file_at(&path, depth + 1);
-            diagnostics.extend(found.into_iter().map(|d| {
-                if d.labels.is_empty() { d.at(i.span, "imported here") } else { d }
-            }));
+            diagnostics.extend(
+                found
+                    .into_iter()
+                    .map(|d| if d.labels.is_empty() { d.at(i.span, "imported here") } else { d }),
+            );
         }
         diagnostics
     }
@@ -138,7 +140,11 @@ impl Program {
     }
 
     /// Resolves a loss by name; `None` comes with at least one error.
-    pub fn resolve(&mut self, name: &str, library: &dyn Library) -> (Option<Loss>, Vec<Diagnostic>) {
+    pub fn resolve(
+        &mut self,
+        name: &str,
+        library: &dyn Library,
+    ) -> (Option<Loss>, Vec<Diagnostic>) {
         let loss = match self.unfolded(name, None, library, 0) {
             Ok(l) => l,
             Err(d) => return (None, d),
@@ -171,7 +177,9 @@ impl Program {
         let found = self.items().find_map(|i| match i {
             Item::Loss(l) if l.name.text == name => Some(Item::Loss(l.clone())),
             // A variant of its own name means the catalogue's loss of that name.
-            Item::Variant(v) if v.name.text == name && from.is_none_or(|f| f.span != v.base.span) => {
+            Item::Variant(v)
+                if v.name.text == name && from.is_none_or(|f| f.span != v.base.span) =>
+            {
                 Some(Item::Variant(v.clone()))
             }
             _ => None,

@@ -5,7 +5,10 @@ use ponens_dsl::ast::{self, Clause, Expr, ExprKind};
 use ponens_dsl::{Diagnostic, suggest};
 
 /// The loss that a variant stands for, given its unfolded base.
-pub(super) fn unfold(variant: &ast::Variant, base: &ast::Loss) -> Result<ast::Loss, Vec<Diagnostic>> {
+pub(super) fn unfold(
+    variant: &ast::Variant,
+    base: &ast::Loss,
+) -> Result<ast::Loss, Vec<Diagnostic>> {
     let mut loss = base.clone();
     let mut wrong = Vec::new();
     loss.name = variant.name.clone();
