@@ -64,24 +64,20 @@ pub fn check(path: &Path) -> Checked {
     Checked { name, sources: program.sources, losses: losses.len(), diagnostics }
 }
 
-/// A diagnostic with its place as numbers: the form of `check --format json`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Finding {
-    document: Value,
-}
-
-impl Finding {
-    /// The form of a diagnostic; `file` stands for the place where it has none.
-    pub fn new(sources: &SourceMap, d: &Diagnostic, file: &str) -> Self {
-        let mut document = ponens_dsl::diagnostic::json_value(d, sources);
-        let _ = file;
-        document["file"] = json!(file);
-        Self { document }
-    }
-}
-
-impl From<Finding> for Value {
-    fn from(f: Finding) -> Value {
-        f.document
-    }
+/// A diagnostic as JSON: the form of `check --format json`.
+pub fn finding(d: &Diagnostic, sources: &SourceMap) -> Value {
+    let place = d.labels.first().map(|l| {
+        let (line, column) = sources.line_column(l.span.file, l.span.start);
+        (sources.get(l.span.file).name.as_str(), line, column)
+    });
+    json!({
+        "code": d.code,
+        "severity": if d.is_error() { "error" } else { "warning" },
+        "message": d.message,
+        "file": place.map(|p| p.0),
+        "line": place.map(|p| p.1),
+        "column": place.map(|p| p.2),
+        "help": d.help,
+        "notes": d.notes,
+    })
 }
