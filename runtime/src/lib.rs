@@ -1,5 +1,7 @@
-//! (in the making)
+//! Runs compiled losses and trains language models with them.
 
 pub mod data;
+pub mod logprob;
+pub mod model;
 pub mod op;
 pub mod optim;
