@@ -364,8 +364,7 @@ impl<'a> Builder<'a> {
         }
         let mut single: Vec<(Id, f64)> = Vec::new();
         for (uniform, part) in by_factor {
-            let factored =
-                if uniform == Product::one() { None } else { self.common_factor(&part) };
+            let factored = if uniform == Product::one() { None } else { self.common_factor(&part) };
             match factored {
                 Some((factor, inner)) => {
                     let tree = self.sum_tree(&inner);
@@ -410,7 +409,8 @@ impl<'a> Builder<'a> {
         for (p, _) in &products {
             common.powers.retain(|id, power| {
                 let other = p.powers.get(id).copied().unwrap_or(0);
-                let shared = if *power > 0 { other.min(*power).max(0) } else { other.max(*power).min(0) };
+                let shared =
+                    if *power > 0 { other.min(*power).max(0) } else { other.max(*power).min(0) };
                 *power = shared;
                 shared != 0
             });

@@ -185,7 +185,8 @@ impl Forms {
                 Sum::default().plus(-1.0, &self.read_sum(egraph, of(a), open))
             }
             Expr::Binary(op @ (Binary::Add | Binary::Sub), [a, b]) => {
-                let (x, y) = (self.read_sum(egraph, of(a), open), self.read_sum(egraph, of(b), open));
+                let (x, y) =
+                    (self.read_sum(egraph, of(a), open), self.read_sum(egraph, of(b), open));
                 x.plus(if op == Binary::Add { 1.0 } else { -1.0 }, &y)
             }
             Expr::Binary(Binary::Mul, [a, b]) => {
@@ -223,7 +224,8 @@ impl Forms {
                     continue;
                 }
                 let size = |p: &Product| {
-                    let mut prints: Vec<f64> = p.powers.keys().map(|i| egraph[*i].data.print).collect();
+                    let mut prints: Vec<f64> =
+                        p.powers.keys().map(|i| egraph[*i].data.print).collect();
                     prints.sort_by(f64::total_cmp);
                     (p.powers.len(), prints)
                 };
@@ -245,7 +247,12 @@ impl Forms {
         product
     }
 
-    fn product_of_node(&mut self, egraph: &Egraph, node: &Expr, open: &mut Vec<Id>) -> Option<Product> {
+    fn product_of_node(
+        &mut self,
+        egraph: &Egraph,
+        node: &Expr,
+        open: &mut Vec<Id>,
+    ) -> Option<Product> {
         let of = |id: Id| egraph.find(id);
         match *node {
             Expr::Unary(Unary::Neg, [a]) => {

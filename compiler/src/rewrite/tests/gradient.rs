@@ -44,11 +44,8 @@ fn parts(graph: &mut Graph, op: Op, y: NodeId, g: NodeId) -> Vec<(NodeId, NodeId
         }
         Op::Binary(Binary::Max, a, b) | Op::Binary(Binary::Min, a, b) => {
             let max = matches!(op, Op::Binary(Binary::Max, ..));
-            let d = if max {
-                graph.binary(Binary::Sub, a, b)
-            } else {
-                graph.binary(Binary::Sub, b, a)
-            };
+            let d =
+                if max { graph.binary(Binary::Sub, a, b) } else { graph.binary(Binary::Sub, b, a) };
             let step = graph.unary(Unary::Step, d);
             let rest = graph.binary(Binary::Sub, one, step);
             vec![(a, graph.binary(Binary::Mul, g, step)), (b, graph.binary(Binary::Mul, g, rest))]

@@ -10,7 +10,10 @@ const LOSSES: &[(&str, &str)] = &[
     ("cpo", "-log(sigmoid(beta * (lw - ll))) - lambda * lw / nw"),
     ("orpo", "-lw / nw - lambda * log(sigmoid(log((pw / (1 - pw)) / (pl / (1 - pl)))))"),
     ("simpo", "-log(sigmoid(beta * (lw / nw - ll / nl) - gamma))"),
-    ("cdpo", "z = beta * ((lw - rw) - (ll - rl)); -(1 - e) * log(sigmoid(z)) - e * log(sigmoid(-z))"),
+    (
+        "cdpo",
+        "z = beta * ((lw - rw) - (ll - rl)); -(1 - e) * log(sigmoid(z)) - e * log(sigmoid(-z))",
+    ),
     (
         "robust",
         "z = beta * ((lw - rw) - (ll - rl)); (-(1 - e) * log(sigmoid(z)) + e * log(sigmoid(-z))) / (1 - 2 * e)",
@@ -24,8 +27,14 @@ const LOSSES: &[(&str, &str)] = &[
         "z = beta * ((lw - rw) - (ll - rl)); m = sigmoid(z / tau); -log(sigmoid(z)) * (1 - m) + exp(-z) * m",
     ),
     ("kto", "1 - sigmoid(beta * ((lw - rw) - kl))"),
-    ("forward_kl", "a = lw - rw; b = ll - rl; -log(sigmoid(beta * ((1 - exp(-a)) - (1 - exp(-b)))))"),
-    ("js", "a = lw - rw; b = ll - rl; -log(sigmoid(beta * ((log(2) + log(sigmoid(a))) - (log(2) + log(sigmoid(b))))))"),
+    (
+        "forward_kl",
+        "a = lw - rw; b = ll - rl; -log(sigmoid(beta * ((1 - exp(-a)) - (1 - exp(-b)))))",
+    ),
+    (
+        "js",
+        "a = lw - rw; b = ll - rl; -log(sigmoid(beta * ((log(2) + log(sigmoid(a))) - (log(2) + log(sigmoid(b))))))",
+    ),
     (
         "alpha",
         "a = lw - rw; b = ll - rl; -log(sigmoid(beta * ((exp((k - 1) * a) - 1) / (k - 1) - (exp((k - 1) * b) - 1) / (k - 1))))",
@@ -42,13 +51,29 @@ fn show() {
         let start = std::time::Instant::now();
         match optimise(&graph, &Options::default()) {
             Ok(value) => {
-                println!("== {name} {:?} {:?} {} nodes {} its stopped {:?} {:?}", start.elapsed(), value.cost, value.stats.e_nodes, value.stats.iterations, value.stats.stopped, value.warnings.len());
+                println!(
+                    "== {name} {:?} {:?} {} nodes {} its stopped {:?} {:?}",
+                    start.elapsed(),
+                    value.cost,
+                    value.stats.e_nodes,
+                    value.stats.iterations,
+                    value.stats.stopped,
+                    value.warnings.len()
+                );
                 println!("{}", listing(&value.graph));
                 let both = with_gradients(&value.graph);
                 let start = std::time::Instant::now();
                 match optimise(&both, &Options::default()) {
                     Ok(value) => {
-                        println!("-- {name} {:?} {:?} {} nodes {} its stopped {:?} {:?}", start.elapsed(), value.cost, value.stats.e_nodes, value.stats.iterations, value.stats.stopped, value.warnings.len());
+                        println!(
+                            "-- {name} {:?} {:?} {} nodes {} its stopped {:?} {:?}",
+                            start.elapsed(),
+                            value.cost,
+                            value.stats.e_nodes,
+                            value.stats.iterations,
+                            value.stats.stopped,
+                            value.warnings.len()
+                        );
                         println!("{}", listing(&value.graph));
                     }
                     Err(e) => println!("{listing} !! {e:?}", listing = listing(&both)),
