@@ -25,7 +25,9 @@ impl Ui {
             on: match global.color {
                 Color::Always => true,
                 Color::Never => false,
-                Color::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
+                Color::Auto => {
+                    terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
+                }
             },
         };
         Self {
@@ -106,7 +108,8 @@ impl Ui {
                 ExitCode::from(1)
             }
             Err(Failure::Usage(text)) => {
-                let _ = writeln!(io::stderr(), "error: {text}\n\nFor more information, try '--help'.");
+                let _ =
+                    writeln!(io::stderr(), "error: {text}\n\nFor more information, try '--help'.");
                 ExitCode::from(2)
             }
             // Whoever closed the pipe has seen enough.

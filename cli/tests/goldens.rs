@@ -41,7 +41,8 @@ impl Side<'_> {
             return false;
         }
         if expected.abs() >= self.ceiling {
-            return got == f64::INFINITY.copysign(expected) || (got - expected).abs() <= expected.abs() * self.tolerance;
+            return got == f64::INFINITY.copysign(expected)
+                || (got - expected).abs() <= expected.abs() * self.tolerance;
         }
         (got - expected).abs() <= (expected.abs() * self.tolerance).max(self.floor)
     }
@@ -59,7 +60,11 @@ fn run<R: Real>(subject: &Subject, bound: &Bound) -> Vec<Outcome<R>> {
     value::evaluate::<R>(subject.graph(), &subject.params, bound).expect("the graph fits the rows")
 }
 
-fn bind(subject: &Subject, lines: &[String], batching: Batching) -> Result<Bound, Vec<&'static str>> {
+fn bind(
+    subject: &Subject,
+    lines: &[String],
+    batching: Batching,
+) -> Result<Bound, Vec<&'static str>> {
     let rows = Rows::from_text("golden", lines.join("\n")).expect("rows");
     value::bind(subject.loss(), &rows, batching)
         .map_err(|e| e.diagnostics.iter().map(|d| d.code).collect())
@@ -87,7 +92,11 @@ fn compare(
         for (i, (w, h)) in want.iter().zip(have).enumerate() {
             if !side.agrees(*w, *h) {
                 let off = ((h - w) / w).abs();
-                let _ = write!(out, "{} {name}[{i}]: expected {w:e}, got {h:e}, off {off:.1e}; ", side.what);
+                let _ = write!(
+                    out,
+                    "{} {name}[{i}]: expected {w:e}, got {h:e}, off {off:.1e}; ",
+                    side.what
+                );
             }
         }
     }
@@ -116,7 +125,8 @@ fn disagreements(
     let side = Side { what: "f64", tolerance, floor: 1e-30, ceiling: f64::MAX };
     compare(&side, expected, &f64s, &mut out);
     let exact = keep(named(&run::<Big>(subject, bound)[row]));
-    let side = Side { what: "exact", tolerance: 3e-16, floor: f64::MIN_POSITIVE, ceiling: f64::MAX };
+    let side =
+        Side { what: "exact", tolerance: 3e-16, floor: f64::MIN_POSITIVE, ceiling: f64::MAX };
     compare(&side, expected, &exact, &mut out);
     let rounded = rounded(bound);
     let exact = keep(named(&run::<Big>(subject, &rounded)[row]));
@@ -176,7 +186,9 @@ fn published_losses_meet_their_records() {
         }
     }
     assert!(unmet == 0, "{unmet} of {checked} rows do not meet their records:\n{text}");
-    let stale = subject::stale(|r, id| failures.iter().any(|f| f.record.contains(r) && f.id.starts_with(id)));
+    let stale = subject::stale(|r, id| {
+        failures.iter().any(|f| f.record.contains(r) && f.id.starts_with(id))
+    });
     assert!(stale.is_empty(), "these exceptions are not needed any more: {stale:?}");
 }
 

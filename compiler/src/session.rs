@@ -11,7 +11,7 @@ use crate::rewrite::{self, Optimised};
 use ponens_dsl::{Diagnostic, Severity, suggest};
 
 /// What the pipeline is to do.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// Which gradients to derive.
     pub wrt: Wrt,

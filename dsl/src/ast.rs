@@ -3,6 +3,10 @@
 //! In: the parser. Out: the canonical printer and `compiler::hir`. Invariant: printing a tree and
 //! parsing the text gives the same tree up to spans.
 
+mod spans;
+
+pub use spans::Spans;
+
 use crate::span::Span;
 
 /// A name as written.

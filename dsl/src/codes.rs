@@ -35,6 +35,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("E0503", "too many atoms"),
     ("E0601", "an expression is undefined on part of its domain"),
     ("E0602", "the rewriter reached a limit"),
+    ("E0603", "the rewriter failed its own check"),
     ("E0701", "a model cannot be loaded"),
     ("E0702", "a device is missing"),
     ("E0703", "the run cannot be saved or resumed"),
@@ -43,6 +44,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("W0401", "an empty response counts with mean 0"),
     ("W0501", "no usable gradient with summed log-probabilities"),
     ("W0502", "a name is defined and not used"),
+    ("W0601", "the rewriter stopped early"),
 ];
 
 /// The headline of a code.

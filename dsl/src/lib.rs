@@ -5,8 +5,11 @@ pub mod ast;
 pub mod codes;
 pub mod diagnostic;
 pub mod parse;
+pub mod print;
 pub mod span;
 pub mod suggest;
+#[cfg(feature = "arbitrary")]
+pub mod testing;
 
 pub use diagnostic::{Diagnostic, Label, Severity};
 pub use parse::{load, parse, parse_expr};

@@ -52,7 +52,11 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
             }
         }
         if changed && !ui.is_json() && !print {
-            ui.line(if args.check { format!("would change {name}") } else { format!("formatted {name}") })?;
+            ui.line(if args.check {
+                format!("would change {name}")
+            } else {
+                format!("formatted {name}")
+            })?;
         }
         let mut entry = json!({ "file": name, "changed": changed });
         if print {

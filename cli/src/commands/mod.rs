@@ -49,8 +49,11 @@ fn numbers(args: &ParamArgs) -> Result<Vec<(String, f64)>, Vec<Diagnostic>> {
         match text.parse::<f64>() {
             Ok(x) => good.push((name.clone(), x)),
             Err(_) => bad.push(
-                Diagnostic::error("E0304", format!("--param {name}={text}: `{text}` is not a number"))
-                    .help(format!("write a number, such as --param {name}=0.1")),
+                Diagnostic::error(
+                    "E0304",
+                    format!("--param {name}={text}: `{text}` is not a number"),
+                )
+                .help(format!("write a number, such as --param {name}=0.1")),
             ),
         }
     }

@@ -210,7 +210,8 @@ impl Binder<'_> {
             let at = self.rows.place(row, name);
             let what = format!("{}: `{name}` = {}", place(self.rows, row, i), number::to_text(x));
             let d = Diagnostic::error("E0405", format!("{what} lies outside its domain"));
-            self.found.push(d.at(at, format!("{} is not allowed", number::to_text(x))).help(wanted));
+            self.found
+                .push(d.at(at, format!("{} is not allowed", number::to_text(x))).help(wanted));
             return f64::NAN;
         }
         x
@@ -310,9 +311,12 @@ impl Binder<'_> {
                         );
                     }
                     None => warnings.push(
-                        Diagnostic::warning("W0401", format!("{place}: empty response, `{of}` = 0"))
-                            .at(self.rows.place(row, of), "its mean log-probability counts as 0")
-                            .help("drop the row if the response was cut off by accident"),
+                        Diagnostic::warning(
+                            "W0401",
+                            format!("{place}: empty response, `{of}` = 0"),
+                        )
+                        .at(self.rows.place(row, of), "its mean log-probability counts as 0")
+                        .help("drop the row if the response was cut off by accident"),
                     ),
                 }
             }

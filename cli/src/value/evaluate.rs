@@ -56,13 +56,12 @@ pub fn evaluate<R: Real>(
         return Ok(all.iter().map(|i| run.row(*i)).collect());
     }
     match &bound.groups {
-        None => all
-            .iter()
-            .map(|i| Ok(Outcome { rows: vec![*i], ..run(&[*i])?.row(0) }))
-            .collect(),
+        None => all.iter().map(|i| Ok(Outcome { rows: vec![*i], ..run(&[*i])?.row(0) })).collect(),
         Some(groups) => groups
             .iter()
-            .map(|g| Ok(Outcome { batch: g.key.clone(), rows: g.rows.clone(), ..run(&g.rows)?.mean() }))
+            .map(|g| {
+                Ok(Outcome { batch: g.key.clone(), rows: g.rows.clone(), ..run(&g.rows)?.mean() })
+            })
             .collect(),
     }
 }
@@ -92,7 +91,8 @@ impl<R: Real> Run<R> {
             batch.set(graph, i as u16, &values)?;
         }
         let values = interp::evaluate(graph, params, &batch)?;
-        let mut run = Run { rows: rows.len(), per_example: true, loss: Vec::new(), grad: Vec::new() };
+        let mut run =
+            Run { rows: rows.len(), per_example: true, loss: Vec::new(), grad: Vec::new() };
         for (root, values) in graph.roots.iter().zip(values) {
             match root.name.strip_prefix("d/") {
                 Some(column) => run.grad.push((column.to_owned(), values)),

@@ -23,9 +23,13 @@ pub fn from_sums(graph: &Graph, means: &[Mean]) -> Graph {
     // Inputs that nothing reads any more leave the list; the others keep their order.
     out.inputs.retain(|i| !means.iter().any(|m| m.mean == i.name));
     let real = |m: &Mean| {
-        let differentiable =
-            graph.inputs.iter().any(|i| i.name == m.mean && i.differentiable);
-        Input { name: m.sum.clone(), level: Level::Example, range: Interval::LOG_PROB, differentiable }
+        let differentiable = graph.inputs.iter().any(|i| i.name == m.mean && i.differentiable);
+        Input {
+            name: m.sum.clone(),
+            level: Level::Example,
+            range: Interval::LOG_PROB,
+            differentiable,
+        }
     };
     let count = |m: &Mean| Input {
         name: m.len.clone(),

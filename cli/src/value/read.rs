@@ -97,7 +97,11 @@ impl Rows {
         let mut sources = SourceMap::default();
         let file = sources.add(name, text);
         let (rows, found) = rows(&sources, file);
-        if found.is_empty() { Ok(Self { sources, rows }) } else { Err(Refusal::new(sources, found)) }
+        if found.is_empty() {
+            Ok(Self { sources, rows })
+        } else {
+            Err(Refusal::new(sources, found))
+        }
     }
 
     /// The place of a column in a row, or of the whole row where it does not show.

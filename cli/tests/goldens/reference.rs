@@ -83,7 +83,10 @@ impl Input {
             .iter()
             .map(|(field, column)| {
                 let value = self.fields.get(field);
-                (column.clone(), value.unwrap_or_else(|| panic!("{}: {field}", record.title())).clone())
+                (
+                    column.clone(),
+                    value.unwrap_or_else(|| panic!("{}: {field}", record.title())).clone(),
+                )
             })
             .collect();
         Value::Object(row).to_string()
@@ -104,9 +107,9 @@ impl Input {
             of("shared", "l") + of("tail", "l") - of("shared", "r") - of("tail", "r")
         });
         let single = of("lp") - of("ref");
-        let rho = [margin, mean, parts[0] - parts[1], single].into_iter().fold(0.0, |a: f64, b| {
-            if b.is_finite() { a.max(b.abs()) } else { a }
-        });
+        let rho = [margin, mean, parts[0] - parts[1], single]
+            .into_iter()
+            .fold(0.0, |a: f64, b| if b.is_finite() { a.max(b.abs()) } else { a });
         (subject.beta() * rho).max(1.0)
     }
 }

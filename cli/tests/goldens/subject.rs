@@ -145,13 +145,17 @@ pub(crate) fn subject(record: &Record) -> Option<Subject> {
             "f_alpha_divergence_coef" => "k",
             p => record.parameter(p),
         };
-        if let (Some(v), true) = (number::from_json(v), compiled.loss.params.iter().any(|q| q.name == p)) {
+        if let (Some(v), true) =
+            (number::from_json(v), compiled.loss.params.iter().any(|q| q.name == p))
+        {
             extra.push((p.to_owned(), v));
         }
     }
     let params = compiled.bind(&extra).unwrap_or_else(|e| panic!("{}: {e:?}", record.title()));
     let mut columns = record.columns();
-    if compiled.loss.columns.iter().any(|c| c.name().starts_with("mean_logp(pi,w)")) && columns.contains_key("lc") {
+    if compiled.loss.columns.iter().any(|c| c.name().starts_with("mean_logp(pi,w)"))
+        && columns.contains_key("lc")
+    {
         columns.insert("nc".to_owned(), "len(w)".to_owned());
     }
     if text.is_some_and(|t| t.contains("len(w)")) {

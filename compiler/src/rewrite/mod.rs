@@ -1,1 +1,192 @@
-//! (see the crate documentation)
+//! The optimiser: from a loss as written to a stable form, with a derivation.
+//!
+//! Why: papers write losses with ratios, sigmoids and logarithms that overflow, cancel or divide by zero
+//! in floating point; the laws of log-space arithmetic lead from them to forms that do not. In: a
+//! [`Graph`] whose `log` and `div` may be partial, of a value alone or of a value and its gradients. Out:
+//! [`Optimised`], a graph of stage [`Stage::Total`] that computes the same functions.
+//!
+//! The way: the graph becomes an e-graph ([`language`], [`analysis`]); [`rules`] and normal forms
+//! saturate it ([`runner`]); [`extract`] chooses the cheapest graph by [`cost`]; [`proof`] finds a
+//! derivation and checks it without the e-graph.
+//!
+//! Invariants: the same input gives the same output; a limit that is met is reported; a rule is applied
+//! only where its conditions are proved; an unsound rule that is caught is an error and never a result.
+
+mod analysis;
+mod build;
+pub mod cost;
+mod extract;
+pub mod language;
+mod normal;
+mod print;
+pub mod rules;
+mod runner;
+mod term;
+#[cfg(test)]
+mod tests;
+
+pub use cost::{Cost, Weights};
+pub use print::{infix, listing};
+pub use runner::{Limits, Stats};
+pub use term::Term;
+
+use crate::mir::{Graph, NodeId, Root, Stage};
+use analysis::{Domain, Egraph};
+use egg::{Id, Language};
+use language::Expr;
+use ponens_dsl::diagnostic::Diagnostic;
+use std::collections::BTreeMap;
+
+/// What the optimiser may spend and how it prices operations.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Bounds of saturation.
+    pub limits: Limits,
+    /// Most steps of the extractor's search.
+    pub extraction_steps: usize,
+    /// Prices of operations on the target.
+    pub weights: Weights,
+    /// Whether to derive the result step by step.
+    pub derive: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            limits: Limits::default(),
+            extraction_steps: 50_000,
+            weights: Weights::default(),
+            derive: false,
+        }
+    }
+}
+
+/// The optimiser's result.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Optimised {
+    /// The stable graph: the roots of the written one, in its order.
+    pub graph: Graph,
+    /// What saturation did.
+    pub stats: Stats,
+    /// What the graph costs.
+    pub cost: Cost,
+    /// Findings that do not refuse the result: a limit that was met.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Rewrites a graph into its stable form.
+///
+/// # Errors
+/// `E0601` where a logarithm, quotient or `log1mexp` remains that is not proved to be defined; `E0602`
+/// where a limit prevented a result; `E0603` where a rule contradicted an interval (a defect of the
+/// rule, not of the loss).
+pub fn optimise(graph: &Graph, options: &Options) -> Result<Optimised, Diagnostic> {
+    let mut egraph = Egraph::new(Domain::new(graph));
+    let classes = load(&mut egraph, graph);
+    let runner = runner::Runner::new(options.limits).map_err(internal)?;
+    let stats = runner.run(&mut egraph);
+    if let Some(text) = &egraph.analysis.contradiction {
+        return Err(internal(text.clone()));
+    }
+    let canonical = build::canonical_nodes(&mut egraph);
+    egraph.rebuild();
+    let roots: Vec<Id> = graph.roots.iter().map(|r| classes[r.node.0 as usize]).collect();
+    let model = cost::Model::new(&egraph, &options.weights, &canonical);
+    let choice = extract::extract(&egraph, &model, &roots, options.extraction_steps)
+        .map_err(|_| internal("a root has no term".to_owned()))?;
+    let (out, _) = unload(&egraph, graph, &choice.nodes, &roots)?;
+    let mut warnings = Vec::new();
+    if let Some(limit) = &stats.stopped {
+        warnings.push(
+            Diagnostic::warning("W0601", format!("the rewriter stopped at {limit}"))
+                .note("the result is correct; a better form may exist"),
+        );
+    }
+    if choice.exhausted {
+        let text = format!("the extractor stopped after {} steps", choice.steps);
+        warnings.push(
+            Diagnostic::warning("W0601", text).note("the result is the best form met so far"),
+        );
+    }
+    check_total(&out, stats.stopped.as_deref())?;
+    Ok(Optimised { graph: out, stats, cost: choice.cost, warnings })
+}
+
+fn internal(text: String) -> Diagnostic {
+    Diagnostic::error("E0603", format!("the rewriter failed its own check: {text}"))
+        .note("this is a defect of the compiler, not of the loss")
+}
+
+/// Adds every node of a graph; the class of each by the node's index.
+fn load(egraph: &mut Egraph, graph: &Graph) -> Vec<Id> {
+    let mut classes: Vec<Id> = Vec::with_capacity(graph.nodes.len());
+    for node in &graph.nodes {
+        let expr = Expr::from_node(&node.op, node.level, |id| classes[id.0 as usize]);
+        let id = egraph.add_uncanonical(expr);
+        classes.push(id);
+    }
+    classes
+}
+
+/// The graph of the chosen nodes, and the node of each class.
+fn unload(
+    egraph: &Egraph,
+    written: &Graph,
+    nodes: &BTreeMap<Id, Expr>,
+    roots: &[Id],
+) -> Result<(Graph, BTreeMap<Id, NodeId>), Diagnostic> {
+    let mut out = Graph {
+        stage: Stage::Total,
+        params: written.params.clone(),
+        inputs: written.inputs.clone(),
+        ..Graph::new(written.name.clone())
+    };
+    let order =
+        extract::order(nodes).ok_or_else(|| internal("a chosen term is circular".to_owned()))?;
+    let mut places: BTreeMap<Id, NodeId> = BTreeMap::new();
+    for id in order {
+        let expr = &nodes[&id];
+        let operand = |c: Id| places.get(&c).copied().unwrap_or(NodeId(0));
+        debug_assert!(expr.children().iter().all(|c| places.contains_key(c)));
+        let op = expr.to_op(operand);
+        let node = match expr.own_level() {
+            Some(level) => out.add_at(op, level),
+            None => out.add(op),
+        };
+        places.insert(id, node);
+    }
+    for (root, id) in written.roots.iter().zip(roots) {
+        let node = places.get(&egraph.find(*id)).copied();
+        let node = node.ok_or_else(|| internal(format!("root `{}` was lost", root.name)))?;
+        out.roots.push(Root { name: root.name.clone(), node });
+    }
+    Ok((out, places))
+}
+
+/// Refuses a graph with a partial operation that is not proved.
+fn check_total(graph: &Graph, stopped: Option<&str>) -> Result<(), Diagnostic> {
+    use crate::mir::transfer::{Undefined, analyse, undefined};
+    let facts = analyse(graph);
+    for node in &graph.nodes {
+        let operands: Vec<_> = node.op.operands().map(|o| facts[o.0 as usize]).collect();
+        let partial = match undefined(&node.op, &operands) {
+            Some(
+                reason @ (Undefined::NegativeLog
+                | Undefined::PositiveLog1mExp
+                | Undefined::DivisorSign),
+            ) => reason,
+            _ => continue,
+        };
+        let shown: Vec<String> = operands.iter().map(ToString::to_string).collect();
+        return Err(match stopped {
+            Some(limit) => Diagnostic::error(
+                "E0602",
+                format!("the rewriter stopped at {limit} before {partial} was excluded"),
+            ),
+            None => Diagnostic::error("E0601", format!("{partial}"))
+                .note(format!("what is proved of the operands: {}", shown.join(", ")))
+                .help("declare the ranges of parameters and columns, or guard the operation"),
+        });
+    }
+    Ok(())
+}

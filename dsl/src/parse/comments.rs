@@ -14,7 +14,7 @@ pub(super) fn place(
     body_ends: &[usize],
 ) -> Vec<Comment> {
     let (mut comments, mut words, mut counted) = (Vec::new(), 0, 0);
-    for remark in remarks {
+    for (i, remark) in remarks.iter().enumerate() {
         for (k, token) in tokens.iter().enumerate().take(remark.tokens_before).skip(counted) {
             let wordlike = matches!(token.kind, Kind::Word | Kind::Number | Kind::Quoted);
             words += usize::from(wordlike || body_ends.binary_search(&k).is_ok());
@@ -24,11 +24,13 @@ pub(super) fn place(
             words += 1;
             continue;
         }
+        // A blank line at the very end parts nothing.
+        let last = i + 1 == remarks.len() && remark.tokens_before == tokens.len();
         comments.push(Comment {
             text: remark.text.to_owned(),
             word: words,
             own_line: remark.own_line,
-            blank_after: remark.own_line && remark.blank_after,
+            blank_after: remark.own_line && remark.blank_after && !last,
             span: Span::new(file, remark.start, remark.start + remark.text.len()),
         });
     }

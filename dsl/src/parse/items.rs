@@ -115,7 +115,8 @@ impl<'a> Reader<'a> {
     /// Where `edition ..;` or `import ..;` ends.
     fn statement_end(&self) -> usize {
         let rest = &self.tokens[self.at + 1..];
-        let length = rest.iter().position(|t| t.is(";") || t.starts_item() || t.fresh);
+        let stops = |t: &Token<'_>| t.starts_item() || (t.fresh && t.kind == Kind::Word);
+        let length = rest.iter().position(|t| t.is(";") || stops(t));
         match length {
             Some(n) if rest[n].is(";") => self.at + n + 2,
             Some(n) => self.at + n + 1,

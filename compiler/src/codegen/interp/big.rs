@@ -37,7 +37,7 @@ use Value::{Finite, Infinity, Nan, Zero};
 
 thread_local! {
     // ln 2 is needed by every logarithm and exponential.
-    static CONSTANTS: RefCell<ConstCache> = RefCell::new(ConstCache::new());
+    static CONSTANTS: RefCell<ConstCache> = const { RefCell::new(ConstCache::new()) };
 }
 
 /// Above this magnitude exponentials saturate.
@@ -366,7 +366,7 @@ mod tests {
         -1e-3,
         -0.5,
         -0.693,
-        -0.6931471805599453,
+        -std::f64::consts::LN_2,
         -0.7,
         -1.0,
         -37.0,
@@ -404,7 +404,8 @@ mod tests {
 
     #[test]
     fn more_bits_change_nothing() {
-        let functions: [(&str, fn(&B) -> B, fn(&Big<420>) -> Big<420>); 6] = [
+        type Pair = (&'static str, fn(&B) -> B, fn(&Big<420>) -> Big<420>);
+        let functions: [Pair; 6] = [
             ("exp", Real::exp, Real::exp),
             ("exp_m1", Real::exp_m1, Real::exp_m1),
             ("ln_1p", |x| x.exp().ln_1p(), |x| x.exp().ln_1p()),

@@ -1,0 +1,232 @@
+//! What a node costs: first the numerical error that it can cause, then its work, then its place.
+//!
+//! Why: the extractor must prefer an accurate form over a fast one, and a fast one over a short one. In:
+//! a node and the facts of its operands. Out: a [`Cost`]. Invariants: costs add up over the distinct
+//! nodes of a graph and compare lexicographically; a hazard is read from what can happen over the
+//! practical range of the inputs ([`Facts::practical`]) in f32, so it is a property of the node and its
+//! operands' classes, and not of the terms chosen for them.
+
+use super::analysis::{Egraph, Facts};
+use super::language::Expr;
+use crate::mir::interval::Precision;
+use crate::mir::{Binary, Level, NodeId, Unary, transfer};
+use egg::{Id, Language};
+use std::collections::BTreeSet;
+use std::ops::{Add, Sub};
+
+/// The cost of a node or of a set of nodes. The order of the fields is the order of importance.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cost {
+    /// Weighted count of numerical hazards.
+    pub hazard: u64,
+    /// Weighted count of operations.
+    pub work: u64,
+    /// Count of nodes.
+    pub size: u64,
+}
+
+impl Add for Cost {
+    type Output = Cost;
+
+    fn add(self, other: Cost) -> Cost {
+        Cost {
+            hazard: self.hazard.saturating_add(other.hazard),
+            work: self.work.saturating_add(other.work),
+            size: self.size.saturating_add(other.size),
+        }
+    }
+}
+
+impl Sub for Cost {
+    type Output = Cost;
+
+    fn sub(self, other: Cost) -> Cost {
+        Cost {
+            hazard: self.hazard.saturating_sub(other.hazard),
+            work: self.work.saturating_sub(other.work),
+            size: self.size.saturating_sub(other.size),
+        }
+    }
+}
+
+/// A partial operation that is not proved: no accepted graph holds one.
+pub const PARTIAL: u64 = 1_000_000_000;
+/// 0 * inf, inf - inf, inf / inf or 0 / 0 can occur, in the reals or after rounding.
+pub const NAN: u64 = 1_000_000;
+/// Digits are lost without need: the result has a sign, and cancels to get it.
+pub const CANCELLATION: u64 = 1_000;
+/// A logarithm of something that can underflow, overflow or round to 1 on the way.
+pub const LOST_BEFORE_LOG: u64 = 1_000;
+/// Can overflow to an infinity.
+pub const OVERFLOW: u64 = 10;
+/// A sum of log-probabilities not grouped as policy minus reference.
+pub const REGROUPED: u64 = 1;
+
+/// Weights of operations: transcendental, then division, product, sum.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Weights {
+    /// +, -, max, min, comparisons
+    pub sum: u64,
+    /// negation
+    pub sign: u64,
+    /// *
+    pub product: u64,
+    /// /
+    pub quotient: u64,
+    /// exp, log
+    pub elementary: u64,
+    /// functions made of several elementary ones
+    pub composite: u64,
+}
+
+impl Default for Weights {
+    /// A scalar CPU or GPU kernel: reciprocal throughputs of the usual libraries, rounded.
+    fn default() -> Self {
+        Weights { sum: 4, sign: 2, product: 5, quotient: 16, elementary: 40, composite: 80 }
+    }
+}
+
+/// Prices nodes of one e-graph.
+pub(super) struct Model<'a> {
+    egraph: &'a Egraph,
+    weights: &'a Weights,
+    canonical: BTreeSet<Expr>,
+}
+
+const F32: Precision = Precision::F32;
+
+fn reaches_inf(f: &Facts) -> (bool, bool) {
+    let limit = F32.max();
+    (f.practical.hi > limit, f.practical.lo < -limit)
+}
+
+fn infinite(f: &Facts) -> bool {
+    let (above, below) = reaches_inf(f);
+    above || below
+}
+
+/// 0, or small enough to become 0.
+fn vanishes(f: &Facts) -> bool {
+    let limit = F32.min_normal();
+    f.practical.lo < limit && f.practical.hi > -limit
+}
+
+impl<'a> Model<'a> {
+    /// `canonical` are the nodes of the normal forms of sums.
+    pub(super) fn new(egraph: &'a Egraph, weights: &'a Weights, canonical: &[Expr]) -> Model<'a> {
+        let canonical = canonical.iter().map(|n| n.map_children(|id| egraph.find(id))).collect();
+        Model { egraph, weights, canonical }
+    }
+
+    fn facts(&self, id: Id) -> &Facts {
+        &self.egraph[id].data
+    }
+
+    /// The cost of a node of a class.
+    pub(super) fn cost(&self, class: Id, node: &Expr) -> Cost {
+        Cost { hazard: self.hazard(class, node), work: self.work(class, node), size: 1 }
+    }
+
+    fn work(&self, class: Id, node: &Expr) -> u64 {
+        let w = self.weights;
+        let once = match node {
+            Expr::Const(_) | Expr::Param(_) | Expr::Input(_) => 0,
+            Expr::Unary(u, _) => match u {
+                Unary::StopGradient => 0,
+                Unary::Neg => w.sign,
+                Unary::Abs | Unary::Step | Unary::Sign => w.sum,
+                Unary::Exp | Unary::Log => w.elementary,
+                Unary::Expm1 | Unary::Log1p => w.elementary + w.sum,
+                Unary::Sigmoid => w.elementary + w.quotient,
+                Unary::Softplus | Unary::Log1mExp => w.composite,
+            },
+            Expr::Binary(b, _) => match b {
+                Binary::Add | Binary::Sub | Binary::Max | Binary::Min => w.sum,
+                Binary::Mul => w.product,
+                Binary::Div => w.quotient,
+                Binary::LogAddExp => w.composite + w.sum,
+                Binary::Pow => w.composite + w.product,
+            },
+            Expr::Select(_) => w.sum,
+            Expr::Reduce(..) | Expr::Count(..) | Expr::SuffixSum(_) | Expr::PrefixSum(_) => {
+                w.quotient
+            }
+            Expr::Sort(_) | Expr::Unsort(_) => w.composite,
+            Expr::Shift(..) => w.sum,
+        };
+        // What a run computes once is nearly free.
+        if self.facts(class).level == Level::Uniform { once } else { once * 8 }
+    }
+
+    fn hazard(&self, class: Id, node: &Expr) -> u64 {
+        let operands: Vec<&Facts> = node.children().iter().map(|c| self.facts(*c)).collect();
+        let op = node.to_op(|id| NodeId(usize::from(id) as u32));
+        let intervals: Vec<_> = operands.iter().map(|f| f.interval).collect();
+        use transfer::Undefined::{DivisorSign, NegativeLog, PositiveLog1mExp};
+        let mut hazard = match transfer::undefined(&op, &intervals) {
+            Some(NegativeLog | PositiveLog1mExp | DivisorSign) => PARTIAL,
+            Some(_) => NAN,
+            None => 0,
+        };
+        hazard += match (node, operands.as_slice()) {
+            (Expr::Binary(Binary::Mul, _), [a, b]) => {
+                if (infinite(a) && vanishes(b)) || (vanishes(a) && infinite(b)) { NAN } else { 0 }
+            }
+            (Expr::Binary(Binary::Div, _), [a, b]) => {
+                let nan = (infinite(a) && infinite(b)) || (vanishes(a) && vanishes(b));
+                if nan { NAN } else { 0 }
+            }
+            (Expr::Binary(Binary::Add, _), [a, b]) => self.sum_hazard(class, node, a, b, false),
+            (Expr::Binary(Binary::Sub, _), [a, b]) => self.sum_hazard(class, node, a, b, true),
+            (Expr::Unary(u, _), [x]) => unary_hazard(*u, x),
+            _ => 0,
+        };
+        hazard
+    }
+
+    fn sum_hazard(&self, class: Id, node: &Expr, a: &Facts, b: &Facts, minus: bool) -> u64 {
+        let mut hazard = 0;
+        let ((ap, an), (mut bp, mut bn)) = (reaches_inf(a), reaches_inf(b));
+        let mut other = b.practical;
+        if minus {
+            (bp, bn) = (bn, bp);
+        } else {
+            other = -other;
+        }
+        if (ap && bn) || (an && bp) {
+            hazard += NAN;
+        }
+        // a - other: both positive or both negative somewhere, and still the difference has one sign.
+        let here = &self.facts(class).interval;
+        let meet = a.practical.intersect(&other).is_some_and(|m| m.lo != 0.0 || m.hi != 0.0);
+        let signed = here.is_nonneg() || here.is_nonpos();
+        let limit = [a, b].iter().any(|f| f.constant.is_some_and(|c| c != 0.0));
+        let saturates = [node.children()[0], node.children()[1]].iter().any(|id| {
+            self.egraph[*id]
+                .nodes
+                .iter()
+                .any(|n| matches!(n, Expr::Unary(Unary::Exp | Unary::Sigmoid | Unary::Expm1, _)))
+        });
+        if meet && ((signed && !(a.rational && b.rational)) || (limit && saturates)) {
+            hazard += CANCELLATION;
+        }
+        if !self.canonical.contains(node) && self.facts(class).level != Level::Uniform {
+            hazard += REGROUPED;
+        }
+        hazard
+    }
+}
+
+fn unary_hazard(op: Unary, x: &Facts) -> u64 {
+    let range = x.practical;
+    match op {
+        // A leaf arrives exact; what is computed may have lost the digits that the logarithm shows.
+        Unary::Log if !x.rational => LOST_BEFORE_LOG,
+        Unary::Log if range.lo < F32.min_normal() && x.level != Level::Uniform => OVERFLOW,
+        Unary::Log1p if range.hi > F32.max() => LOST_BEFORE_LOG,
+        Unary::Log1p if range.lo < -0.5 && !x.rational => LOST_BEFORE_LOG,
+        Unary::Log1mExp if range.hi > -F32.min_normal() && !x.rational => LOST_BEFORE_LOG,
+        Unary::Exp | Unary::Expm1 if range.hi > F32.max().ln() => OVERFLOW,
+        _ => 0,
+    }
+}

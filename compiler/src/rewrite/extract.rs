@@ -1,0 +1,289 @@
+//! Chooses one node for every class that the roots need, so that the whole graph costs least.
+//!
+//! Why: the value and all gradients share sub-terms, and a sum of separately best terms is not the best
+//! graph. In: a saturated e-graph, costs, roots. Out: a [`Choice`]. Invariants: the chosen nodes form an
+//! acyclic graph that covers the roots; the result depends on the e-graph alone; unless
+//! [`Choice::exhausted`] says otherwise it is the cheapest such graph.
+//!
+//! Method: bottom-up costs of terms and of graphs give two upper bounds; branch and bound over the open
+//! classes improves on them, with the sum of the cheapest nodes of all open classes as lower bound.
+
+use super::analysis::Egraph;
+use super::cost::{Cost, Model};
+use super::language::Expr;
+use egg::{Id, Language};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One node a class.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Choice {
+    /// The node chosen for each class that the roots need.
+    pub(super) nodes: BTreeMap<Id, Expr>,
+    /// The best term of every class, needed or not.
+    pub(super) best: BTreeMap<Id, Expr>,
+    /// The cost of the chosen graph.
+    pub(super) cost: Cost,
+    /// Steps of the search.
+    pub(super) steps: usize,
+    /// True when the budget ended the search before it was complete.
+    pub(super) exhausted: bool,
+}
+
+/// The nodes of one class with their costs, cheapest first.
+type Options = Vec<(Cost, Expr)>;
+
+/// Why no graph could be chosen: a root has no term that is free of cycles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct NoTerm;
+
+/// Chooses for the roots with at most `budget` steps of search.
+pub(super) fn extract(
+    egraph: &Egraph,
+    model: &Model<'_>,
+    roots: &[Id],
+    budget: usize,
+) -> Result<Choice, NoTerm> {
+    let options = options(egraph, model);
+    let roots: BTreeSet<Id> = roots.iter().map(|r| egraph.find(*r)).collect();
+    let best = bottom_up(&options);
+    let trees = closure(&roots, &best).ok_or(NoTerm)?;
+    let greedy = greedy_graph(&options);
+    let mut incumbent = (price(&options, &trees), trees);
+    if let Some(graph) = closure(&roots, &greedy) {
+        let cost = price(&options, &graph);
+        if cost < incumbent.0 {
+            incumbent = (cost, graph);
+        }
+    }
+    let mut search = Search {
+        options: &options,
+        cheapest: options.iter().map(|(id, o)| (*id, o.iter().map(|x| x.0).min())).collect(),
+        incumbent,
+        steps: 0,
+        budget,
+    };
+    let open: Vec<Id> = roots.iter().copied().collect();
+    let bound = search.bound(&open);
+    search.visit(&mut BTreeMap::new(), open, Cost::default(), bound);
+    Ok(Choice {
+        cost: search.incumbent.0,
+        nodes: search.incumbent.1,
+        best,
+        steps: search.steps,
+        exhausted: search.steps >= budget,
+    })
+}
+
+/// The nodes of each class, without those that another node makes useless.
+fn options(egraph: &Egraph, model: &Model<'_>) -> BTreeMap<Id, Options> {
+    let mut out = BTreeMap::new();
+    for class in egraph.classes() {
+        let mut list: Options = class
+            .nodes
+            .iter()
+            .map(|n| n.map_children(|c| egraph.find(c)))
+            .filter(|n| !n.children().contains(&class.id))
+            .map(|n| (model.cost(class.id, &n), n))
+            .collect();
+        // Ties fall to the values of the operands, which do not depend on the way of writing.
+        let prints =
+            |n: &Expr| -> Vec<f64> { n.children().iter().map(|c| egraph[*c].data.print).collect() };
+        list.sort_by(|(ca, a), (cb, b)| {
+            let values = || {
+                let (x, y) = (prints(a), prints(b));
+                let unequal = x.iter().zip(&y).map(|(p, q)| p.total_cmp(q)).find(|o| o.is_ne());
+                unequal.unwrap_or(std::cmp::Ordering::Equal)
+            };
+            ca.cmp(cb).then(a.operator().cmp(&b.operator())).then_with(values).then(a.cmp(b))
+        });
+        list.dedup_by(|a, b| a.1 == b.1);
+        out.insert(class.id, undominated(list));
+    }
+    out
+}
+
+/// Leaves out a node when a cheaper one needs no class that it does not need.
+fn undominated(list: Options) -> Options {
+    let mut kept: Options = Vec::new();
+    for (cost, node) in list {
+        let useless = kept
+            .iter()
+            .any(|(c, k)| *c <= cost && k.children().iter().all(|x| node.children().contains(x)));
+        if !useless {
+            kept.push((cost, node));
+        }
+    }
+    kept
+}
+
+/// The cheapest term of each class, shared parts counted each time.
+fn bottom_up(options: &BTreeMap<Id, Options>) -> BTreeMap<Id, Expr> {
+    let mut costs: BTreeMap<Id, (Cost, Expr)> = BTreeMap::new();
+    loop {
+        let mut changed = false;
+        for (id, list) in options {
+            for (own, node) in list {
+                let parts: Option<Vec<Cost>> =
+                    node.children().iter().map(|c| costs.get(c).map(|x| x.0)).collect();
+                let Some(parts) = parts else { continue };
+                let total = parts.into_iter().fold(*own, |sum, c| sum + c);
+                if costs.get(id).is_none_or(|(best, _)| total < *best) {
+                    costs.insert(*id, (total, *node));
+                    changed = true;
+                }
+            }
+        }
+        if !changed {
+            return costs.into_iter().map(|(id, (_, n))| (id, n)).collect();
+        }
+    }
+}
+
+/// As [`bottom_up`], each class with the set of classes under it, so that shared parts count once.
+fn greedy_graph(options: &BTreeMap<Id, Options>) -> BTreeMap<Id, Expr> {
+    type Graph = BTreeMap<Id, Cost>;
+    let mut found: BTreeMap<Id, (Cost, Expr, Graph)> = BTreeMap::new();
+    // A class may improve again and again as others do; each pass only ever lowers costs.
+    for _ in 0..options.len() + 1 {
+        let mut changed = false;
+        for (id, list) in options {
+            for (own, node) in list {
+                let mut graph: Graph = BTreeMap::from([(*id, *own)]);
+                let complete = node.children().iter().all(|c| match found.get(c) {
+                    Some((_, _, below)) if !below.contains_key(id) => {
+                        graph.extend(below.iter().map(|(k, v)| (*k, *v)));
+                        true
+                    }
+                    _ => false,
+                });
+                if !complete {
+                    continue;
+                }
+                let total = graph.values().fold(Cost::default(), |sum, c| sum + *c);
+                if found.get(id).is_none_or(|(best, _, _)| total < *best) {
+                    found.insert(*id, (total, *node, graph));
+                    changed = true;
+                }
+            }
+        }
+        if !changed {
+            break;
+        }
+    }
+    found.into_iter().map(|(id, (_, n, _))| (id, n)).collect()
+}
+
+/// The part of a choice that the roots need; `None` where it is incomplete or has a cycle.
+fn closure(roots: &BTreeSet<Id>, chosen: &BTreeMap<Id, Expr>) -> Option<BTreeMap<Id, Expr>> {
+    let mut out = BTreeMap::new();
+    let mut open: Vec<Id> = roots.iter().copied().collect();
+    while let Some(id) = open.pop() {
+        if out.contains_key(&id) {
+            continue;
+        }
+        let node = chosen.get(&id)?;
+        out.insert(id, *node);
+        open.extend(node.children());
+    }
+    order(&out).map(|_| out)
+}
+
+/// The classes with operands first; `None` where there is a cycle.
+pub(super) fn order(nodes: &BTreeMap<Id, Expr>) -> Option<Vec<Id>> {
+    let mut done: BTreeSet<Id> = BTreeSet::new();
+    let mut out = Vec::with_capacity(nodes.len());
+    loop {
+        let ready = nodes
+            .iter()
+            .filter(|(id, n)| !done.contains(*id) && n.children().iter().all(|c| done.contains(c)));
+        let ready: Vec<Id> = ready.map(|(id, _)| *id).collect();
+        if ready.is_empty() {
+            break;
+        }
+        done.extend(&ready);
+        out.extend(ready);
+    }
+    (out.len() == nodes.len()).then_some(out)
+}
+
+fn price(options: &BTreeMap<Id, Options>, nodes: &BTreeMap<Id, Expr>) -> Cost {
+    let own = |(id, node): (&Id, &Expr)| {
+        let known = options.get(id).and_then(|o| o.iter().find(|(_, n)| n == node));
+        known.map_or(Cost::default(), |(c, _)| *c)
+    };
+    nodes.iter().map(own).fold(Cost::default(), |sum, c| sum + c)
+}
+
+struct Search<'a> {
+    options: &'a BTreeMap<Id, Options>,
+    cheapest: BTreeMap<Id, Option<Cost>>,
+    incumbent: (Cost, BTreeMap<Id, Expr>),
+    steps: usize,
+    budget: usize,
+}
+
+impl Search<'_> {
+    fn least(&self, id: Id) -> Cost {
+        self.cheapest.get(&id).copied().flatten().unwrap_or_default()
+    }
+
+    fn bound(&self, open: &[Id]) -> Cost {
+        open.iter().fold(Cost::default(), |sum, id| sum + self.least(*id))
+    }
+
+    /// `open`: needed and undecided; `bound`: the least that they cost together.
+    fn visit(
+        &mut self,
+        chosen: &mut BTreeMap<Id, Expr>,
+        mut open: Vec<Id>,
+        spent: Cost,
+        bound: Cost,
+    ) {
+        if self.steps >= self.budget || spent + bound >= self.incumbent.0 {
+            return;
+        }
+        self.steps += 1;
+        // The class with the fewest options first: forced ones cost no branching.
+        let fewest = (0..open.len()).min_by_key(|i| (self.options[&open[*i]].len(), open[*i]));
+        let Some(place) = fewest else {
+            if order(chosen).is_some() {
+                self.incumbent = (spent, chosen.clone());
+            }
+            return;
+        };
+        let id = open.swap_remove(place);
+        let options = self.options;
+        for (own, node) in &options[&id] {
+            if reaches(chosen, node, id) {
+                continue;
+            }
+            let mut next = open.clone();
+            for child in node.children() {
+                if !chosen.contains_key(child) && !next.contains(child) {
+                    next.push(*child);
+                }
+            }
+            let bound = self.bound(&next);
+            chosen.insert(id, *node);
+            self.visit(chosen, next, spent + *own, bound);
+            chosen.remove(&id);
+        }
+    }
+}
+
+/// True when the nodes already chosen lead from `node` back to `target`.
+fn reaches(chosen: &BTreeMap<Id, Expr>, node: &Expr, target: Id) -> bool {
+    let mut open: Vec<Id> = node.children().to_vec();
+    let mut seen = BTreeSet::new();
+    while let Some(id) = open.pop() {
+        if id == target {
+            return true;
+        }
+        if seen.insert(id) {
+            if let Some(next) = chosen.get(&id) {
+                open.extend(next.children());
+            }
+        }
+    }
+    false
+}

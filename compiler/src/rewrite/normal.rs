@@ -1,0 +1,314 @@
+//! Normal forms of sums and products inside the e-graph.
+//!
+//! Why: associativity and commutativity as rules multiply the nodes and regroup sums of log-probabilities
+//! into inexact ones. Instead every class gets one sum, `constant + sum of coefficient * class`, and
+//! one product, `coefficient * product of class^power`, read off its nodes; from these one tree is
+//! built, the same however the terms were written, and joined to the class. In: the e-graph. Out:
+//! [`Forms`]. Invariants:
+//! * coefficients are exact, or the node is taken as an atom;
+//! * a class that a proper function computes (a sigmoid, an exponential, ..) is an atom, so that
+//!   1 - sigmoid(x) never comes back from sigmoid(-x).
+
+use super::analysis::{Egraph, exact_product, exact_quotient, exact_sum};
+use super::language::Expr;
+use crate::mir::{Binary, Unary};
+use egg::{Id, Language};
+use std::collections::BTreeMap;
+
+/// constant + sum of coefficient * class. No coefficient is 0.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub(super) struct Sum {
+    pub(super) constant: f64,
+    pub(super) terms: BTreeMap<Id, f64>,
+}
+
+impl Sum {
+    pub(super) fn atom(id: Id) -> Sum {
+        Sum { constant: 0.0, terms: BTreeMap::from([(id, 1.0)]) }
+    }
+
+    /// The class, where the sum is just that.
+    pub(super) fn as_atom(&self) -> Option<Id> {
+        let (id, c) = self.terms.first_key_value()?;
+        (self.terms.len() == 1 && *c == 1.0 && self.constant == 0.0).then_some(*id)
+    }
+
+    /// `self + factor * other`; `None` where a coefficient is not exact.
+    pub(super) fn plus(&self, factor: f64, other: &Sum) -> Option<Sum> {
+        let mut out = self.clone();
+        out.constant = exact_sum(out.constant, exact_product(factor, other.constant)?)?;
+        for (id, c) in &other.terms {
+            out.add_term(*id, exact_product(factor, *c)?)?;
+        }
+        Some(out)
+    }
+
+    pub(super) fn add_term(&mut self, id: Id, coefficient: f64) -> Option<()> {
+        let sum = exact_sum(self.terms.get(&id).copied().unwrap_or(0.0), coefficient)?;
+        if sum == 0.0 {
+            self.terms.remove(&id);
+        } else {
+            self.terms.insert(id, sum);
+        }
+        Some(())
+    }
+}
+
+/// coefficient * product of class^power. No power is 0.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Product {
+    pub(super) coefficient: f64,
+    pub(super) powers: BTreeMap<Id, i32>,
+}
+
+/// Powers beyond this are left as they are written.
+const LARGEST_POWER: i32 = 8;
+
+impl Product {
+    pub(super) fn one() -> Product {
+        Product { coefficient: 1.0, powers: BTreeMap::new() }
+    }
+
+    pub(super) fn atom(id: Id) -> Product {
+        Product { coefficient: 1.0, powers: BTreeMap::from([(id, 1)]) }
+    }
+
+    /// `self * other^power` for a power of 1 or -1; `None` where it is not exact or a power grows too large.
+    pub(super) fn times(&self, other: &Product, power: i32) -> Option<Product> {
+        let coefficient = if power < 0 {
+            exact_quotient(self.coefficient, other.coefficient)?
+        } else {
+            exact_product(self.coefficient, other.coefficient)?
+        };
+        let mut powers = self.powers.clone();
+        for (id, p) in &other.powers {
+            let sum = powers.get(id).copied().unwrap_or(0) + power * p;
+            if sum.abs() > LARGEST_POWER {
+                return None;
+            }
+            if sum == 0 {
+                powers.remove(id);
+            } else {
+                powers.insert(*id, sum);
+            }
+        }
+        Some(Product { coefficient, powers })
+    }
+}
+
+/// The forms of every class of an e-graph, read at one moment.
+#[derive(Debug, Default)]
+pub(super) struct Forms {
+    sums: BTreeMap<Id, Sum>,
+    products: BTreeMap<Id, Product>,
+    /// The node that each form was read from, where it is not an atom.
+    pub(super) sum_node: BTreeMap<Id, Expr>,
+    pub(super) product_node: BTreeMap<Id, Expr>,
+}
+
+/// True where the class is computed by a proper function: it is never taken apart.
+fn is_proper(egraph: &Egraph, id: Id) -> bool {
+    egraph[id].nodes.iter().any(|n| match n {
+        Expr::Const(_) => false,
+        Expr::Unary(Unary::Neg | Unary::Log | Unary::Log1p, _) => false,
+        Expr::Binary(Binary::Add | Binary::Sub | Binary::Mul | Binary::Div, _) => false,
+        _ => true,
+    })
+}
+
+impl Forms {
+    /// The forms of all classes.
+    pub(super) fn read(egraph: &Egraph) -> Forms {
+        let mut forms = Forms::default();
+        let mut ids: Vec<Id> = egraph.classes().map(|c| c.id).collect();
+        ids.sort_unstable();
+        for id in ids {
+            forms.read_sum(egraph, id, &mut Vec::new());
+            forms.read_product(egraph, id, &mut Vec::new());
+        }
+        forms
+    }
+
+    /// The sum of a class, which must be canonical.
+    pub(super) fn sum(&self, id: Id) -> Sum {
+        self.sums.get(&id).cloned().unwrap_or_else(|| Sum::atom(id))
+    }
+
+    /// The product of a class, which must be canonical.
+    pub(super) fn product(&self, id: Id) -> Product {
+        self.products.get(&id).cloned().unwrap_or_else(|| Product::atom(id))
+    }
+
+    fn read_sum(&mut self, egraph: &Egraph, id: Id, open: &mut Vec<Id>) -> Sum {
+        if let Some(known) = self.sums.get(&id) {
+            return known.clone();
+        }
+        // A class on its own path is an atom there.
+        if open.contains(&id) {
+            return Sum::atom(id);
+        }
+        let constant = egraph[id].data.constant;
+        let mut best: Option<(Sum, Expr)> = None;
+        if constant.is_none() && !is_proper(egraph, id) {
+            open.push(id);
+            let mut nodes = egraph[id].nodes.clone();
+            nodes.sort_unstable();
+            for node in nodes {
+                let Some(sum) = self.sum_of_node(egraph, &node, open) else { continue };
+                if sum.terms.contains_key(&id) {
+                    continue;
+                }
+                let better =
+                    best.as_ref().is_none_or(|(b, _)| measure(egraph, &sum) < measure(egraph, b));
+                if better {
+                    best = Some((sum, node));
+                }
+            }
+            open.pop();
+        }
+        let sum = match (constant, best) {
+            (Some(c), _) => Sum { constant: c, terms: BTreeMap::new() },
+            (None, Some((sum, node))) => {
+                self.sum_node.insert(id, node);
+                sum
+            }
+            (None, None) => Sum::atom(id),
+        };
+        self.sums.insert(id, sum.clone());
+        sum
+    }
+
+    fn sum_of_node(&mut self, egraph: &Egraph, node: &Expr, open: &mut Vec<Id>) -> Option<Sum> {
+        let of = |id: Id| egraph.find(id);
+        match *node {
+            Expr::Unary(Unary::Neg, [a]) => {
+                Sum::default().plus(-1.0, &self.read_sum(egraph, of(a), open))
+            }
+            Expr::Binary(op @ (Binary::Add | Binary::Sub), [a, b]) => {
+                let (x, y) =
+                    (self.read_sum(egraph, of(a), open), self.read_sum(egraph, of(b), open));
+                x.plus(if op == Binary::Add { 1.0 } else { -1.0 }, &y)
+            }
+            Expr::Binary(Binary::Mul, [a, b]) => {
+                let (c, x) = match (egraph[of(a)].data.constant, egraph[of(b)].data.constant) {
+                    (Some(c), _) => (c, b),
+                    (_, Some(c)) => (c, a),
+                    _ => return None,
+                };
+                Sum::default().plus(c, &self.read_sum(egraph, of(x), open))
+            }
+            Expr::Binary(Binary::Div, [a, b]) => {
+                let reciprocal = exact_quotient(1.0, egraph[of(b)].data.constant?)?;
+                Sum::default().plus(reciprocal, &self.read_sum(egraph, of(a), open))
+            }
+            _ => None,
+        }
+    }
+
+    fn read_product(&mut self, egraph: &Egraph, id: Id, open: &mut Vec<Id>) -> Product {
+        if let Some(known) = self.products.get(&id) {
+            return known.clone();
+        }
+        if open.contains(&id) {
+            return Product::atom(id);
+        }
+        let constant = egraph[id].data.constant;
+        let mut best: Option<(Product, Expr)> = None;
+        if constant.is_none() && !is_proper(egraph, id) {
+            open.push(id);
+            let mut nodes = egraph[id].nodes.clone();
+            nodes.sort_unstable();
+            for node in nodes {
+                let Some(product) = self.product_of_node(egraph, &node, open) else { continue };
+                if product.powers.contains_key(&id) {
+                    continue;
+                }
+                let size = |p: &Product| {
+                    let mut prints: Vec<f64> =
+                        p.powers.keys().map(|i| egraph[*i].data.print).collect();
+                    prints.sort_by(f64::total_cmp);
+                    (p.powers.len(), prints)
+                };
+                if best.as_ref().is_none_or(|(b, _)| size(&product) < size(b)) {
+                    best = Some((product, node));
+                }
+            }
+            open.pop();
+        }
+        let product = match (constant, best) {
+            (Some(c), _) if c != 0.0 => Product { coefficient: c, powers: BTreeMap::new() },
+            (None, Some((product, node))) => {
+                self.product_node.insert(id, node);
+                product
+            }
+            _ => Product::atom(id),
+        };
+        self.products.insert(id, product.clone());
+        product
+    }
+
+    fn product_of_node(
+        &mut self,
+        egraph: &Egraph,
+        node: &Expr,
+        open: &mut Vec<Id>,
+    ) -> Option<Product> {
+        let of = |id: Id| egraph.find(id);
+        match *node {
+            Expr::Unary(Unary::Neg, [a]) => {
+                let x = self.read_product(egraph, of(a), open);
+                Some(Product { coefficient: -x.coefficient, ..x })
+            }
+            Expr::Binary(op @ (Binary::Mul | Binary::Div), [a, b]) => {
+                let x = self.read_product(egraph, of(a), open);
+                let y = self.read_product(egraph, of(b), open);
+                x.times(&y, if op == Binary::Mul { 1 } else { -1 })
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Orders the sums of one class: functions of inputs that are not field operations last, then the shorter,
+/// then by value, which does not depend on the way of writing.
+fn measure(egraph: &Egraph, sum: &Sum) -> (usize, usize, Vec<f64>) {
+    let curved = sum.terms.keys().filter(|id| !egraph[**id].data.rational).count();
+    let mut prints: Vec<f64> = sum.terms.keys().map(|id| egraph[*id].data.print).collect();
+    prints.sort_by(f64::total_cmp);
+    (curved, sum.terms.len() + usize::from(sum.constant != 0.0), prints)
+}
+
+/// The operand of an exponential in the class, and the sign with which it stands: `e^u` or `-e^u`.
+pub(super) fn exponent(egraph: &Egraph, id: Id) -> Option<(f64, Id)> {
+    let exp = |id: Id| {
+        egraph[id].nodes.iter().filter_map(|n| match n {
+            Expr::Unary(Unary::Exp, [u]) => Some(egraph.find(*u)),
+            _ => None,
+        })
+    };
+    let negated = egraph[id].nodes.iter().filter_map(|n| match n {
+        Expr::Unary(Unary::Neg, [a]) => exp(egraph.find(*a)).min(),
+        _ => None,
+    });
+    exp(id).min().map(|u| (1.0, u)).or_else(|| negated.min().map(|u| (-1.0, u)))
+}
+
+/// The operands of one unary function in the class.
+pub(super) fn operands_of(egraph: &Egraph, id: Id, op: Unary) -> Vec<Id> {
+    let mut out: Vec<Id> = egraph[id]
+        .nodes
+        .iter()
+        .filter_map(|n| match n {
+            Expr::Unary(u, [x]) if *u == op => Some(egraph.find(*x)),
+            _ => None,
+        })
+        .collect();
+    out.sort_unstable();
+    out.dedup();
+    out
+}
+
+/// A form needs no tree of its own where it is the class itself.
+pub(super) fn is_leaf_class(egraph: &Egraph, id: Id) -> bool {
+    egraph[id].nodes.iter().any(|n| n.is_leaf())
+}

@@ -1,0 +1,85 @@
+//! The published losses as papers write them, and the forms that they reach.
+
+use super::gradient::with_gradients;
+use super::text::written;
+use crate::rewrite::{Options, listing, optimise};
+
+const LOSSES: &[(&str, &str)] = &[
+    ("dpo", "-log(sigmoid(beta * (log(pw / qw) - log(pl / ql))))"),
+    ("dpo_exp", "z = beta * log(pw * ql / (pl * qw)); -log(1 / (1 + exp(-z)))"),
+    ("cpo", "-log(sigmoid(beta * (lw - ll))) - lambda * lw / nw"),
+    ("orpo", "-lw / nw - lambda * log(sigmoid(log((pw / (1 - pw)) / (pl / (1 - pl)))))"),
+    ("simpo", "-log(sigmoid(beta * (lw / nw - ll / nl) - gamma))"),
+    (
+        "cdpo",
+        "z = beta * ((lw - rw) - (ll - rl)); -(1 - e) * log(sigmoid(z)) - e * log(sigmoid(-z))",
+    ),
+    (
+        "robust",
+        "z = beta * ((lw - rw) - (ll - rl)); (-(1 - e) * log(sigmoid(z)) + e * log(sigmoid(-z))) / (1 - 2 * e)",
+    ),
+    (
+        "exo",
+        "z = beta * ((lw - rw) - (ll - rl)); sigmoid(z) * (log(sigmoid(z)) - log(1 - e)) + sigmoid(-z) * (log(sigmoid(-z)) - log(e))",
+    ),
+    (
+        "discopop",
+        "z = beta * ((lw - rw) - (ll - rl)); m = sigmoid(z / tau); -log(sigmoid(z)) * (1 - m) + exp(-z) * m",
+    ),
+    ("kto", "1 - sigmoid(beta * ((lw - rw) - kl))"),
+    (
+        "forward_kl",
+        "a = lw - rw; b = ll - rl; -log(sigmoid(beta * ((1 - exp(-a)) - (1 - exp(-b)))))",
+    ),
+    (
+        "js",
+        "a = lw - rw; b = ll - rl; -log(sigmoid(beta * ((log(2) + log(sigmoid(a))) - (log(2) + log(sigmoid(b))))))",
+    ),
+    (
+        "alpha",
+        "a = lw - rw; b = ll - rl; -log(sigmoid(beta * ((exp((k - 1) * a) - 1) / (k - 1) - (exp((k - 1) * b) - 1) / (k - 1))))",
+    ),
+    ("hinge", "max(0, 1 - beta * ((lw - rw) - (ll - rl)))"),
+    ("ipo", "square((lw - rw) / nw - (ll - rl) / nl - 1 / (2 * beta))"),
+    ("ppo", "r = exp(lw - rw); -min(r * adv, min(max(r, 1 - e), 1 + e) * adv)"),
+];
+
+#[test]
+fn show() {
+    for (name, text) in LOSSES {
+        let graph = written(text);
+        let start = std::time::Instant::now();
+        match optimise(&graph, &Options::default()) {
+            Ok(value) => {
+                println!(
+                    "== {name} {:?} {:?} {} nodes {} its stopped {:?} {:?}",
+                    start.elapsed(),
+                    value.cost,
+                    value.stats.e_nodes,
+                    value.stats.iterations,
+                    value.stats.stopped,
+                    value.warnings.len()
+                );
+                println!("{}", listing(&value.graph));
+                let both = with_gradients(&value.graph);
+                let start = std::time::Instant::now();
+                match optimise(&both, &Options::default()) {
+                    Ok(value) => {
+                        println!(
+                            "-- {name} {:?} {:?} {} nodes {} its stopped {:?} {:?}",
+                            start.elapsed(),
+                            value.cost,
+                            value.stats.e_nodes,
+                            value.stats.iterations,
+                            value.stats.stopped,
+                            value.warnings.len()
+                        );
+                        println!("{}", listing(&value.graph));
+                    }
+                    Err(e) => println!("{listing} !! {e:?}", listing = listing(&both)),
+                }
+            }
+            Err(e) => println!("{name} !! {e:?}"),
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Tests of the optimiser.
+
+mod gradient;
+mod losses;
+mod text;
