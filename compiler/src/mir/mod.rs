@@ -13,6 +13,8 @@
 pub mod interval;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+#[cfg(test)]
+mod tests;
 pub mod transfer;
 pub mod verify;
 
