@@ -143,8 +143,7 @@ fn discriminant_certifies(c: &[i128; 27], variable: usize) -> bool {
     for i in 0..9 {
         for j in 0..9 {
             let at = (i % 3 + j % 3) + 5 * (i / 3 + j / 3);
-            discriminant[at] +=
-                4 * constant[i] * square[j] - linear[i].min(0) * linear[j].min(0);
+            discriminant[at] += 4 * constant[i] * square[j] - linear[i].min(0) * linear[j].min(0);
         }
     }
     discriminant.iter().all(|&x| x >= 0)

@@ -18,8 +18,7 @@ use super::bernstein::{Sign, VERTICES, sign_on_cube};
 use super::cube;
 
 /// The six orders of three atoms.
-const ORDERS: [[usize; 3]; 6] =
-    [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
+const ORDERS: [[usize; 3]; 6] = [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]];
 
 /// The symmetries of the cube: an order and a mask of atoms to complement.
 const SYMMETRIES: usize = 48;
@@ -242,7 +241,9 @@ mod tests {
     fn scaled_value(f: u8, x: [i64; 3]) -> i64 {
         (0..8)
             .filter(|row| f >> row & 1 == 1)
-            .map(|row| (0..3).map(|i| if row >> i & 1 == 1 { x[i] } else { 8 - x[i] }).product::<i64>())
+            .map(|row| {
+                (0..3).map(|i| if row >> i & 1 == 1 { x[i] } else { 8 - x[i] }).product::<i64>()
+            })
             .sum()
     }
 
