@@ -1,90 +1,93 @@
-//! Weighted model counting of Boolean functions, in log space.
+//! Weighted model counting of Boolean functions, in any semiring and in log space.
+//!
+//! Why: the weight of a formula is a polynomial in the probabilities of its atoms; how it is written
+//! decides what it costs and how accurate it is. In: truth tables of up to six atoms. Out: a
+//! [`Circuit`], the MIR of a log-count ([`lower_log`]) and of the log-ratio of two counts
+//! ([`lower_ratio`]), which is rho.
+//!
+//! Invariants:
+//! * products are decomposable: their parts share no atom;
+//! * sums are deterministic: no row satisfies two of their parts;
+//! * hence the value over any semiring is the weighted model count, in one pass.
 
-use crate::logic::{Fraction, Table, conjuncts};
-use crate::mir::{Binary, Graph, NodeId, Unary};
+mod build;
+mod function;
+mod literals;
+mod lower;
+mod ratio;
+mod semiring;
+#[cfg(test)]
+mod tests;
 
-/// log WMC(wins) - log WMC(loses) with common factors cancelled and like factors paired.
-pub fn lower_ratio(wins: Table, loses: Table, graph: &mut Graph, atoms: &[NodeId]) -> NodeId {
-    let n = atoms.len();
-    let f = Fraction::reduced(wins, loses, n);
-    let logs = |graph: &mut Graph, t: Table| -> Vec<NodeId> {
-        let mut factors = conjuncts(t, n);
-        factors.sort_by_key(|c| (c.count(), *c));
-        factors.into_iter().map(|c| log_count(c, graph, atoms)).collect()
-    };
-    let (tops, bottoms) = (logs(graph, f.numerator), logs(graph, f.denominator));
-    let mut sum: Option<NodeId> = None;
-    let mut add = |graph: &mut Graph, x: NodeId| {
-        sum = Some(match sum {
-            None => x,
-            Some(s) => graph.binary(Binary::Add, s, x),
-        });
-    };
-    for i in 0..tops.len().max(bottoms.len()) {
-        let x = match (tops.get(i), bottoms.get(i)) {
-            (Some(t), Some(b)) => graph.binary(Binary::Sub, *t, *b),
-            (Some(t), None) => *t,
-            (None, Some(b)) => graph.unary(Unary::Neg, *b),
-            (None, None) => continue,
-        };
-        add(graph, x);
-    }
-    match sum {
-        Some(s) => s,
-        None => graph.constant(0.0),
-    }
+pub use lower::lower_log;
+pub use ratio::lower_ratio;
+pub use semiring::{Fraction, LogProb, PrimeField, Probability, Semiring};
+
+use crate::logic::Table;
+
+/// A node of a circuit. Parts are indices of earlier nodes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Node {
+    /// Always true, or always false.
+    Constant(bool),
+    /// An atom, or its negation.
+    Literal {
+        /// The atom's index.
+        atom: usize,
+        /// False for the negation.
+        positive: bool,
+    },
+    /// The conjunction of parts that share no atom.
+    Product(Vec<usize>),
+    /// The disjunction of parts that exclude each other.
+    Sum(Vec<usize>),
+    /// The negation of a conjunction of literals: 1 minus its count.
+    Complement(usize),
 }
 
-fn log_count(t: Table, graph: &mut Graph, atoms: &[NodeId]) -> NodeId {
-    let n = atoms.len();
-    let factors = conjuncts(t, n);
-    if factors.len() > 1 {
-        let logs: Vec<NodeId> = factors.iter().map(|f| log_count(*f, graph, atoms)).collect();
-        return logs.into_iter().reduce(|a, b| graph.binary(Binary::Add, a, b)).unwrap_or(atoms[0]);
+/// A decomposable, deterministic circuit with shared nodes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Circuit {
+    nodes: Vec<Node>,
+    root: usize,
+}
+
+impl Circuit {
+    /// The circuit of a Boolean function of `atoms` atoms, at most six: more are taken as six.
+    ///
+    /// Common factors are split off first, then literals, complements of cubes, and at last the
+    /// function is split on the atom that leaves least.
+    pub fn from_table(table: Table, atoms: usize) -> Self {
+        build::build(table, atoms)
     }
-    for (i, a) in atoms.iter().enumerate() {
-        if t == Table::var(i, n) {
-            return *a;
-        }
-        if t == Table::var(i, n).not(n) {
-            return graph.unary(Unary::Log1mExp, *a);
-        }
+
+    /// The nodes, each after its parts.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
     }
-    let complement = t.not(n);
-    let parts = conjuncts(complement, n);
-    if parts.len() > 1 {
-        let c = log_count(complement, graph, atoms);
-        return graph.unary(Unary::Log1mExp, c);
+
+    /// The index of the node of the whole function.
+    pub fn root(&self) -> usize {
+        self.root
     }
-    let i = (0..n).find(|i| t.depends_on(*i, n)).unwrap_or(0);
-    let mut side = |value: bool, weight: NodeId| {
-        let c = t.cofactor(i, value, n);
-        if c.is_true(n) {
-            return Some(weight);
+
+    /// The weighted model count, given the weight of each atom. An atom beyond the weights has weight one.
+    pub fn evaluate<S: Semiring>(&self, weights: &[S]) -> S {
+        let mut values: Vec<S> = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            let value = match node {
+                Node::Constant(true) => S::one(),
+                Node::Constant(false) => S::zero(),
+                Node::Literal { atom, positive } => {
+                    let weight = weights.get(*atom).cloned().unwrap_or_else(S::one);
+                    if *positive { weight } else { weight.complement() }
+                }
+                Node::Product(parts) => parts.iter().fold(S::one(), |p, i| p.mul(&values[*i])),
+                Node::Sum(parts) => parts.iter().fold(S::zero(), |s, i| s.add(&values[*i])),
+                Node::Complement(part) => values[*part].complement(),
+            };
+            values.push(value);
         }
-        if c.is_false() {
-            return None;
-        }
-        let rest = log_count(c, graph, atoms);
-        Some(graph.binary(Binary::Add, weight, rest))
-    };
-    let high = side(true, atoms[i]);
-    let minus = graph.unary(Unary::Log1mExp, atoms[i]);
-    let mut side = |value: bool, weight: NodeId| {
-        let c = t.cofactor(i, value, n);
-        if c.is_true(n) {
-            return Some(weight);
-        }
-        if c.is_false() {
-            return None;
-        }
-        let rest = log_count(c, graph, atoms);
-        Some(graph.binary(Binary::Add, weight, rest))
-    };
-    let low = side(false, minus);
-    match (high, low) {
-        (Some(h), Some(l)) => graph.binary(Binary::LogAddExp, h, l),
-        (Some(x), None) | (None, Some(x)) => x,
-        (None, None) => graph.constant(f64::MIN),
+        values.get(self.root).cloned().unwrap_or_else(S::zero)
     }
 }
