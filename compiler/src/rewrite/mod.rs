@@ -46,8 +46,20 @@ pub struct Options {
     pub extraction_steps: usize,
     /// Prices of operations on the target.
     pub weights: Weights,
+    /// Whether the result is evaluated, or a gradient will be taken of it. Before a gradient, forms are
+    /// left out whose value survives overflow and whose derivative does not.
+    pub purpose: Purpose,
     /// Whether to derive the result step by step.
     pub derive: bool,
+}
+
+/// What comes after the optimiser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The adjoint.
+    BeforeGradient,
+    /// A back end.
+    Final,
 }
 
 impl Default for Options {
@@ -56,6 +68,7 @@ impl Default for Options {
             limits: Limits::default(),
             extraction_steps: 50_000,
             weights: Weights::default(),
+            purpose: Purpose::Final,
             derive: false,
         }
     }
@@ -81,12 +94,21 @@ pub struct Optimised {
 /// where a limit prevented a result; `E0603` where a rule contradicted an interval (a defect of the
 /// rule, not of the loss).
 pub fn optimise(graph: &Graph, options: &Options) -> Result<Optimised, Diagnostic> {
-    let mut egraph = Egraph::new(Domain::new(graph));
+    let mut domain = Domain::new(graph);
+    domain.final_form = options.purpose == Purpose::Final;
+    let mut egraph = Egraph::new(domain);
     let classes = load(&mut egraph, graph);
     let runner = runner::Runner::new(options.limits).map_err(internal)?;
     let stats = runner.run(&mut egraph);
     if let Some(text) = &egraph.analysis.contradiction {
         return Err(internal(text.clone()));
+    }
+    if std::env::var("DUMP").is_ok() {
+        let mut ids: Vec<_> = egraph.classes().map(|c| c.id).collect();
+        ids.sort();
+        for id in ids {
+            println!("{id}: {:?} {} {}", egraph[id].nodes.iter().map(|n| format!("{n}{:?}", n.children())).collect::<Vec<_>>(), egraph[id].data.interval, egraph[id].data.practical);
+        }
     }
     let canonical = build::canonical_nodes(&mut egraph);
     egraph.rebuild();

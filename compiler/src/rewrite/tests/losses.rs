@@ -37,10 +37,11 @@ const LOSSES: &[(&str, &str)] = &[
 
 #[test]
 fn show() {
-    for (name, text) in LOSSES {
+    let only = std::env::var("ONLY").unwrap_or_default();
+    for (name, text) in LOSSES.iter().filter(|(n, _)| n.contains(&only)) {
         let graph = written(text);
         let start = std::time::Instant::now();
-        match optimise(&graph, &Options::default()) {
+        match optimise(&graph, &Options { purpose: crate::rewrite::Purpose::BeforeGradient, ..Options::default() }) {
             Ok(value) => {
                 println!("== {name} {:?} {:?} {} nodes {} its stopped {:?} {:?}", start.elapsed(), value.cost, value.stats.e_nodes, value.stats.iterations, value.stats.stopped, value.warnings.len());
                 println!("{}", listing(&value.graph));
@@ -50,6 +51,9 @@ fn show() {
                     Ok(value) => {
                         println!("-- {name} {:?} {:?} {} nodes {} its stopped {:?} {:?}", start.elapsed(), value.cost, value.stats.e_nodes, value.stats.iterations, value.stats.stopped, value.warnings.len());
                         println!("{}", listing(&value.graph));
+                        if value.stats.stopped.is_some() || std::env::var("RULES").is_ok() {
+                            println!("{:#?}", value.stats.applied);
+                        }
                     }
                     Err(e) => println!("{listing} !! {e:?}", listing = listing(&both)),
                 }
