@@ -3,7 +3,7 @@
 //! Why: one small, total, level-typed language between the logic and the back ends. In: [`crate::lower`]
 //! (as written) and [`crate::adjoint`]. Out: [`crate::rewrite`], [`crate::lir`], [`crate::codegen`].
 //!
-//! Invariants, checked by [`verify`]:
+//! Invariants, checked by [`verify()`]:
 //! * nodes are in topological order: an operand's index is smaller than the node's own;
 //! * a node's level is the deepest level of its operands, except where a reduction makes it shallower;
 //! * in a graph of stage [`Stage::Total`] the interval analysis proves every `log` argument
@@ -11,9 +11,15 @@
 //!   evaluation inside the declared input domain yields NaN.
 
 pub mod interval;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+#[cfg(test)]
+mod tests;
 pub mod transfer;
+pub mod verify;
 
 pub use interval::Interval;
+pub use verify::{Violation, verify};
 
 use std::fmt;
 
