@@ -49,6 +49,13 @@ fn show() {
                 let start = std::time::Instant::now();
                 match optimise(&both, &Options::default()) {
                     Ok(value) => {
+                        let t0 = std::time::Instant::now();
+                        let d = optimise(&both, &Options { derive: true, ..Options::default() }).unwrap();
+                        let t1 = std::time::Instant::now();
+                        match &d.derivation {
+                            Some(d) => println!("PROOF {name} {} lemmas {} steps, in {:?} {:?} {:?}", d.lemmas.len(), d.lemmas.iter().map(|l| l.steps.len()).sum::<usize>(), t1 - t0, crate::rewrite::verify_derivation(d).map_err(|e| { let l = d.lemmas.iter().find(|l| l.node == e.node).unwrap(); let s = e.step.map(|s| &l.steps[s]); (e.to_string(), s.map(|s| (s.rule, s.before.to_expr().to_string(), s.after.to_expr().to_string(), s.reversed)))}), t1.elapsed()),
+                            None => println!("PROOF {name} none {:?}", d.warnings),
+                        }
                         println!("-- {name} {:?} {:?} {} nodes {} its stopped {:?} {:?}", start.elapsed(), value.cost, value.stats.e_nodes, value.stats.iterations, value.stats.stopped, value.warnings.len());
                         println!("{}", listing(&value.graph));
                         if value.stats.stopped.is_some() || std::env::var("RULES").is_ok() {
