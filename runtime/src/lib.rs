@@ -1,4 +1,6 @@
 //! Runs compiled losses and trains language models with them.
 
+pub mod generate;
 pub mod logprob;
 pub mod model;
+pub mod tokenizer;
