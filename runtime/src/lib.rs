@@ -1,8 +1,10 @@
 //! Runs compiled losses and trains language models with them.
 
 pub mod data;
+pub mod generate;
 pub mod logprob;
 pub mod model;
 pub mod op;
 pub mod optim;
+pub mod tokenizer;
 pub mod train;
