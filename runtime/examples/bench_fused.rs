@@ -97,7 +97,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     )?;
     let graph = dpo();
     let kernel = Arc::new(GraphKernel::new(&graph, &HashMap::new())?);
-    println!("logits [{ROWS}, {VOCABULARY}] f32, {} MiB, {PAIRS} pairs, DPO", n * 4 >> 20);
+    println!("logits [{ROWS}, {VOCABULARY}] f32, {} MiB, {PAIRS} pairs, DPO", (n * 4) >> 20);
 
     let mut buffer = values.clone();
     let direct = measure("fused, in place, copy of the logits included", 8, || {
