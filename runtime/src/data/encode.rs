@@ -11,17 +11,29 @@ use ponens_dsl::Diagnostic;
 use super::error::DataError;
 use super::prompt::PromptFormat;
 use super::record::PairRecord;
+use crate::tokenizer::Tokenizer;
 
 /// Turns text into tokens.
 pub trait Encoder {
-    /// The tokens of a text that begins a sequence (with a begin token, if the model wants one).
+    /// The tokens of a text that begins a sequence; with `add_special` also those that the tokenizer puts
+    /// around a text by itself, such as a begin token.
     ///
     /// # Errors
     /// With the reason why the text has no tokens.
-    fn encode(&self, text: &str) -> Result<Vec<u32>, String>;
+    fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>, String>;
 
-    /// The token that ends a response.
-    fn end_of_sequence(&self) -> u32;
+    /// The token that ends a response; `None` where the model knows none.
+    fn end_of_sequence(&self) -> Option<u32>;
+}
+
+impl Encoder for Tokenizer {
+    fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>, String> {
+        Tokenizer::encode(self, text, add_special).map_err(|e| e.to_string())
+    }
+
+    fn end_of_sequence(&self) -> Option<u32> {
+        self.eos()
+    }
 }
 
 /// Limits of length, in tokens.
@@ -126,7 +138,7 @@ fn encode(
     let text = format.render(record)?;
     let tokens = |text: &str, what: &str| {
         encoder
-            .encode(text)
+            .encode(text, format.add_special())
             .map_err(|e| Diagnostic::error("E0403", format!("`{what}` cannot be tokenised: {e}")))
     };
     let prompt = tokens(&text.prompt, "prompt")?;
@@ -140,8 +152,11 @@ fn encode(
         }
         let end = encoder.end_of_sequence();
         // A chat template may end the turn with that token itself.
-        if ids.len() == start || ids.last() != Some(&end) {
-            ids.push(end);
+        if ids.len() == start || ids.last() != end.as_ref() {
+            ids.extend(end);
+        }
+        if ids.len() == start {
+            return Err(Diagnostic::error("E0404", format!("`{what}` gives no token")));
         }
         Ok(Sequence { ids, start })
     };

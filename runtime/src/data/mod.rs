@@ -17,7 +17,7 @@ mod tests;
 
 pub use encode::{EncodeOptions, EncodeReport, EncodedPair, Encoder, Sequence, encode_pairs};
 pub use error::{DataError, Finding};
-pub use order::{Shuffle, split};
-pub use prompt::{ChatRender, Message, PromptFormat, RoleTemplate};
+pub use order::{Shuffle, SplitMix, split};
+pub use prompt::{ChatRender, PromptFormat};
 pub use reader::{PairReader, ReadOptions, ReadReport, load_pairs, load_pairs_from};
 pub use record::{ColumnSpec, PairRecord, Turns};

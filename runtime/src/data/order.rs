@@ -7,11 +7,14 @@ use std::collections::HashMap;
 
 use super::record::{PairRecord, Turns};
 
-/// SplitMix64 (Steele, Lea, Flood 2014): a full-period 64-bit generator with one word of state.
-struct SplitMix(u64);
+/// SplitMix64 (Steele, Lea, Flood 2014): a full-period 64-bit generator with one word of state, which
+/// starts as the seed.
+#[derive(Clone, Debug)]
+pub struct SplitMix(pub u64);
 
 impl SplitMix {
-    fn next(&mut self) -> u64 {
+    /// 64 random bits.
+    pub fn bits(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -20,11 +23,12 @@ impl SplitMix {
     }
 
     /// A number below `n`, each as likely as another to within 2^-64 n.
-    fn below(&mut self, n: usize) -> usize {
-        ((u128::from(self.next()) * n as u128) >> 64) as usize
+    pub fn below(&mut self, n: usize) -> usize {
+        ((u128::from(self.bits()) * n as u128) >> 64) as usize
     }
 
-    fn shuffle<T>(&mut self, items: &mut [T]) {
+    /// Puts things in a random order, each order as likely as another.
+    pub fn shuffle<T>(&mut self, items: &mut [T]) {
         for i in (1..items.len()).rev() {
             items.swap(i, self.below(i + 1));
         }
@@ -52,7 +56,7 @@ impl Shuffle {
         if self.epoch != epoch {
             self.order = (0..self.len).collect();
             let mut mix = SplitMix(self.seed);
-            let seed = mix.next() ^ (epoch as u64).wrapping_mul(0xd134_2543_de82_ef95);
+            let seed = mix.bits() ^ (epoch as u64).wrapping_mul(0xd134_2543_de82_ef95);
             SplitMix(seed).shuffle(&mut self.order);
             self.epoch = epoch;
         }
@@ -78,11 +82,11 @@ pub fn split(
     seed: u64,
 ) -> (Vec<PairRecord>, Vec<PairRecord>) {
     let wanted = (records.len() as f64 * fraction.clamp(0.0, 1.0)).round() as usize;
-    let mut group_of: HashMap<&Turns, usize> = HashMap::new();
+    let mut group_of: HashMap<String, usize> = HashMap::new();
     let mut sizes: Vec<usize> = Vec::new();
     let mut group = Vec::with_capacity(records.len());
     for r in &records {
-        let g = *group_of.entry(&r.prompt).or_insert_with(|| {
+        let g = *group_of.entry(key(&r.prompt)).or_insert_with(|| {
             sizes.push(0);
             sizes.len() - 1
         });
@@ -103,4 +107,15 @@ pub fn split(
     let mut side = group.into_iter().map(|g| held[g]);
     let (out, train) = records.into_iter().partition(|_| side.next().unwrap_or(false));
     (train, out)
+}
+
+/// Equal for equal prompts only.
+fn key(prompt: &Turns) -> String {
+    match prompt {
+        Turns::Text(text) => format!("text {text}"),
+        Turns::Chat(messages) => {
+            let parts = messages.iter().map(|m| format!("{:?} {:?}", m.role, m.content));
+            format!("chat {}", parts.collect::<Vec<_>>().join(" "))
+        }
+    }
 }

@@ -1,18 +1,9 @@
 //! From turns to text: what stands before and after each message.
 
 use ponens_dsl::Diagnostic;
-use serde::{Deserialize, Serialize};
 
 use super::record::{PairRecord, Turns};
-
-/// One turn of a conversation.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Message {
-    /// `system`, `user`, `assistant`, ...
-    pub role: String,
-    /// What was said.
-    pub content: String,
-}
+use crate::tokenizer::{Message, Tokenizer};
 
 /// Renders a conversation as one text.
 pub trait ChatRender: Send + Sync {
@@ -23,49 +14,9 @@ pub trait ChatRender: Send + Sync {
     fn render(&self, messages: &[Message], generate: bool) -> Result<String, String>;
 }
 
-/// A chat template of fixed texts around each message.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RoleTemplate {
-    /// A turn, with `{role}` and `{content}`.
-    pub turn: String,
-    /// What stands before a generated answer.
-    pub generate: String,
-    /// The system message of conversations that have none.
-    pub default_system: Option<String>,
-}
-
-impl RoleTemplate {
-    /// The `<|im_start|>role` form that many models share.
-    pub fn chatml(default_system: Option<String>) -> Self {
-        Self {
-            turn: "<|im_start|>{role}\n{content}<|im_end|>\n".into(),
-            generate: "<|im_start|>assistant\n".into(),
-            default_system,
-        }
-    }
-
-    fn turn(&self, role: &str, content: &str) -> String {
-        // The content goes in last: braces in it are text.
-        match self.turn.replace("{role}", role).split_once("{content}") {
-            Some((before, after)) => format!("{before}{content}{after}"),
-            None => content.to_owned(),
-        }
-    }
-}
-
-impl ChatRender for RoleTemplate {
+impl ChatRender for Tokenizer {
     fn render(&self, messages: &[Message], generate: bool) -> Result<String, String> {
-        let mut text = String::new();
-        if let Some(system) = &self.default_system
-            && messages.first().is_none_or(|m| m.role != "system")
-        {
-            text.push_str(&self.turn("system", system));
-        }
-        messages.iter().for_each(|m| text.push_str(&self.turn(&m.role, &m.content)));
-        if generate {
-            text.push_str(&self.generate);
-        }
-        Ok(text)
+        self.chat(messages, generate).map_err(|e| e.to_string())
     }
 }
 
@@ -88,6 +39,11 @@ impl PromptFormat {
     /// The prompt as it is: the template `{prompt}`.
     pub fn plain() -> Self {
         Self::Plain("{prompt}".into())
+    }
+
+    /// Whether the tokenizer puts its own tokens around a text: a chat template spells them out.
+    pub(super) fn add_special(&self) -> bool {
+        matches!(self, Self::Plain(_))
     }
 
     pub(super) fn render(&self, record: &PairRecord) -> Result<PairText, Diagnostic> {

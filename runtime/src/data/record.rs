@@ -8,7 +8,7 @@ use ponens_compiler::mir::Interval;
 use ponens_dsl::Diagnostic;
 use serde_json::{Map, Value};
 
-use super::prompt::Message;
+use crate::tokenizer::Message;
 
 /// A numeric column that the loss reads.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,7 +20,7 @@ pub struct ColumnSpec {
 }
 
 /// A text, or the turns of a conversation.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Turns {
     /// Plain text.
     Text(String),

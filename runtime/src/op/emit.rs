@@ -136,19 +136,18 @@ impl Emitter<'_> {
                 let (c, b) = same_shape(&c, &b)?;
                 Ok(c.detach().gt(0.0)?.where_cond(&a, &b)?)
             }
-            Op::Reduce(op, a) if self.graph.node(a).level == Level::Example => {
+            Op::Reduce(op, a) if self.along_batch(a, node.level) => {
                 reduce(op, &self.broadcast(get(a))?)
             }
-            // A value that the loop does not change: one factor for all its turns.
-            Op::Reduce(op, a) => {
-                let (x, n) = (get(a), self.examples as f64);
-                match op {
-                    Reduce::Sum => Ok(x.affine(n, 0.0)?),
-                    Reduce::Mean | Reduce::Max => Ok(x.clone()),
-                    Reduce::LogSumExp => Ok(x.affine(1.0, n.ln())?),
-                }
+            // The loop of an outer level has one turn.
+            Op::Reduce(_, a) => Ok(get(a).clone()),
+            Op::Count(a) if self.along_batch(a, node.level) => self.scalar(self.examples as f64),
+            Op::Count(_) => self.scalar(1.0),
+            Op::Sort(a) | Op::PrefixSum(a) | Op::SuffixSum(a) if node.level < Level::Example => {
+                Ok(get(a).clone())
             }
-            Op::Count(_) => self.scalar(self.examples as f64),
+            Op::Unsort(g, _) if node.level < Level::Example => Ok(get(g).clone()),
+            Op::Shift(a, n) if node.level < Level::Example => shift(get(a), n),
             Op::Sort(a) => {
                 let x = self.broadcast(get(a))?;
                 gather(&x, &order(&x)?)
@@ -169,6 +168,11 @@ impl Emitter<'_> {
         }
     }
 
+    /// True for a reduction over the examples of the batch.
+    fn along_batch(&self, operand: NodeId, level: Level) -> bool {
+        self.graph.node(operand).level == Level::Example && level < Level::Example
+    }
+
     fn broadcast(&self, x: &Tensor) -> Result<Tensor> {
         Ok(if x.elem_count() == self.examples { x.clone() } else { x.broadcast_as(self.examples)? })
     }
@@ -186,11 +190,14 @@ fn gather(x: &Tensor, index: &[u32]) -> Result<Tensor> {
     Ok(x.contiguous()?.index_select(&Tensor::from_slice(index, index.len(), x.device())?, 0)?)
 }
 
-/// The places of the values in ascending order; equal values keep theirs.
+/// The places of the values in ascending order; equal values keep theirs, NaN comes last.
 fn order(x: &Tensor) -> Result<Vec<u32>> {
     let values = x.detach().to_dtype(DType::F64)?.to_vec1::<f64>()?;
     let mut order: Vec<u32> = (0..values.len() as u32).collect();
-    order.sort_by(|&i, &j| values[i as usize].total_cmp(&values[j as usize]));
+    order.sort_by(|&i, &j| {
+        let (a, b) = (values[i as usize], values[j as usize]);
+        a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
+    });
     Ok(order)
 }
 

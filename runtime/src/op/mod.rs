@@ -17,14 +17,18 @@ mod elementwise;
 mod emit;
 mod error;
 pub mod fused;
+mod graph;
 
 #[cfg(test)]
 pub(crate) mod fixture;
+#[cfg(test)]
+mod graph_tests;
 #[cfg(test)]
 mod tests;
 
 pub use column::{Column, Columns};
 pub use error::RuntimeError;
+pub use graph::GraphKernel;
 
 use ponens_compiler::mir::Input;
 
