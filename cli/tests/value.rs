@@ -167,7 +167,9 @@ fn the_loss_of_a_batch_may_be_one_number_already() {
 #[test]
 fn overflow_is_a_text() {
     let row = r#"{"logp(pi,w)": -1e308, "logp(pi,l)": 0}"#;
-    let line = &value(&row.replace('}', ", \"len(w)\": 1}"), &["cpo", "--param", "beta=1000"]).done().json_lines()[0];
+    let line = &value(&row.replace('}', ", \"len(w)\": 1}"), &["cpo", "--param", "beta=1000"])
+        .done()
+        .json_lines()[0];
     assert_eq!(line["loss"], "Infinity");
 }
 
@@ -197,15 +199,35 @@ fn bad_rows_are_refused_with_their_place() {
         ("{}", "sft", &["E0401", "E0401"], &["logp(pi,w)", "len(w)"]),
         (r#"{"logp(pi,w)": "x", "len(w)": 3}"#, "sft", &["E0402"], &["a text", "logp(pi,w)"]),
         (r#"{"logp(pi,w)": null, "len(w)": 3}"#, "sft", &["E0402"], &["null"]),
-        (r#"{"logp(pi,w)": 1e-7, "len(w)": 3}"#, "sft", &["E0405"], &["row 1", "1e-7", "at most 0"]),
+        (
+            r#"{"logp(pi,w)": 1e-7, "len(w)": 3}"#,
+            "sft",
+            &["E0405"],
+            &["row 1", "1e-7", "at most 0"],
+        ),
         (r#"{"logp(pi,w)": "-Infinity", "len(w)": 3}"#, "sft", &["E0405"], &["-Infinity"]),
         (r#"{"logp(pi,w)": "NaN", "len(w)": 3}"#, "sft", &["E0405"], &["NaN"]),
         (r#"{"logp(pi,w)": -1, "len(w)": 2.5}"#, "sft", &["E0405"], &["whole number"]),
         (r#"{"logp(pi,w)": -1, "len(w)": -2}"#, "sft", &["E0405"], &["-2"]),
-        (r#"{"logp(pi,y)": -1, "logp(ref,y)": -1, "label": 1}"#, "apo_zero_unpaired", &["E0402"], &["boolean"]),
-        (r#"{"logp(pi,w)": -1, "len(w)": 0, "logp(pi,l)": -1}"#, "cpo", &["E0405"], &["len(w)", "logp(pi,w)"]),
+        (
+            r#"{"logp(pi,y)": -1, "logp(ref,y)": -1, "label": 1}"#,
+            "apo_zero_unpaired",
+            &["E0402"],
+            &["boolean"],
+        ),
+        (
+            r#"{"logp(pi,w)": -1, "len(w)": 0, "logp(pi,l)": -1}"#,
+            "cpo",
+            &["E0405"],
+            &["len(w)", "logp(pi,w)"],
+        ),
         (r#"{"logp(pi, chosen)": -1, "len(w)": 1}"#, "sft", &["E0401"], &["needs", "`logp(pi,w)`"]),
-        ("{\"logp(pi,w)\": -1, \"len(w)\": 1}\n\n{\"len(w)\": 1}", "sft", &["E0401"], &["row 2 (line 3)"]),
+        (
+            "{\"logp(pi,w)\": -1, \"len(w)\": 1}\n\n{\"len(w)\": 1}",
+            "sft",
+            &["E0401"],
+            &["row 2 (line 3)"],
+        ),
     ];
     for (data, loss, codes, says) in cases {
         let ran = value(data, &[loss]);
@@ -233,7 +255,9 @@ fn what_is_missing_everywhere_is_said_once() {
 
 #[test]
 fn bad_parameters_are_refused() {
-    for (param, code) in [("beta=0", "E0301"), ("beta=x", "E0304"), ("bta=1", "E0303"), ("beta=inf", "E0301")] {
+    for (param, code) in
+        [("beta=0", "E0301"), ("beta=x", "E0304"), ("bta=1", "E0303"), ("beta=inf", "E0301")]
+    {
         let ran = value(DPO_ROW, &["dpo", "--param", param]);
         assert_eq!((ran.status, ran.codes()), (1, vec![code.to_owned()]), "{param}: {ran}");
     }

@@ -105,11 +105,10 @@ fn length(text: &str, file: FileId) -> Result<(), Diagnostic> {
 /// In the order of the text, and no more than a person will read.
 fn limited(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     diagnostics.sort_by_key(|d| d.labels.first().map_or(0, |l| l.span.start));
-    let dropped = diagnostics.len().saturating_sub(MAX_DIAGNOSTICS);
-    if dropped > 0 {
+    if diagnostics.len() > MAX_DIAGNOSTICS {
         diagnostics.truncate(MAX_DIAGNOSTICS);
         if let Some(last) = diagnostics.last_mut() {
-            last.notes.push(format!("{dropped} more findings are not shown"));
+            last.notes.push("more findings follow; mend these first".to_owned());
         }
     }
     diagnostics

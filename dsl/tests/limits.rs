@@ -49,7 +49,7 @@ fn nesting_within_the_limit_is_read() {
 
 #[test]
 fn nesting_beyond_the_limit_is_refused() {
-    for n in [MAX_DEPTH + 1, 20_000] {
+    for n in [MAX_DEPTH + 1, 5_000] {
         for (what, text) in nested(n) {
             let found = expr(&text).expect_err(what);
             assert_eq!(found.len(), 1, "{what}: {found:#?}");
@@ -82,9 +82,9 @@ fn long_texts_are_refused_or_read() {
         codes(&format!("loss x() {{ {}", "\nfoo = 1".repeat(50_000))).len(),
         MAX_DIAGNOSTICS
     );
-    let ones = "let x = 1\n".repeat(60_000);
+    let ones = "let x = 1\n".repeat(20_000);
     assert_eq!(codes(&format!("loss x() {{ {ones} }}")), [] as [&str; 0]);
-    let comments = "// c\n".repeat(100_000);
+    let comments = "// c\n".repeat(50_000);
     assert_eq!(codes(&format!("loss x() {{ minimize x + {comments} y }}")), [] as [&str; 0]);
 }
 

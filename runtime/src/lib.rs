@@ -5,3 +5,4 @@ pub mod logprob;
 pub mod model;
 pub mod op;
 pub mod optim;
+pub mod train;

@@ -48,7 +48,8 @@ impl Atom {
 
     /// A constant atom of weight e^-|c|; `text` is how |c| is written.
     pub fn constant(text: &str) -> Self {
-        Self { name: format!("exp(-({text}))"), kind: AtomKind::Constant(text.into()) }
+        let kind = AtomKind::Constant(text.into());
+        Self { name: name_of(&kind), kind }
     }
 
     /// The `number`-th copy of this atom: as likely, but an event of its own.
@@ -91,7 +92,10 @@ fn swap(kind: &AtomKind, from: &str, to: &str) -> AtomKind {
 fn name_of(kind: &AtomKind) -> String {
     match kind {
         AtomKind::Response { model, response, .. } => format!("{model}({response})"),
-        AtomKind::Constant(text) => format!("exp(-({text}))"),
+        AtomKind::Constant(text) if text.contains(" + ") || text.contains(" - ") => {
+            format!("exp(-({text}))")
+        }
+        AtomKind::Constant(text) => format!("exp(-{text})"),
         AtomKind::Copy(inner, number) => format!("{}#{number}", name_of(inner)),
     }
 }

@@ -287,7 +287,8 @@ impl Polynomial {
         let wrong = values.iter().enumerate().filter(|(_, v)| !matches!(v, 0 | 1));
         if let Some((vertex, &value)) = wrong.min_by_key(|(row, _)| (row.count_ones(), *row)) {
             let counts = |m: &Monomial| m.support() & !(vertex as u32) == 0;
-            let monomials = self.terms.keys().copied().filter(counts).collect();
+            let mut monomials: Vec<Monomial> = self.terms.keys().copied().filter(counts).collect();
+            monomials.sort_by_key(|m| (m.degree(), Reverse(*m)));
             return Err(Inadmissible::Value { vertex, value, monomials });
         }
         Ok(Table::of_rows((0..values.len()).filter(|&row| values[row] == 1), n))

@@ -17,8 +17,9 @@ pub type Egraph = EGraph<Expr, Domain>;
 
 /// The largest magnitude of a log-probability, length or reward that the cost reckons with.
 const LARGEST_INPUT: f64 = 1e6;
-/// The range of a positive parameter without declared bounds that the cost reckons with.
+/// The largest magnitude of a parameter that the cost reckons with.
 const LARGEST_PARAM: f64 = 1e4;
+/// How close to an excluded end of its range a parameter comes, in parts of the range.
 const SMALLEST_PARAM: f64 = 1e-4;
 
 /// Facts about one class.
@@ -38,6 +39,8 @@ pub struct Facts {
     pub print: f64,
     /// True when field operations on leaves compute it.
     pub rational: bool,
+    /// True when a sum or difference is the only way to compute it.
+    pub combined: bool,
     /// How often a union has narrowed the intervals.
     narrowings: u8,
 }
@@ -55,6 +58,8 @@ pub struct Domain {
     groups: Vec<String>,
     /// Levels of the loops that some node of the graph reads: a value there keeps its level.
     pub loops: Vec<Level>,
+    /// True when no derivative of the result will be taken.
+    pub final_form: bool,
     /// The rule that is being applied.
     pub applying: &'static str,
     /// The first contradiction met: the rule and the two intervals without a common value.
@@ -70,6 +75,20 @@ pub(super) fn subject(name: &str) -> &str {
         }
         _ => name,
     }
+}
+
+/// The range without what lies next to an end that it excludes.
+fn inside(range: &Interval) -> Interval {
+    let width = (range.hi - range.lo).min(1.0);
+    let margin = SMALLEST_PARAM * width;
+    let mut out = *range;
+    if out.lo_open && out.lo.is_finite() {
+        (out.lo, out.lo_open) = (out.lo + margin, false);
+    }
+    if out.hi_open && out.hi.is_finite() {
+        (out.hi, out.hi_open) = (out.hi - margin, false);
+    }
+    if out.is_valid() { out } else { *range }
 }
 
 fn clamp(range: &Interval, within: &Interval) -> Interval {
@@ -100,12 +119,8 @@ impl Domain {
         loops.sort();
         loops.dedup();
         let practical_params = graph.params.iter().map(|p| {
-            let bound = if p.range.is_pos() {
-                Interval::closed(SMALLEST_PARAM, LARGEST_PARAM)
-            } else {
-                Interval::closed(-LARGEST_PARAM, LARGEST_PARAM)
-            };
-            Param { range: clamp(&p.range, &bound), ..p.clone() }
+            let bound = Interval::closed(-LARGEST_PARAM, LARGEST_PARAM);
+            Param { range: clamp(&inside(&p.range), &bound), ..p.clone() }
         });
         let practical_inputs =
             graph.inputs.iter().map(|i| Input { range: clamp(&i.range, &wide), ..i.clone() });
@@ -116,6 +131,7 @@ impl Domain {
             inputs: graph.inputs.clone(),
             groups,
             loops,
+            final_form: true,
             applying: "",
             contradiction: None,
         }
@@ -178,6 +194,7 @@ impl Domain {
             },
             print: self.print(node, &op, &operands),
             rational: rational(node, &operands),
+            combined: matches!(node, Expr::Binary(Binary::Add | Binary::Sub, _)),
             narrowings: 0,
         }
     }
@@ -339,6 +356,7 @@ impl Analysis<Expr> for Domain {
             // Both are the same number up to rounding; the earlier term's stays.
             print: a.print,
             rational: a.rational || b.rational,
+            combined: a.combined && b.combined,
         };
         DidMerge(*a != before, *a != b)
     }

@@ -216,6 +216,25 @@ impl<'a> Builder<'a> {
         self.join(from, to, PRODUCT);
     }
 
+    /// An exponential that can overflow is put beside the product of the other factors.
+    fn part_overflow(&mut self, id: Id) {
+        let product = self.forms.product(id);
+        if !self.forms.product_node.contains_key(&id) || product.powers.len() < 2 {
+            return;
+        }
+        let large = product.powers.iter().find(|(atom, p)| {
+            let hi = self.egraph[**atom].data.practical.hi;
+            **p == 1 && hi > f64::from(f32::MAX) && exponent(self.egraph, **atom).is_some()
+        });
+        let Some(large) = large.map(|(atom, _)| *atom) else { return };
+        let mut rest = product.clone();
+        rest.powers.remove(&large);
+        let rest = self.product_tree(&rest);
+        let to = self.node(mul(large, rest));
+        let from = self.product_tree(&product);
+        self.join(from, to, PRODUCT);
+    }
+
     /// Where a sum holds a function and minus what that function nearly is, puts the two side by side, for
     /// the rules that know their difference.
     fn meet_partners(&mut self, id: Id) {
@@ -305,9 +324,14 @@ impl<'a> Builder<'a> {
         }
         factors.extend_from_slice(more);
         factors.sort_by(|a, b| {
-            let key = |id: Id| (self.level(id), self.print(id));
-            let ((la, pa), (lb, pb)) = (key(a.0), key(b.0));
-            la.cmp(&lb).then(pa.total_cmp(&pb)).then(a.cmp(b))
+            // What depends on more responses is shared by more gradients: it comes first.
+            let breadth = |id: Id| self.egraph[id].data.support.count_ones();
+            let (x, y) = (a.0, b.0);
+            self.level(x)
+                .cmp(&self.level(y))
+                .then(breadth(y).cmp(&breadth(x)))
+                .then(self.print(x).total_cmp(&self.print(y)))
+                .then(a.cmp(b))
         });
         let magnitude = product.coefficient.abs();
         let times = |builder: &mut Self, wanted: fn(i32) -> bool, first: Option<Id>| {
@@ -363,6 +387,8 @@ impl<'a> Builder<'a> {
             }
         }
         let mut single: Vec<(Id, f64)> = Vec::new();
+        let (by_factor, shared) = self.share_overflow(by_factor);
+        parts.extend(shared);
         for (uniform, part) in by_factor {
             let factored = if uniform == Product::one() { None } else { self.common_factor(&part) };
             match factored {
@@ -379,6 +405,38 @@ impl<'a> Builder<'a> {
             parts.push((sum.constant.signum(), c));
         }
         self.combine(parts)
+    }
+
+    /// Terms with a common factor that can overflow become one product, so that infinities of opposite
+    /// sign do not meet in the sum.
+    fn share_overflow(
+        &mut self,
+        mut by_factor: Vec<(Product, Sum)>,
+    ) -> (Vec<(Product, Sum)>, Vec<(f64, Id)>) {
+        let mut uses: BTreeMap<Id, Vec<(Id, f64)>> = BTreeMap::new();
+        for (atom, c) in by_factor.iter().flat_map(|(_, part)| &part.terms) {
+            for factor in self.forms.product(*atom).powers.keys() {
+                if self.egraph[*factor].data.practical.hi > f64::from(f32::MAX) {
+                    uses.entry(*factor).or_default().push((*atom, *c));
+                }
+            }
+        }
+        let mut parts = Vec::new();
+        for list in uses.into_values().filter(|l| l.len() > 1) {
+            let held = |atom: &Id| by_factor.iter().any(|(_, p)| p.terms.contains_key(atom));
+            if !list.iter().all(|(atom, _)| held(atom)) {
+                continue;
+            }
+            let part = Sum { constant: 0.0, terms: list.into_iter().collect() };
+            let Some((factor, inner)) = self.common_factor(&part) else { continue };
+            let tree = self.sum_tree(&inner);
+            parts.push((1.0, self.product_over(&factor, &[(tree, 1)])));
+            for (_, rest) in &mut by_factor {
+                rest.terms.retain(|atom, _| !part.terms.contains_key(atom));
+            }
+        }
+        by_factor.retain(|(_, part)| !part.terms.is_empty());
+        (by_factor, parts)
     }
 
     /// The uniform factors of a term, with the size of its coefficient; one for a term that is uniform.

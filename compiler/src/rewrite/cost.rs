@@ -53,10 +53,14 @@ impl Sub for Cost {
 pub const PARTIAL: u64 = 1_000_000_000;
 /// 0 * inf, inf - inf, inf / inf or 0 / 0 can occur, in the reals or after rounding.
 pub const NAN: u64 = 1_000_000;
+/// As [`NAN`], where only a parameter that is exactly 0 leads to it.
+pub const NAN_AT_ZERO_PARAMETER: u64 = 10_000;
 /// Digits are lost without need: the result has a sign, and cancels to get it.
 pub const CANCELLATION: u64 = 1_000;
 /// A logarithm of something that can underflow, overflow or round to 1 on the way.
 pub const LOST_BEFORE_LOG: u64 = 1_000;
+/// An exponential of a large computed number: its rounding error becomes a relative error.
+pub const AMPLIFIED: u64 = 100;
 /// Can overflow to an infinity.
 pub const OVERFLOW: u64 = 10;
 /// A sum of log-probabilities not grouped as policy minus reference.
@@ -92,6 +96,9 @@ pub(super) struct Model<'a> {
     weights: &'a Weights,
     canonical: BTreeSet<Expr>,
 }
+
+/// Exponents beyond this amplify a rounding error noticeably.
+const LARGE: f64 = 16.0;
 
 const F32: Precision = Precision::F32;
 
@@ -136,7 +143,7 @@ impl<'a> Model<'a> {
                 Unary::Neg => w.sign,
                 Unary::Abs | Unary::Step | Unary::Sign => w.sum,
                 Unary::Exp | Unary::Log => w.elementary,
-                Unary::Expm1 | Unary::Log1p => w.elementary + w.sum,
+                Unary::Expm1 | Unary::Log1p => w.elementary + w.quotient + w.sum,
                 Unary::Sigmoid => w.elementary + w.quotient,
                 Unary::Softplus | Unary::Log1mExp => w.composite,
             },
@@ -163,25 +170,25 @@ impl<'a> Model<'a> {
         let op = node.to_op(|id| NodeId(usize::from(id) as u32));
         let intervals: Vec<_> = operands.iter().map(|f| f.interval).collect();
         use transfer::Undefined::{DivisorSign, NegativeLog, PositiveLog1mExp};
-        let mut hazard = match transfer::undefined(&op, &intervals) {
-            Some(NegativeLog | PositiveLog1mExp | DivisorSign) => PARTIAL,
-            Some(_) => NAN,
-            None => 0,
-        };
-        hazard += match (node, operands.as_slice()) {
+        match transfer::undefined(&op, &intervals) {
+            Some(NegativeLog | PositiveLog1mExp | DivisorSign) => return PARTIAL,
+            Some(_) => return nan(&operands),
+            None => {}
+        }
+        match (node, operands.as_slice()) {
             (Expr::Binary(Binary::Mul, _), [a, b]) => {
-                if (infinite(a) && vanishes(b)) || (vanishes(a) && infinite(b)) { NAN } else { 0 }
+                let meet = (infinite(a) && vanishes(b)) || (vanishes(a) && infinite(b));
+                if meet { nan(&operands) } else { 0 }
             }
             (Expr::Binary(Binary::Div, _), [a, b]) => {
-                let nan = (infinite(a) && infinite(b)) || (vanishes(a) && vanishes(b));
-                if nan { NAN } else { 0 }
+                let meet = (infinite(a) && infinite(b)) || (vanishes(a) && vanishes(b));
+                if meet { nan(&operands) } else { 0 }
             }
             (Expr::Binary(Binary::Add, _), [a, b]) => self.sum_hazard(class, node, a, b, false),
             (Expr::Binary(Binary::Sub, _), [a, b]) => self.sum_hazard(class, node, a, b, true),
             (Expr::Unary(u, _), [x]) => unary_hazard(*u, x),
             _ => 0,
-        };
-        hazard
+        }
     }
 
     fn sum_hazard(&self, class: Id, node: &Expr, a: &Facts, b: &Facts, minus: bool) -> u64 {
@@ -207,6 +214,12 @@ impl<'a> Model<'a> {
                 .iter()
                 .any(|n| matches!(n, Expr::Unary(Unary::Exp | Unary::Sigmoid | Unary::Expm1, _)))
         });
+        let both_exp = [node.children()[0], node.children()[1]].iter().all(|id| {
+            self.egraph[*id].nodes.iter().any(|n| matches!(n, Expr::Unary(Unary::Exp, _)))
+        });
+        if minus && both_exp {
+            hazard += CANCELLATION;
+        }
         if meet && ((signed && !(a.rational && b.rational)) || (limit && saturates)) {
             hazard += CANCELLATION;
         }
@@ -217,16 +230,27 @@ impl<'a> Model<'a> {
     }
 }
 
+/// How bad it is when the operands of a product or quotient can make a NaN.
+fn nan(operands: &[&Facts]) -> u64 {
+    let parameter = |f: &&&Facts| f.level == Level::Uniform && f.interval.is_finite();
+    if operands.iter().any(|f| parameter(&f)) { NAN_AT_ZERO_PARAMETER } else { NAN }
+}
+
 fn unary_hazard(op: Unary, x: &Facts) -> u64 {
     let range = x.practical;
     match op {
         // A leaf arrives exact; what is computed may have lost the digits that the logarithm shows.
         Unary::Log if !x.rational => LOST_BEFORE_LOG,
+        Unary::Log if x.combined => AMPLIFIED,
         Unary::Log if range.lo < F32.min_normal() && x.level != Level::Uniform => OVERFLOW,
         Unary::Log1p if range.hi > F32.max() => LOST_BEFORE_LOG,
         Unary::Log1p if range.lo < -0.5 && !x.rational => LOST_BEFORE_LOG,
         Unary::Log1mExp if range.hi > -F32.min_normal() && !x.rational => LOST_BEFORE_LOG,
-        Unary::Exp | Unary::Expm1 if range.hi > F32.max().ln() => OVERFLOW,
+        Unary::Exp | Unary::Expm1 => {
+            let large = range.hi > LARGE || (op == Unary::Exp && range.lo < -LARGE);
+            let overflow = if range.hi > F32.max().ln() { OVERFLOW } else { 0 };
+            overflow + if large && !x.rational { AMPLIFIED } else { 0 }
+        }
         _ => 0,
     }
 }

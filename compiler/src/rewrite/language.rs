@@ -235,8 +235,8 @@ impl fmt::Display for Expr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Expr::Const(bits) => write!(f, "{}", f64::from_bits(*bits)),
-            Expr::Param(i) => write!(f, "${i}"),
-            Expr::Input(i) => write!(f, "%{i}"),
+            Expr::Param(i) => write!(f, "p{i}"),
+            Expr::Input(i) => write!(f, "x{i}"),
             Expr::Unary(u, _) => f.write_str(unary_name(*u)),
             Expr::Binary(b, _) => f.write_str(binary_name(*b)),
             Expr::Select(_) => f.write_str("select"),
@@ -268,10 +268,10 @@ fn lookup<T: Copy>(table: &[(&str, T)], name: &str) -> Option<T> {
 }
 
 fn leaf(name: &str) -> Option<Expr> {
-    if let Some(i) = name.strip_prefix('$') {
+    if let Some(i) = name.strip_prefix('p') {
         return i.parse().ok().map(Expr::Param);
     }
-    if let Some(i) = name.strip_prefix('%') {
+    if let Some(i) = name.strip_prefix('x') {
         return i.parse().ok().map(Expr::Input);
     }
     name.parse::<f64>().ok().filter(|c| c.is_finite()).map(Expr::constant)
@@ -315,11 +315,11 @@ mod tests {
 
     #[test]
     fn text_form_reads_back() {
-        let text = "(select (step %0) (sum@example (logaddexp $1 (shift@-2 %3))) (neg 0.5))";
+        let text = "(select (step x0) (sum@example (logaddexp p1 (shift@-2 x3))) (neg 0.5))";
         let expr: RecExpr<Expr> = text.parse().expect("parses");
         assert_eq!(expr.to_string(), text);
-        assert!("(frob %0)".parse::<RecExpr<Expr>>().is_err());
-        assert!("(log %0 %1)".parse::<RecExpr<Expr>>().is_err());
+        assert!("(frob x0)".parse::<RecExpr<Expr>>().is_err());
+        assert!("(log x0 x1)".parse::<RecExpr<Expr>>().is_err());
     }
 
     #[test]

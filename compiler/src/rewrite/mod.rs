@@ -14,19 +14,25 @@
 
 mod analysis;
 mod build;
+mod check;
 pub mod cost;
 mod extract;
 pub mod language;
 mod normal;
+mod numeric;
+mod poly;
 mod print;
+mod proof;
 pub mod rules;
 mod runner;
 mod term;
 #[cfg(test)]
 mod tests;
 
+pub use check::{Rejection, verify_derivation};
 pub use cost::{Cost, Weights};
 pub use print::{infix, listing};
+pub use proof::{Derivation, Lemma, Step};
 pub use runner::{Limits, Stats};
 pub use term::Term;
 
@@ -36,6 +42,7 @@ use egg::{Id, Language};
 use language::Expr;
 use ponens_dsl::diagnostic::Diagnostic;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// What the optimiser may spend and how it prices operations.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,8 +53,20 @@ pub struct Options {
     pub extraction_steps: usize,
     /// Prices of operations on the target.
     pub weights: Weights,
+    /// Whether the result is evaluated, or a gradient will be taken of it. Before a gradient, forms are
+    /// left out whose value survives overflow and whose derivative does not.
+    pub purpose: Purpose,
     /// Whether to derive the result step by step.
     pub derive: bool,
+}
+
+/// What comes after the optimiser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The adjoint.
+    BeforeGradient,
+    /// A back end.
+    Final,
 }
 
 impl Default for Options {
@@ -56,6 +75,7 @@ impl Default for Options {
             limits: Limits::default(),
             extraction_steps: 50_000,
             weights: Weights::default(),
+            purpose: Purpose::Final,
             derive: false,
         }
     }
@@ -70,6 +90,8 @@ pub struct Optimised {
     pub stats: Stats,
     /// What the graph costs.
     pub cost: Cost,
+    /// How the result follows from the written graph, where [`Options::derive`] asks for it.
+    pub derivation: Option<Derivation>,
     /// Findings that do not refuse the result: a limit that was met.
     pub warnings: Vec<Diagnostic>,
 }
@@ -81,7 +103,9 @@ pub struct Optimised {
 /// where a limit prevented a result; `E0603` where a rule contradicted an interval (a defect of the
 /// rule, not of the loss).
 pub fn optimise(graph: &Graph, options: &Options) -> Result<Optimised, Diagnostic> {
-    let mut egraph = Egraph::new(Domain::new(graph));
+    let mut domain = Domain::new(graph);
+    domain.final_form = options.purpose == Purpose::Final;
+    let mut egraph = Egraph::new(domain.clone());
     let classes = load(&mut egraph, graph);
     let runner = runner::Runner::new(options.limits).map_err(internal)?;
     let stats = runner.run(&mut egraph);
@@ -109,7 +133,16 @@ pub fn optimise(graph: &Graph, options: &Options) -> Result<Optimised, Diagnosti
         );
     }
     check_total(&out, stats.stopped.as_deref())?;
-    Ok(Optimised { graph: out, stats, cost: choice.cost, warnings })
+    let mut derivation = None;
+    if options.derive {
+        let stable = stable_terms(&egraph, graph, &classes, &choice);
+        match proof::derive(graph, &out, &stable, &runner, domain) {
+            Ok(found) => derivation = Some(found),
+            Err(reason) => warnings
+                .push(Diagnostic::warning("W0601", format!("there is no derivation: {reason}"))),
+        }
+    }
+    Ok(Optimised { graph: out, stats, cost: choice.cost, derivation, warnings })
 }
 
 fn internal(text: String) -> Diagnostic {
@@ -126,6 +159,48 @@ fn load(egraph: &mut Egraph, graph: &Graph) -> Vec<Id> {
         classes.push(id);
     }
     classes
+}
+
+/// The stable form of every live node of the written graph: the chosen term of its class, or the best one
+/// where the result does not need the class.
+fn stable_terms(
+    egraph: &Egraph,
+    written: &Graph,
+    classes: &[Id],
+    choice: &extract::Choice,
+) -> BTreeMap<NodeId, Arc<Term>> {
+    fn build(
+        choice: &extract::Choice,
+        class: Id,
+        known: &mut BTreeMap<Id, Arc<Term>>,
+    ) -> Option<Arc<Term>> {
+        if let Some(term) = known.get(&class) {
+            return Some(term.clone());
+        }
+        let node = choice.nodes.get(&class).or_else(|| choice.best.get(&class))?;
+        let args: Option<Vec<_>> =
+            node.children().iter().map(|c| build(choice, *c, known)).collect();
+        let term = Term::new(node, args?);
+        known.insert(class, term.clone());
+        Some(term)
+    }
+    let mut live = vec![false; written.nodes.len()];
+    for root in &written.roots {
+        live[root.node.0 as usize] = true;
+    }
+    for i in (0..written.nodes.len()).rev() {
+        if live[i] {
+            written.nodes[i].op.operands().for_each(|o| live[o.0 as usize] = true);
+        }
+    }
+    let mut known = BTreeMap::new();
+    let mut out = BTreeMap::new();
+    for (i, class) in classes.iter().enumerate().filter(|(i, _)| live[*i]) {
+        if let Some(term) = build(choice, egraph.find(*class), &mut known) {
+            out.insert(NodeId(i as u32), term);
+        }
+    }
+    out
 }
 
 /// The graph of the chosen nodes, and the node of each class.

@@ -11,7 +11,7 @@
 
 use super::analysis::{Egraph, exact_product, exact_quotient, exact_sum};
 use super::language::Expr;
-use crate::mir::{Binary, Unary};
+use crate::mir::{Binary, Level, Unary};
 use egg::{Id, Language};
 use std::collections::BTreeMap;
 
@@ -108,12 +108,29 @@ pub(super) struct Forms {
 
 /// True where the class is computed by a proper function: it is never taken apart.
 fn is_proper(egraph: &Egraph, id: Id) -> bool {
-    egraph[id].nodes.iter().any(|n| match n {
+    let nodes = &egraph[id].nodes;
+    if !nodes.iter().any(is_function) {
+        return false;
+    }
+    // -log1mexp(a) is a softplus as well: the negation shows the term that sums share.
+    let only_softplus = nodes
+        .iter()
+        .filter(|n| is_function(n))
+        .all(|n| matches!(n, Expr::Unary(Unary::Softplus, _)));
+    let negates = |n: &Expr| match n {
+        Expr::Unary(Unary::Neg, [a]) => egraph[*a].nodes.iter().any(is_function),
+        _ => false,
+    };
+    !(only_softplus && nodes.iter().any(negates))
+}
+
+fn is_function(node: &Expr) -> bool {
+    match node {
         Expr::Const(_) => false,
         Expr::Unary(Unary::Neg | Unary::Log | Unary::Log1p, _) => false,
         Expr::Binary(Binary::Add | Binary::Sub | Binary::Mul | Binary::Div, _) => false,
         _ => true,
-    })
+    }
 }
 
 impl Forms {
@@ -154,7 +171,7 @@ impl Forms {
             let mut nodes = egraph[id].nodes.clone();
             nodes.sort_unstable();
             for node in nodes {
-                let Some(sum) = self.sum_of_node(egraph, &node, open) else { continue };
+                let Some(sum) = self.sum_of_node(egraph, id, &node, open) else { continue };
                 if sum.terms.contains_key(&id) {
                     continue;
                 }
@@ -178,15 +195,22 @@ impl Forms {
         sum
     }
 
-    fn sum_of_node(&mut self, egraph: &Egraph, node: &Expr, open: &mut Vec<Id>) -> Option<Sum> {
+    /// Of a class and its negation, each a node of the other, the positive one at the generic point is
+    /// the one that both are made of.
+    fn is_made_of_negation(egraph: &Egraph, id: Id, other: Id) -> bool {
+        let back = |n: &Expr| matches!(n, Expr::Unary(Unary::Neg, [a]) if egraph.find(*a) == id);
+        let mutual = egraph[other].nodes.iter().any(back);
+        !mutual || egraph[id].data.print < 0.0
+    }
+
+    fn sum_of_node(&mut self, egraph: &Egraph, id: Id, node: &Expr, open: &mut Vec<Id>) -> Option<Sum> {
         let of = |id: Id| egraph.find(id);
         match *node {
-            Expr::Unary(Unary::Neg, [a]) => {
+            Expr::Unary(Unary::Neg, [a]) if Forms::is_made_of_negation(egraph, id, of(a)) => {
                 Sum::default().plus(-1.0, &self.read_sum(egraph, of(a), open))
             }
             Expr::Binary(op @ (Binary::Add | Binary::Sub), [a, b]) => {
-                let (x, y) =
-                    (self.read_sum(egraph, of(a), open), self.read_sum(egraph, of(b), open));
+                let (x, y) = (self.read_sum(egraph, of(a), open), self.read_sum(egraph, of(b), open));
                 x.plus(if op == Binary::Add { 1.0 } else { -1.0 }, &y)
             }
             Expr::Binary(Binary::Mul, [a, b]) => {
@@ -219,13 +243,12 @@ impl Forms {
             let mut nodes = egraph[id].nodes.clone();
             nodes.sort_unstable();
             for node in nodes {
-                let Some(product) = self.product_of_node(egraph, &node, open) else { continue };
+                let Some(product) = self.product_of_node(egraph, id, &node, open) else { continue };
                 if product.powers.contains_key(&id) {
                     continue;
                 }
                 let size = |p: &Product| {
-                    let mut prints: Vec<f64> =
-                        p.powers.keys().map(|i| egraph[*i].data.print).collect();
+                    let mut prints: Vec<f64> = p.powers.keys().map(|i| egraph[*i].data.print).collect();
                     prints.sort_by(f64::total_cmp);
                     (p.powers.len(), prints)
                 };
@@ -247,15 +270,10 @@ impl Forms {
         product
     }
 
-    fn product_of_node(
-        &mut self,
-        egraph: &Egraph,
-        node: &Expr,
-        open: &mut Vec<Id>,
-    ) -> Option<Product> {
+    fn product_of_node(&mut self, egraph: &Egraph, id: Id, node: &Expr, open: &mut Vec<Id>) -> Option<Product> {
         let of = |id: Id| egraph.find(id);
         match *node {
-            Expr::Unary(Unary::Neg, [a]) => {
+            Expr::Unary(Unary::Neg, [a]) if Forms::is_made_of_negation(egraph, id, of(a)) => {
                 let x = self.read_product(egraph, of(a), open);
                 Some(Product { coefficient: -x.coefficient, ..x })
             }
@@ -291,6 +309,21 @@ pub(super) fn exponent(egraph: &Egraph, id: Id) -> Option<(f64, Id)> {
         _ => None,
     });
     exp(id).min().map(|u| (1.0, u)).or_else(|| negated.min().map(|u| (-1.0, u)))
+}
+
+/// True where the class is a product of exponentials and numbers of the run.
+pub(super) fn has_logarithm(egraph: &Egraph, id: Id, depth: usize) -> bool {
+    if egraph[id].data.level == Level::Uniform || exponent(egraph, id).is_some() {
+        return true;
+    }
+    depth > 0
+        && egraph[id].nodes.iter().any(|n| match n {
+            Expr::Unary(Unary::Neg, [a]) => has_logarithm(egraph, *a, depth - 1),
+            Expr::Binary(Binary::Mul | Binary::Div, [a, b]) => {
+                has_logarithm(egraph, *a, depth - 1) && has_logarithm(egraph, *b, depth - 1)
+            }
+            _ => false,
+        })
 }
 
 /// The operands of one unary function in the class.

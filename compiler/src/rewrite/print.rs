@@ -41,11 +41,11 @@ fn join(op: &Expr, args: &[(String, u8)], params: &[Param], inputs: &[Input]) ->
         }
         Expr::Param(i) => {
             let name = params.get(*i as usize).map(|p| p.name.clone());
-            (name.unwrap_or_else(|| format!("${i}")), ATOM)
+            (name.unwrap_or_else(|| format!("p{i}")), ATOM)
         }
         Expr::Input(i) => {
             let name = inputs.get(*i as usize).map(|p| p.name.clone());
-            (name.unwrap_or_else(|| format!("%{i}")), ATOM)
+            (name.unwrap_or_else(|| format!("x{i}")), ATOM)
         }
         Expr::Unary(Unary::Neg, _) => (format!("-{}", part(0, ATOM)), NEGATION),
         Expr::Unary(u, _) => (format!("{}({})", unary_name(*u), part(0, 0)), ATOM),

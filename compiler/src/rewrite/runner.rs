@@ -82,20 +82,31 @@ impl Proved {
     }
 
     fn is_worth_it(&self, egraph: &Egraph, subst: &Subst) -> bool {
-        let var = |name: &str| -> Option<Id> {
-            let var: Var = name.parse().ok()?;
-            subst.get(var).copied()
-        };
-        let overflows = |name| var(name).is_none_or(|id| egraph[id].data.practical.hi > 88.0);
+        let var = |name: &str| name.parse::<Var>().ok().and_then(|v| subst.get(v).copied());
+        let check = |name: &str, test: &dyn Fn(Id) -> bool| var(name).is_some_and(test);
+        let overflows = |id: Id| egraph[id].data.practical.hi > f64::from(f32::MAX).ln();
+        let last = egraph.analysis.final_form;
         match self.guard {
             Guard::Always => true,
             Guard::MayBeNegInf(x) => {
-                var(x).is_none_or(|id| egraph[id].data.interval.contains(f64::NEG_INFINITY))
+                check(x, &|id| egraph[id].data.interval.contains(f64::NEG_INFINITY))
             }
-            Guard::MayOverflow(x, y) => overflows(x) && overflows(y),
+            Guard::BothOverflow(x, y) => last && check(x, &overflows) && check(y, &overflows),
+            Guard::OverflowTimesZero(u, x) => {
+                last && check(u, &overflows) && check(x, &|id| may_vanish(egraph, id))
+            }
         }
     }
 }
+
+/// Can be 0, and nothing is known of its logarithm.
+fn may_vanish(egraph: &Egraph, id: Id) -> bool {
+    egraph[id].data.interval.contains(0.0)
+        && !super::normal::has_logarithm(egraph, id, DEEPEST_PRODUCT)
+}
+
+/// How far into a product the search for its logarithm goes.
+const DEEPEST_PRODUCT: usize = 4;
 
 /// The facts of a pattern's instance, from those of its variables.
 fn facts_of(egraph: &Egraph, ast: &PatternAst<Expr>, subst: &Subst) -> Option<Facts> {

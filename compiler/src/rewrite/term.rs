@@ -255,11 +255,11 @@ mod tests {
 
     #[test]
     fn parts_are_found_and_replaced() {
-        let term = Term::from_expr(&"(log (exp %0))".parse().expect("parses"));
-        let x = Term::from_expr(&"%0".parse().expect("parses"));
+        let term = Term::from_expr(&"(log (exp x0))".parse().expect("parses"));
+        let x = Term::from_expr(&"x0".parse().expect("parses"));
         assert_eq!(term.at(&[0, 0]), Some(&x));
         assert_eq!(term.at(&[1]), None);
         let new = term.replace(&[0], &x).expect("a place");
-        assert_eq!(new.to_expr().to_string(), "(log %0)");
+        assert_eq!(new.to_expr().to_string(), "(log x0)");
     }
 }

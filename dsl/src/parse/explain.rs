@@ -5,8 +5,8 @@ mod structure;
 
 pub(super) use foreign::stray;
 pub(super) use structure::{
-    bad_reduction, chained, late_import, misplaced_edition, no_body, too_deep, unclosed,
-    unclosed_body, unknown_clause, unknown_edition, unknown_item, unmatched,
+    bad_reduction, chained, late_import, means_item, misplaced_edition, no_body, too_deep,
+    unclosed, unclosed_body, unknown_clause, unknown_edition, unknown_item, unmatched,
 };
 
 use pest::error::{Error, ErrorVariant, InputLocation};
@@ -56,6 +56,10 @@ impl Wanted {
         if wanted.expression {
             wanted.names.retain(|n| !matches!(*n, "a name" | "a number"));
         }
+        // A semicolon ends whatever can also go on.
+        if wanted.names.len() > 1 {
+            wanted.names.retain(|n| *n != "`;`");
+        }
         wanted
     }
 
@@ -89,8 +93,7 @@ fn in_words(rule: Rule) -> Option<&'static str> {
         Rule::number | Rule::bound | Rule::infinity => "a number",
         Rule::year => "a year",
         Rule::quoted | Rule::path => "a path in quotes",
-        Rule::range => "a range such as `(0, inf)`",
-        Rule::lower => "`(` or `[`",
+        Rule::range | Rule::lower => "a range such as `(0, inf)`",
         Rule::upper => "`)` or `]`",
         Rule::minus => return None,
         Rule::default | Rule::equals => "`=`",
@@ -143,6 +146,12 @@ fn slip(
                 .at(place, "a name of this loss has no dot")
                 .help(format!("write `{}`", t.text.replace('.', "_"))),
         );
+    }
+    if wanted.any("a number")
+        && matches!(t.text.to_lowercase().as_str(), "infinity" | "infty" | "oo")
+    {
+        let found = error(format!("expected a number, found `{}`", t.text));
+        return Some(found.at(place, "not a number").help("write `inf`"));
     }
     let p = previous?;
     if t.is("=") && wanted.operator {
@@ -270,6 +279,8 @@ fn general(
     wanted: &Wanted,
     place: Span,
 ) -> Diagnostic {
+    // A head ends where its body or the next clause begins, which is what was found.
+    let found = found.or(piece.next.as_ref().filter(|next| !next.fresh));
     let message = if wanted.names.is_empty() {
         format!("{} is one thing too many", called(found))
     } else {

@@ -3,18 +3,21 @@
 //! The cut needs no grammar: reserved words begin items and clauses and nothing else, and brackets
 //! are counted within one clause only, so that a bracket left open spoils no more than its clause.
 
-use super::REDUCERS;
 use super::build;
 use super::comments;
 use super::explain;
 use super::piece::Piece;
 use super::scan::{self, Kind, Remark, Token};
+use super::{MAX_DIAGNOSTICS, REDUCERS};
 use crate::ast::{File, Item, Loss};
 use crate::diagnostic::Diagnostic;
 use crate::span::{FileId, Span};
 
 /// Editions of the language that this version reads.
 const EDITIONS: &[u32] = &[2026];
+
+/// Diagnostics after which the rest of a text is not read: it is in another language.
+const ENOUGH: usize = 4 * MAX_DIAGNOSTICS;
 
 /// Reads a whole text.
 pub(super) fn read(text: &str, file: FileId) -> (File, Vec<Diagnostic>) {
@@ -53,7 +56,9 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn items(&mut self) {
-        while let Some(&token) = self.tokens.get(self.at) {
+        while let Some(&token) = self.tokens.get(self.at)
+            && self.diagnostics.len() < ENOUGH
+        {
             let begin = self.at;
             match token.text {
                 _ if !token.starts_item() => self.junk(),
@@ -229,6 +234,7 @@ impl<'a> Reader<'a> {
                     self.at += 1;
                     return clauses;
                 }
+                _ if self.diagnostics.len() >= ENOUGH => return clauses,
                 Some(t) if !t.starts_item() => {
                     let begin = self.at;
                     self.at = self.clause_end(begin);
@@ -300,9 +306,20 @@ impl<'a> Reader<'a> {
     /// What begins no item: reported once, then skipped to the next item.
     fn junk(&mut self) {
         let begin = self.at;
-        let rest = &self.tokens[begin + 1..];
-        let length = rest.iter().position(|t| t.starts_item()).unwrap_or(rest.len());
-        self.at = begin + 1 + length;
+        let mut depth = 0usize;
+        self.at = begin;
+        while let Some(t) = self.tokens.get(self.at) {
+            let another = depth == 0 && t.fresh && explain::means_item(t);
+            if self.at > begin && (t.starts_item() || another) {
+                break;
+            }
+            match t.text {
+                "(" | "[" | "{" => depth += 1,
+                ")" | "]" | "}" => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+            self.at += 1;
+        }
         let piece = self.piece(begin..self.at);
         let first = &self.tokens[begin];
         self.diagnostics.push(if first.kind == Kind::Stray {

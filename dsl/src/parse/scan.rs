@@ -159,7 +159,11 @@ pub(super) fn scan(text: &str) -> (Vec<Token<'_>>, Vec<Remark<'_>>) {
 /// The kind and the length in bytes of the token at the start of `rest`; `c` is its first character.
 fn token(rest: &str, c: char) -> (Kind, usize) {
     if c.is_ascii_alphabetic() || c == '_' {
-        return (Kind::Word, word(rest));
+        let length = word(rest);
+        let foreign = |d: &char| d.is_alphanumeric() || *d == '_';
+        let more: usize = rest[length..].chars().take_while(foreign).map(char::len_utf8).sum();
+        // `café` is one foreign word, not a name and a foreign letter.
+        return (if more > 0 { Kind::Stray } else { Kind::Word }, length + more);
     }
     if let Some(length) = number(rest) {
         return (Kind::Number, length);

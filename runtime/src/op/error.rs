@@ -9,6 +9,12 @@ pub enum RuntimeError {
     /// A tensor operation failed.
     #[error(transparent)]
     Tensor(#[from] candle_core::Error),
+    /// A model or a tokenizer failed.
+    #[error(transparent)]
+    Model(#[from] crate::model::Error),
+    /// The data is refused.
+    #[error(transparent)]
+    Data(#[from] crate::data::DataError),
     /// The loss cannot be evaluated on what it was given.
     #[error("loss `{loss}`: {reason}")]
     Loss {

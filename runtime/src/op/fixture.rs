@@ -38,6 +38,10 @@ impl LossKernel for Dpo {
         &self.inputs
     }
 
+    fn couples_examples(&self) -> bool {
+        false
+    }
+
     fn evaluate(&self, columns: &[Vec<f64>]) -> Result<Evaluated, RuntimeError> {
         let n = batch_len(self, columns)?;
         let at = |i: usize, e: usize| columns[i][e];
@@ -68,4 +72,57 @@ pub(crate) fn dpo_graph(beta: f64) -> Graph {
     let root = |name: &str, node| Root { name: name.into(), node };
     g.roots = vec![root("loss", loss), root("d/logp(pi,w)", dw), root("d/logp(pi,l)", dl)];
     g
+}
+
+type Evaluate = dyn Fn(&[Vec<f64>]) -> Evaluated + Send + Sync;
+
+/// A kernel of any inputs, from a closure.
+pub(crate) struct Custom {
+    pub(crate) inputs: Vec<Input>,
+    pub(crate) couples: bool,
+    pub(crate) evaluate: Box<Evaluate>,
+}
+
+impl Custom {
+    pub(crate) fn new(
+        names: &[&str],
+        evaluate: impl Fn(&[Vec<f64>]) -> Evaluated + Send + Sync + 'static,
+    ) -> Self {
+        let inputs = names.iter().map(|n| Input { range: Interval::REAL, ..input(n, true) });
+        Self { inputs: inputs.collect(), couples: true, evaluate: Box::new(evaluate) }
+    }
+}
+
+impl LossKernel for Custom {
+    fn name(&self) -> &str {
+        "custom"
+    }
+
+    fn inputs(&self) -> &[Input] {
+        &self.inputs
+    }
+
+    fn couples_examples(&self) -> bool {
+        self.couples
+    }
+
+    fn evaluate(&self, columns: &[Vec<f64>]) -> Result<Evaluated, RuntimeError> {
+        batch_len(self, columns)?;
+        Ok((self.evaluate)(columns))
+    }
+}
+
+/// A loss that couples its examples: (x - mean of the batch's x - 1)^2 with x = lw - ll.
+pub(crate) fn spread() -> Custom {
+    Custom::new(&["logp(pi,w)", "logp(pi,l)"], |c| {
+        let x: Vec<f64> = c[0].iter().zip(&c[1]).map(|(w, l)| w - l).collect();
+        let n = x.len() as f64;
+        let mean = x.iter().sum::<f64>() / n;
+        let r: Vec<f64> = x.iter().map(|x| x - mean - 1.0).collect();
+        let mean_r = r.iter().sum::<f64>() / n;
+        let grad: Vec<f64> = r.iter().map(|r| 2.0 * (r - mean_r)).collect();
+        let other = grad.iter().map(|g| -g).collect();
+        let loss = r.iter().map(|r| r * r).collect();
+        Evaluated { loss, grads: vec![Some(grad), Some(other)] }
+    })
 }

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Storage, Tensor};
 use rayon::prelude::*;
 
-use super::rows::{RowStats, row_gradient, row_stats};
 use super::{Columns, Evaluated, LossKernel, RuntimeError};
+use crate::logprob::{LogitTransform, RowGradient, RowStats, row_backward, row_stats};
 
 /// What each row of logits predicts, and for which sequence it counts.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,7 +80,8 @@ impl TokenRows {
 
 /// What the forward pass leaves for the backward pass.
 struct Residue {
-    stats: Vec<RowStats>,
+    /// By row; `None` for a masked one.
+    stats: Vec<Option<RowStats>>,
     /// d(loss of the batch) / d(sum of the sequence's log-probabilities).
     weights: Vec<f64>,
 }
@@ -93,12 +94,14 @@ fn forward(
     columns: &Columns,
     kernel: &dyn LossKernel,
 ) -> Result<(Evaluated, Residue), RuntimeError> {
-    let stats: Vec<RowStats> = logits.par_chunks(vocabulary).map(row_stats).collect();
+    let of_row = |(r, row): (usize, &[f32])| {
+        rows.sequence[r].map(|_| row_stats(row, rows.targets[r] as usize))
+    };
+    let stats: Vec<_> = logits.par_chunks(vocabulary).enumerate().map(of_row).collect();
     let mut sums = vec![0f64; rows.lengths.len()];
-    for (r, stats) in stats.iter().enumerate() {
-        if let Some(s) = rows.sequence[r] {
-            let logit = logits[r * vocabulary + rows.targets[r] as usize];
-            sums[s as usize] += stats.log_prob(logit);
+    for (stats, sequence) in stats.iter().zip(&rows.sequence) {
+        if let (Some(stats), Some(s)) = (stats, sequence) {
+            sums[*s as usize] += f64::from(stats.logp);
         }
     }
     let value = kernel.evaluate(&columns.resolve(&sums)?)?;
@@ -116,12 +119,16 @@ fn backward(
     scale: f64,
 ) {
     logits.par_chunks_mut(vocabulary).enumerate().for_each(|(r, row)| {
-        let weight = rows.sequence[r].map_or(0.0, |s| residue.weights[s as usize] * scale);
-        if weight == 0.0 {
-            row.fill(0.0);
-        } else {
-            row_gradient(row, residue.stats[r], rows.targets[r] as usize, weight);
-        }
+        let (Some(stats), Some(s)) = (residue.stats[r], rows.sequence[r]) else {
+            return row.fill(0.0);
+        };
+        let gradient = RowGradient {
+            target: rows.targets[r] as usize,
+            lse: stats.lse,
+            logp: stats.logp,
+            grad: (residue.weights[s as usize] * scale) as f32,
+        };
+        row_backward(row, gradient, &LogitTransform::default());
     });
 }
 

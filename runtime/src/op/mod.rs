@@ -17,7 +17,6 @@ mod elementwise;
 mod emit;
 mod error;
 pub mod fused;
-pub mod rows;
 
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -47,6 +46,11 @@ pub trait LossKernel: Send + Sync {
     /// The columns it reads, by their canonical names: `logp(pi,w)`, `mean_logp(pi,w)`, `logp(ref,l)`,
     /// `len(w)`, a declared column's own name.
     fn inputs(&self) -> &[Input];
+
+    /// False only if the loss of an example depends on no other example of the batch.
+    fn couples_examples(&self) -> bool {
+        true
+    }
 
     /// Evaluates one batch; `columns[i][e]` is input `i` of example `e`.
     ///

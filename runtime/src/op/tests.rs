@@ -9,7 +9,6 @@ use proptest::prelude::*;
 use super::composed::{Gradient, composed_loss, graph_loss};
 use super::fixture::{Dpo, dpo_graph};
 use super::fused::{TokenRows, fused_loss, loss_and_gradient_in_place};
-use super::rows::{row_gradient, row_stats};
 use super::{Column, Columns, LossKernel};
 
 struct Case {
@@ -132,55 +131,31 @@ proptest! {
             }
         }
     }
-
-    #[test]
-    fn row_statistics_are_exact(seed: u64, v in 1usize..5000, scale in 0.1f32..60.0) {
-        use rand::{Rng, SeedableRng, rngs::StdRng};
-        let mut rng = StdRng::seed_from_u64(seed);
-        let row: Vec<f32> = (0..v).map(|_| rng.random_range(-scale..scale)).collect();
-        let max = row.iter().copied().fold(f32::MIN, f32::max);
-        let sum: f64 = row.iter().map(|&x| f64::from(x - max).exp()).sum();
-        let stats = row_stats(&row);
-        prop_assert_eq!(stats.max, max);
-        prop_assert!((stats.sum - sum).abs() <= 5e-7 * sum, "{} {}", stats.sum, sum);
-        let target = rng.random_range(0..v);
-        let mut gradient = row.clone();
-        row_gradient(&mut gradient, stats, target, -0.7);
-        for (i, &g) in gradient.iter().enumerate() {
-            let p = f64::from(row[i] - max).exp() / sum;
-            let want = -0.7 * (f64::from(u8::from(i == target)) - p);
-            prop_assert!((f64::from(g) - want).abs() <= 1e-6 * want.abs() + 1e-7);
-        }
-    }
 }
 
 #[test]
-fn masked_vocabulary_and_nan() {
-    // -inf logits fill more than the first chunk: they add nothing and produce no NaN.
-    let mut row = vec![f32::NEG_INFINITY; 3000];
-    row[2500] = 1.0;
-    row[2999] = 1.0;
-    let stats = row_stats(&row);
-    assert_eq!(stats.max, 1.0);
-    assert!((stats.sum - 2.0).abs() < 1e-6);
-    row[7] = f32::NAN;
-    assert!(row_stats(&row).sum.is_nan(), "a NaN in a chunk of -inf must not vanish");
-    row[7] = 0.0;
-    row[2600] = f32::NAN;
-    assert!(row_stats(&row).sum.is_nan());
-    row[2600] = f32::INFINITY;
-    assert!(row_stats(&row).sum.is_nan(), "+inf has no softmax");
-}
+fn masked_rows_and_a_nearly_certain_token() {
+    // Row 0 is masked and holds NaN; row 1 has 1 - p = 1e-6, which a rounded p would spoil.
+    let mut logits = vec![f32::NAN, 1.0, 14.0, 0.184_489_5];
+    let rows = TokenRows::new(vec![0, 0], vec![None, Some(0)], 2).expect("valid");
+    let columns = vec![
+        Column::Sum(vec![0]),
+        Column::Sum(vec![1]),
+        Column::Given(vec![0.0]),
+        Column::Given(vec![0.0]),
+    ];
+    let columns = Columns::new(columns, vec![1, 0]).expect("valid");
+    let kernel = Dpo::new(1.0);
+    loss_and_gradient_in_place(&mut logits, 2, &rows, &columns, &kernel).expect("fused");
+    assert_eq!(logits[..2], [0.0, 0.0], "a masked row counts for nothing");
+    let rest = 1.0 / (1.0 + (14.0 - f64::from(0.184_489_5f32)).exp());
+    let want = -0.5 * rest;
+    assert!((f64::from(logits[2]) - want).abs() < 1e-5 * rest, "{} {want}", logits[2]);
+    assert!((f64::from(logits[3]) + want).abs() < 1e-5 * rest);
 
-#[test]
-fn near_certain_token_keeps_its_gradient() {
-    // 1 - p = 1e-6 here: formed from a rounded p in f32 it would have two digits.
-    let row = [14.0f32, 0.184_489_5];
-    let stats = row_stats(&row);
-    let mut gradient = row;
-    row_gradient(&mut gradient, stats, 0, 1.0);
-    let want = 1.0 / (1.0 + f64::from(row[0] - row[1]).exp());
-    assert!((f64::from(gradient[0]) - want).abs() < 1e-3 * want, "{} {want}", gradient[0]);
+    let mut logits = vec![f32::NAN, 1.0, 14.0, f32::NAN];
+    let out = loss_and_gradient_in_place(&mut logits, 2, &rows, &columns, &kernel).expect("fused");
+    assert!(out.loss[0].is_nan(), "a NaN in a row that counts must show");
 }
 
 #[test]

@@ -11,5 +11,5 @@ mod schedule;
 mod tests;
 
 pub use adamw::{AdamW, AdamWConfig};
-pub use clip::{clip_factor, global_norm};
+pub use clip::clip_factor;
 pub use schedule::{Decay, Schedule};

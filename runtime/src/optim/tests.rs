@@ -2,7 +2,7 @@
 
 use candle_core::{Device, Tensor, Var};
 
-use super::{AdamW, AdamWConfig, Decay, Schedule, clip_factor, global_norm};
+use super::{AdamW, AdamWConfig, Decay, Schedule, clip_factor};
 
 fn variable(values: &[f32]) -> Var {
     Var::from_slice(values, values.len(), &Device::Cpu).expect("var")
@@ -128,17 +128,7 @@ fn schedules() {
 }
 
 #[test]
-fn norm_and_clipping() {
-    let big: Vec<f32> = vec![1e-3; 200_000];
-    let norm = global_norm(&[gradient(&[3.0]), gradient(&[4.0])]).expect("norm");
-    assert_eq!(norm, 5.0);
-    let norm = global_norm(&[gradient(&big)]).expect("norm");
-    assert!((norm - 1e-3 * 200_000f64.sqrt()).abs() < 1e-7);
-    let column = Tensor::from_slice(&[1f32, 2., 3., 4.], (2, 2), &Device::Cpu)
-        .and_then(|t| t.t())
-        .expect("tensor");
-    assert!((global_norm(&[column]).expect("norm") - 30f64.sqrt()).abs() < 1e-12);
-    assert!(global_norm(&[gradient(&[f32::NAN])]).expect("norm").is_nan());
+fn clipping() {
     assert_eq!(clip_factor(5.0, Some(1.0)), 0.2);
     assert_eq!(clip_factor(0.5, Some(1.0)), 1.0);
     assert_eq!(clip_factor(5.0, None), 1.0);

@@ -40,6 +40,28 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(30))]
+
+    #[test]
+    fn chunks_join_without_a_seam(
+        (graph, columns) in graphs(Stage::Written, 24).prop_flat_map(|g| {
+            let columns = columns(&g, 700);
+            (Just(g), columns)
+        })
+    ) {
+        let batch = columns.batch::<f32>(&graph, false).unwrap();
+        let plain = evaluate(&graph, &columns.params, &batch).unwrap();
+        let mut scratch = Scratch::default();
+        let tape = Tape::new(&graph).unwrap();
+        let fast = tape.run(&columns.params, &batch, &mut scratch).unwrap();
+        for (a, b) in plain.iter().zip(fast) {
+            let wide = |v: &[f32]| v.iter().map(|x| f64::from(*x)).collect::<Vec<_>>();
+            prop_assert_eq!(bits(&wide(a)), bits(&wide(b)));
+        }
+    }
+}
+
 /// A graph with one input a level, evaluated on three examples, the second of which is empty inside.
 struct Nest {
     graph: Graph,

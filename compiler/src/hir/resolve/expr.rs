@@ -342,7 +342,7 @@ impl<'a> Resolver<'a> {
     /// The same expression with every log-probability taken of a mismatched response.
     fn mismatched(&mut self, id: ExprId, span: Span) -> Option<ExprId> {
         let Expr { kind, .. } = self.exprs[id.0 as usize];
-        let mut sub = |this: &mut Self, x: ExprId| this.mismatched(x, span);
+        let sub = |this: &mut Self, x: ExprId| this.mismatched(x, span);
         let kind = match kind {
             Kind::Column(c) => {
                 let model = match &self.columns[c].quantity {

@@ -7,6 +7,7 @@ mod builtin;
 mod expr;
 mod formula;
 mod header;
+mod order;
 mod program;
 mod prune;
 mod quantities;
@@ -113,7 +114,7 @@ impl<'a> Resolver<'a> {
             span: loss.span,
         };
         prune::prune(&mut result);
-        sort_atoms(&mut result);
+        order::order(&mut result);
         debug_assert_eq!(super::verify(&result), Ok(()), "resolving broke the HIR");
         Some(result)
     }
@@ -216,33 +217,4 @@ impl<'a> Resolver<'a> {
             );
         }
     }
-}
-
-/// Puts the atoms into the canonical order: policy before reference, winner before loser.
-fn sort_atoms(loss: &mut Loss) {
-    let responses: Vec<String> = loss.shape.responses().into_iter().map(str::to_owned).collect();
-    let rank = |a: &Atom| match &a.atom.kind {
-        crate::logic::AtomKind::Response { model, response, .. } => {
-            let m = loss.models.iter().position(|d| d.name == *model).unwrap_or(usize::MAX);
-            let reference = loss.models.get(m).is_none_or(|d| d.role == Role::Reference);
-            let y = responses.iter().position(|r| r == response).unwrap_or(usize::MAX);
-            (reference, m, y)
-        }
-        _ => (true, usize::MAX, usize::MAX),
-    };
-    let mut order: Vec<usize> = (0..loss.atoms.len()).collect();
-    order.sort_by_key(|i| rank(&loss.atoms[*i]));
-    let place = |old: usize| order.iter().position(|o| *o == old).unwrap_or(old);
-    let map: Vec<usize> = (0..loss.atoms.len()).map(place).collect();
-    if let Some(Core::Logical { prefer, given, tie, .. }) = &mut loss.core {
-        for t in [prefer, given, tie] {
-            *t = t.remap(&map, map.len());
-        }
-    }
-    for e in &mut loss.exprs {
-        if let Kind::Probability(a) = &mut e.kind {
-            *a = place(*a);
-        }
-    }
-    loss.atoms = order.iter().map(|i| loss.atoms[*i].clone()).collect();
 }

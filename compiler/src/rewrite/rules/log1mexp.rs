@@ -40,6 +40,22 @@ pub(super) const RULES: &[Rule] = &[
         "(logaddexp (log1mexp ?b) (+ ?a ?b))",
     )
     .given(&[is("?a", NonPositive), is("?b", NonPositive)]),
+    // The odds p / (1 - p) plus 1 are 1 / (1 - p).
+    law(
+        "softplus-of-log-odds",
+        "softplus(a - log1mexp(a)) = -log1mexp(a)",
+        "(softplus (- ?a (log1mexp ?a)))",
+        "(neg (log1mexp ?a))",
+    )
+    .given(&[is("?a", NonPositive)]),
+    // The inverse odds plus 1 are 1 / p.
+    law(
+        "softplus-of-negative-log-odds",
+        "softplus(log1mexp(a) - a) = -a",
+        "(softplus (- (log1mexp ?a) ?a))",
+        "(neg ?a)",
+    )
+    .given(&[is("?a", NonPositive)]),
     // 1 - s(-x) = s(x).
     law(
         "log1mexp-neg-softplus",

@@ -76,8 +76,11 @@ pub enum Guard {
     Always,
     /// Where this variable can be -inf.
     MayBeNegInf(&'static str),
-    /// Where both variables can overflow when exponentiated.
-    MayOverflow(&'static str, &'static str),
+    /// In a final form, where both variables can overflow when exponentiated.
+    BothOverflow(&'static str, &'static str),
+    /// In a final form, where the first can overflow when exponentiated and the second can be 0 and is no
+    /// exponential.
+    OverflowTimesZero(&'static str, &'static str),
 }
 
 /// How a rule finds its instances.

@@ -29,7 +29,6 @@ pub(super) fn with_gradients(written: &Graph) -> Graph {
 }
 
 fn parts(graph: &mut Graph, op: Op, y: NodeId, g: NodeId) -> Vec<(NodeId, NodeId)> {
-    let one = graph.constant(1.0);
     match op {
         Op::Unary(u, x) => unary(graph, u, x, y, g).map(|part| (x, part)).into_iter().collect(),
         Op::Binary(Binary::Add, a, b) => vec![(a, g), (b, g)],
@@ -43,12 +42,15 @@ fn parts(graph: &mut Graph, op: Op, y: NodeId, g: NodeId) -> Vec<(NodeId, NodeId
             vec![(a, left), (b, graph.unary(Unary::Neg, back))]
         }
         Op::Binary(Binary::Max, a, b) | Op::Binary(Binary::Min, a, b) => {
+            // Each side has slope 1 where it alone is chosen; both have 0 at the kink.
             let max = matches!(op, Op::Binary(Binary::Max, ..));
-            let d =
-                if max { graph.binary(Binary::Sub, a, b) } else { graph.binary(Binary::Sub, b, a) };
-            let step = graph.unary(Unary::Step, d);
-            let rest = graph.binary(Binary::Sub, one, step);
-            vec![(a, graph.binary(Binary::Mul, g, step)), (b, graph.binary(Binary::Mul, g, rest))]
+            let slope = |graph: &mut Graph, x, y| {
+                let (hi, lo) = if max { (x, y) } else { (y, x) };
+                let d = graph.binary(Binary::Sub, hi, lo);
+                let step = graph.unary(Unary::Step, d);
+                graph.binary(Binary::Mul, g, step)
+            };
+            vec![(a, slope(graph, a, b)), (b, slope(graph, b, a))]
         }
         Op::Binary(Binary::LogAddExp, a, b) => {
             let d = graph.binary(Binary::Sub, a, b);

@@ -10,10 +10,7 @@ const LOSSES: &[(&str, &str)] = &[
     ("cpo", "-log(sigmoid(beta * (lw - ll))) - lambda * lw / nw"),
     ("orpo", "-lw / nw - lambda * log(sigmoid(log((pw / (1 - pw)) / (pl / (1 - pl)))))"),
     ("simpo", "-log(sigmoid(beta * (lw / nw - ll / nl) - gamma))"),
-    (
-        "cdpo",
-        "z = beta * ((lw - rw) - (ll - rl)); -(1 - e) * log(sigmoid(z)) - e * log(sigmoid(-z))",
-    ),
+    ("cdpo", "z = beta * ((lw - rw) - (ll - rl)); -(1 - e) * log(sigmoid(z)) - e * log(sigmoid(-z))"),
     (
         "robust",
         "z = beta * ((lw - rw) - (ll - rl)); (-(1 - e) * log(sigmoid(z)) + e * log(sigmoid(-z))) / (1 - 2 * e)",
@@ -27,14 +24,8 @@ const LOSSES: &[(&str, &str)] = &[
         "z = beta * ((lw - rw) - (ll - rl)); m = sigmoid(z / tau); -log(sigmoid(z)) * (1 - m) + exp(-z) * m",
     ),
     ("kto", "1 - sigmoid(beta * ((lw - rw) - kl))"),
-    (
-        "forward_kl",
-        "a = lw - rw; b = ll - rl; -log(sigmoid(beta * ((1 - exp(-a)) - (1 - exp(-b)))))",
-    ),
-    (
-        "js",
-        "a = lw - rw; b = ll - rl; -log(sigmoid(beta * ((log(2) + log(sigmoid(a))) - (log(2) + log(sigmoid(b))))))",
-    ),
+    ("forward_kl", "a = lw - rw; b = ll - rl; -log(sigmoid(beta * ((1 - exp(-a)) - (1 - exp(-b)))))"),
+    ("js", "a = lw - rw; b = ll - rl; -log(sigmoid(beta * ((log(2) + log(sigmoid(a))) - (log(2) + log(sigmoid(b))))))"),
     (
         "alpha",
         "a = lw - rw; b = ll - rl; -log(sigmoid(beta * ((exp((k - 1) * a) - 1) / (k - 1) - (exp((k - 1) * b) - 1) / (k - 1))))",
@@ -46,35 +37,30 @@ const LOSSES: &[(&str, &str)] = &[
 
 #[test]
 fn show() {
-    for (name, text) in LOSSES {
+    let only = std::env::var("ONLY").unwrap_or_default();
+    for (name, text) in LOSSES.iter().filter(|(n, _)| n.contains(&only)) {
         let graph = written(text);
         let start = std::time::Instant::now();
-        match optimise(&graph, &Options::default()) {
+        match optimise(&graph, &Options { purpose: crate::rewrite::Purpose::BeforeGradient, ..Options::default() }) {
             Ok(value) => {
-                println!(
-                    "== {name} {:?} {:?} {} nodes {} its stopped {:?} {:?}",
-                    start.elapsed(),
-                    value.cost,
-                    value.stats.e_nodes,
-                    value.stats.iterations,
-                    value.stats.stopped,
-                    value.warnings.len()
-                );
+                println!("== {name} {:?} {:?} {} nodes {} its stopped {:?} {:?}", start.elapsed(), value.cost, value.stats.e_nodes, value.stats.iterations, value.stats.stopped, value.warnings.len());
                 println!("{}", listing(&value.graph));
                 let both = with_gradients(&value.graph);
                 let start = std::time::Instant::now();
                 match optimise(&both, &Options::default()) {
                     Ok(value) => {
-                        println!(
-                            "-- {name} {:?} {:?} {} nodes {} its stopped {:?} {:?}",
-                            start.elapsed(),
-                            value.cost,
-                            value.stats.e_nodes,
-                            value.stats.iterations,
-                            value.stats.stopped,
-                            value.warnings.len()
-                        );
+                        let t0 = std::time::Instant::now();
+                        let d = optimise(&both, &Options { derive: true, ..Options::default() }).unwrap();
+                        let t1 = std::time::Instant::now();
+                        match &d.derivation {
+                            Some(d) => println!("PROOF {name} {} lemmas {} steps, in {:?} {:?} {:?}", d.lemmas.len(), d.lemmas.iter().map(|l| l.steps.len()).sum::<usize>(), t1 - t0, crate::rewrite::verify_derivation(d).map_err(|e| { let l = d.lemmas.iter().find(|l| l.node == e.node).unwrap(); let s = e.step.map(|s| &l.steps[s]); (e.to_string(), s.map(|s| (s.rule, s.before.to_expr().to_string(), s.after.to_expr().to_string(), s.reversed)))}), t1.elapsed()),
+                            None => println!("PROOF {name} none {:?}", d.warnings),
+                        }
+                        println!("-- {name} {:?} {:?} {} nodes {} its stopped {:?} {:?}", start.elapsed(), value.cost, value.stats.e_nodes, value.stats.iterations, value.stats.stopped, value.warnings.len());
                         println!("{}", listing(&value.graph));
+                        if value.stats.stopped.is_some() || std::env::var("RULES").is_ok() {
+                            println!("{:#?}", value.stats.applied);
+                        }
                     }
                     Err(e) => println!("{listing} !! {e:?}", listing = listing(&both)),
                 }

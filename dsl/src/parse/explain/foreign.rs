@@ -1,4 +1,4 @@
-//! Signs of other languages: what to write instead.
+//! Symbols of other languages: what to write instead.
 
 use super::super::piece::Piece;
 use super::super::scan::Token;
@@ -59,24 +59,23 @@ pub(in crate::parse) fn stray(piece: &Piece<'_>, token: &Token<'_>) -> Diagnosti
     let error = |message: String| Diagnostic::error("E0001", message);
     let text = token.text;
     if let Some((_, ours)) = SIGNS.iter().find(|(theirs, _)| *theirs == text) {
-        return error(format!("{} is not a sign of the language", called(Some(token))))
+        return error(format!("{} is not a symbol of the language", called(Some(token))))
             .at(place, "not known here")
             .help(format!("write `{ours}`"));
     }
     match text {
         "==" => {
-            let first = !piece.tokens.iter().any(|t| t.start < token.start && t.is("="));
-            let binds = piece.tokens.first().is_some_and(|t| !t.is("minimize") && t.text != "prefer")
-                && first;
-            let found = error("`==` is not a sign of the language".to_owned());
-            if binds && piece.tokens.first().is_some_and(|t| matches!(t.text, "let" | "model" | "rho" | "loss" | "fn")) {
+            let found = error("`==` is not a symbol of the language".to_owned());
+            let head = piece.tokens.first().map_or("", |t| t.text);
+            let unbound = !piece.tokens.iter().any(|t| t.start < token.start && t.is("="));
+            if unbound && matches!(head, "let" | "model" | "rho" | "loss" | "fn") {
                 return found.at(place, "binds nothing").help("write `=` to bind a name");
             }
             found.at(place, "not known here").help(
                 "numbers are not compared for equality; write `<->` for equivalent formulas",
             )
         }
-        "!=" => error("`!=` is not a sign of the language".to_owned())
+        "!=" => error("`!=` is not a symbol of the language".to_owned())
             .at(place, "not known here")
             .help("write `xor` when exactly one of two formulas is to hold"),
         _ if text.starts_with('#') => error("`#` does not begin a comment".to_owned())
@@ -108,7 +107,7 @@ fn foreign_text(text: &str, token: &Token<'_>) -> Diagnostic {
         } else {
             called(Some(token))
         };
-        let found = error(format!("{shown} is not a sign of the language"));
+        let found = error(format!("{shown} is not a symbol of the language"));
         let blank = first.is_whitespace() || matches!(first, '\u{200b}' | '\u{feff}');
         return if blank { found.help("replace it by a plain space") } else { found };
     }

@@ -125,7 +125,7 @@ pub(in crate::parse) fn unknown_clause(piece: &Piece<'_>) -> Diagnostic {
     }
 }
 
-/// Words of like meaning.
+/// The word that begins the clause of like meaning.
 fn clause_for(word: &str) -> Option<&'static str> {
     Some(match word {
         "loss" | "return" | "objective" | "optimize" | "maximize" => "minimize",
@@ -154,14 +154,22 @@ pub(in crate::parse) fn unknown_item(piece: &Piece<'_>, closed: Option<Span>) ->
     let found = error(format!("expected `loss` or `fn`, found {}", called(Some(first))))
         .at(place, "begins nothing")
         .note(format!("a text is made of {}", ITEM_WORDS.join(", ")));
-    let near = closest(first.text, ITEM_WORDS.iter().copied());
-    match near.or_else(|| item_for(first.text)) {
+    match item_for(first.text) {
         Some(word) if first.is_name() => found.help(format!("did you mean `{word}`?")),
         _ => found,
     }
 }
 
+/// True for a word that was meant to begin an item.
+pub(in crate::parse) fn means_item(token: &Token<'_>) -> bool {
+    token.is_name() && item_for(token.text).is_some()
+}
+
+/// The word that begins the item that was meant.
 fn item_for(word: &str) -> Option<&'static str> {
+    if let Some(near) = closest(word, ITEM_WORDS.iter().copied()) {
+        return Some(near);
+    }
     Some(match word {
         "def" | "func" | "function" | "fun" => "fn",
         "use" | "include" => "import",
