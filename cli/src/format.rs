@@ -41,7 +41,7 @@ pub fn format(path: &Path) -> Result<Formatted> {
         return Err(Refusal::new(sources, found));
     }
     let original = sources.get(file).text.clone();
-    Ok(Formatted { canonical: ponens_dsl::print(&tree), original })
+    Ok(Formatted { canonical: ponens_dsl::print::file(&tree), original })
 }
 
 impl Formatted {

@@ -5,6 +5,8 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | [`check`] | checks loss files from the grammar to the proof that every operation is defined |
+//! | [`format`](mod@format) | puts loss files into the canonical form |
 //! | [`locate`] | finds the loss that a LOSS argument names: catalogue, file, or file and name |
 //! | [`value`] | evaluates a loss and its gradients on given log-probabilities |
 //! | [`number`] | numbers in JSON, non-finite ones included |
@@ -12,6 +14,8 @@
 //! Invariant: nothing here prints or ends the process; a refusal is a [`Refusal`], which carries the
 //! diagnostics and the texts that they point into.
 
+pub mod check;
+pub mod format;
 pub mod locate;
 pub mod number;
 mod refusal;

@@ -89,9 +89,9 @@ impl Ui {
         let _ = self.out.flush();
         for d in diagnostics {
             let text = if self.is_json() {
-                format!("{}\n", ponens::dsl::diagnostic::json(d, sources))
+                format!("{}\n", ponens::check::finding(d, sources))
             } else {
-                ponens::dsl::diagnostic::text(d, sources, self.errors.on)
+                format!("{d:?}\n")
             };
             let _ = io::stderr().write_all(text.as_bytes());
         }

@@ -2,7 +2,7 @@
 
 use crate::failure::{Outcome, Status};
 use crate::output::Ui;
-use ponens::check::{self, Finding};
+use ponens::check::{self, finding};
 use ponens::dsl::Diagnostic;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -29,8 +29,7 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
     if ui.is_json() {
         let findings = checked
             .iter()
-            .flat_map(|c| c.diagnostics.iter().map(|d| Finding::new(&c.sources, d, &c.name)))
-            .map(Value::from)
+            .flat_map(|c| c.diagnostics.iter().map(|d| finding(d, &c.sources)))
             .collect();
         ui.json(&Value::Array(findings))?;
     } else {

@@ -3,7 +3,7 @@
 mod check;
 mod completions;
 mod emit;
-mod explain;
+//mod explain;
 mod fmt;
 mod list;
 mod value;
@@ -20,7 +20,7 @@ pub(crate) enum Command {
     List(list::Args),
     Check(check::Args),
     Fmt(fmt::Args),
-    Explain(explain::Args),
+    //Explain(explain::Args),
     Value(value::Args),
     Emit(emit::Args),
     Completions(completions::Args),
@@ -35,7 +35,7 @@ pub(crate) fn run(command: &Command, ui: &mut Ui) -> Outcome {
         Command::List(a) => list::run(a, ui),
         Command::Check(a) => check::run(a, ui),
         Command::Fmt(a) => fmt::run(a, ui),
-        Command::Explain(a) => explain::run(a, ui),
+        //Command::Explain(a) => explain::run(a, ui),
         Command::Value(a) => value::run(a, ui),
         Command::Emit(a) => emit::run(a, ui),
         Command::Completions(a) => completions::run(a, ui),

@@ -4,6 +4,8 @@
 //! bits (to a few units in the last place for the composed functions). Invariant: no operation panics;
 //! zeros carry a sign, and infinities and NaN are values.
 
+mod decimal;
+
 use super::Real;
 use crate::mir::interval::Precision;
 use dashu_float::round::mode::HalfEven;
