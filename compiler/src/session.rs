@@ -7,7 +7,7 @@ use crate::adjoint::{self, Wrt};
 use crate::hir::{self, Library, Program};
 use crate::lower;
 use crate::mir::{Graph, Param, Stage};
-use crate::rewrite::{self, Optimised};
+use crate::rewrite::{self, Optimised, Purpose};
 use ponens_dsl::{Diagnostic, Severity, suggest};
 
 /// What the pipeline is to do.
@@ -34,6 +34,8 @@ pub struct Compiled {
     pub written: Graph,
     /// The value in its stable form, with the derivation from `written`.
     pub value: Optimised,
+    /// rho in its stable form, root `rho`, if the loss has one.
+    pub rho: Option<Graph>,
     /// Value and gradients in their stable form: roots `loss` and `d/COLUMN`.
     pub gradient: Optimised,
     /// What deserves attention.
@@ -65,22 +67,26 @@ pub fn compile(
     let (loss, diagnostics) = program.resolve(name, library);
     let Some(loss) = loss else { return Err(diagnostics) };
     let lowered = lower::lower(&loss);
-    let derive = || -> Result<(Optimised, Optimised), Diagnostic> {
-        let value = rewrite::optimise(&lowered.graph, &options.rewrite)?;
-        let gradient = adjoint::differentiate(&value.graph, options.wrt);
-        let gradient =
-            rewrite::optimise(&Graph { stage: Stage::Written, ..gradient }, &options.rewrite)?;
-        Ok((value, gradient))
+    let rewrite = |graph: &Graph, purpose: Purpose| {
+        let written = Graph { stage: Stage::Written, ..graph.clone() };
+        rewrite::optimise(&written, &rewrite::Options { purpose, ..options.rewrite.clone() })
     };
-    match derive() {
-        Ok((value, gradient)) => {
-            Ok(Compiled { loss, written: lowered.graph, value, gradient, warnings: diagnostics })
-        }
-        Err(d) => {
-            let d = if d.labels.is_empty() { d.at(loss.span, "in this loss") } else { d };
-            Err(diagnostics.into_iter().chain([d]).collect())
-        }
-    }
+    let derive = || -> Result<Compiled, Diagnostic> {
+        let value = rewrite(&lowered.graph, Purpose::Final)?;
+        let rho = lower::rho(&lowered).map(|g| rewrite(&g, Purpose::Final)).transpose()?;
+        let smooth = rewrite(&lowered.graph, Purpose::BeforeGradient)?;
+        let adjoints = adjoint::differentiate(&smooth.graph, options.wrt);
+        let gradient = rewrite(&adjoints, Purpose::Final)?;
+        let found = value.warnings.iter().chain(&gradient.warnings).cloned();
+        let warnings = diagnostics.iter().cloned().chain(found).collect();
+        let rho = rho.map(|r| r.graph);
+        let written = lowered.graph.clone();
+        Ok(Compiled { loss: loss.clone(), written, value, gradient, rho, warnings })
+    };
+    derive().map_err(|d| {
+        let d = if d.labels.is_empty() { d.at(loss.span, "in this loss") } else { d };
+        diagnostics.iter().cloned().chain([d]).collect()
+    })
 }
 
 /// Values for parameters in order, from defaults and the ones given by name.

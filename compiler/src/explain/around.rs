@@ -1,6 +1,6 @@
 //! The arithmetic around the core: link, margins, noise, further terms.
 
-use crate::hir::{Core, ExprId, Fn1, Fn2, Kind, Loss};
+use crate::hir::{ExprId, Fn1, Fn2, Kind, Loss};
 
 /// A part of the loss that the logic does not say.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,9 +35,6 @@ pub(super) fn around(loss: &Loss) -> Around {
                 why: term_kind(loss, id).to_owned(),
             });
         }
-    }
-    if let Some(Core::Logical { .. }) = loss.core {
-        return result;
     }
     result
 }

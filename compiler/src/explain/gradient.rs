@@ -22,8 +22,10 @@ pub(super) fn usable(compiled: &Compiled) -> Option<Diagnostic> {
     }
     let graph = adjoint::differentiate(&compiled.value.graph, Wrt::Policy);
     let params = compiled.bind(&[]).ok()?;
-    let columns = vec![vec![SUMMED]; graph.inputs.len()];
-    let batch = Batch::from_examples(&graph, columns).ok()?;
+    let mut batch = Batch::new(1);
+    for i in 0..graph.inputs.len() {
+        batch.set(&graph, i as u16, &[SUMMED]).ok()?;
+    }
     let values = evaluate::<f64>(&graph, &params, &batch).ok()?;
     let largest = graph
         .roots

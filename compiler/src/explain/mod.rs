@@ -5,13 +5,16 @@
 
 mod around;
 mod gradient;
+mod place;
+pub mod rho;
 
 pub use around::{Around, Outside};
+pub use place::Place;
 
-use crate::decompile::{self, Outcome};
+use crate::decompile::Decompiled;
 use crate::hir::{self, Core};
 use crate::logic::{Mark, Structure};
-use crate::mir::infix;
+use crate::mir::infix::infix;
 use crate::session::Compiled;
 use ponens_dsl::{Diagnostic, Span};
 
@@ -51,7 +54,9 @@ pub struct Explanation {
     /// Its truth table.
     pub rows: Vec<Row>,
     /// Why there is no structure.
-    pub no_core: Option<(String, Option<Span>)>,
+    pub no_core: Option<NoStructure>,
+    /// Where the structure stands in the two-atom lattice.
+    pub place: Option<Place>,
     /// rho in its stable form.
     pub rho: Option<String>,
     /// The link and its argument, as written.
@@ -66,22 +71,46 @@ pub struct Explanation {
     pub warnings: Vec<Diagnostic>,
 }
 
-/// The structure of a loss, from its formulas or by decompiling its rho.
+/// How a loss came to have a structure.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The structure: of the clauses, or of the canonical fraction.
+    pub structure: Structure,
+    /// How it was decompiled; `None` when the text gives it.
+    pub decompiled: Option<Box<Decompiled>>,
+}
+
+/// Why a loss has no structure.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NoStructure {
+    /// The reason, with the nearest reading where there is one.
+    pub reason: String,
+    /// The expression to blame.
+    pub span: Option<Span>,
+}
+
+/// The structure of a loss, from its formulas or by decompiling its rho (SEMANTICS, section 3).
 ///
 /// # Errors
 /// The reason why rho is no structure, and its place in the text when it has one.
-pub fn structure(loss: &hir::Loss) -> Result<Structure, (String, Option<Span>)> {
-    match &loss.core {
-        None => Err(("the loss has no rho: it is arithmetic only".to_owned(), None)),
-        Some(Core::Logical { prefer, given, tie, span, .. }) => {
-            let atoms = loss.atoms.iter().map(|a| a.atom.clone()).collect();
-            Structure::from_clauses(atoms, *prefer, *given, *tie)
-                .map_err(|e| (e.to_string(), Some(*span)))
+pub fn structure(loss: &hir::Loss) -> Result<Found, NoStructure> {
+    if let Some(Core::Logical { prefer, given, tie, span }) = &loss.core {
+        let atoms = loss.atoms.iter().map(|a| a.atom.clone()).collect();
+        return match Structure::from_clauses(atoms, *prefer, *given, *tie) {
+            Ok(structure) => Ok(Found { structure, decompiled: None }),
+            Err(e) => Err(NoStructure { reason: e.to_string(), span: Some(*span) }),
+        };
+    }
+    let Some(id) = rho::core_expression(loss) else {
+        let reason = "no single rho: the loss is arithmetic only".to_owned();
+        return Err(NoStructure { reason, span: None });
+    };
+    match rho::decompile(loss, id) {
+        Ok(d) => Ok(Found { structure: d.structure.clone(), decompiled: Some(Box::new(d)) }),
+        Err(n) => {
+            let span = loss.exprs.get(n.tag).map(|e| e.span);
+            Err(NoStructure { reason: n.to_string(), span })
         }
-        Some(Core::Arithmetic { .. }) => match decompile::rho(loss) {
-            Outcome::Logic(d) => Ok(d.structure),
-            Outcome::Outside(n) => Err((n.to_string(), n.span(loss))),
-        },
     }
 }
 
@@ -93,7 +122,7 @@ pub fn explain(compiled: &Compiled) -> Explanation {
     let mut warnings = compiled.warnings.clone();
     warnings.extend(gradient::usable(compiled));
     let (structure, no_core) = match found {
-        Ok(s) => (Some(s), None),
+        Ok(f) => (Some(f.structure), None),
         Err(e) => (None, Some(e)),
     };
     let core = structure.as_ref().map(|s| {
@@ -118,18 +147,19 @@ pub fn explain(compiled: &Compiled) -> Explanation {
         name: loss.name.clone(),
         title: loss.title(),
         source: loss.source(),
+        place: structure.as_ref().and_then(place::place),
         structure,
         core,
         rows,
         no_core,
-        rho: compiled.rho.as_ref().map(|g| infix::root(g, "rho")),
+        rho: compiled.rho.as_ref().map(|g| infix(g, g.roots[0].node)),
         link,
         outside,
-        value: infix::root(&compiled.value.graph, "loss"),
+        value: infix(&compiled.value.graph, compiled.value.graph.roots[0].node),
         gradients: graph
             .roots
             .iter()
-            .filter_map(|r| Some((r.name.strip_prefix("d/")?.to_owned(), infix::root(graph, &r.name))))
+            .filter_map(|r| Some((r.name.strip_prefix("d/")?.to_owned(), infix(graph, r.node))))
             .collect(),
         warnings,
     }

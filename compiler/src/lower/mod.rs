@@ -53,16 +53,10 @@ pub fn lower(loss: &Loss) -> Lowered {
     Lowered { graph: l.graph, rho: l.rho, spans: l.spans }
 }
 
-/// Lowers rho alone: the root is `rho`. `None` when the loss has no core.
-pub fn lower_rho(loss: &Loss) -> Option<Graph> {
-    loss.core.as_ref()?;
-    let mut lowered = lower(loss);
-    let node = match lowered.rho {
-        Some(n) => n,
-        None => return None,
-    };
-    lowered.graph.roots = vec![Root { name: "rho".to_owned(), node }];
-    Some(lowered.graph)
+/// rho alone: a graph with the root `rho`. `None` when `minimize` does not use rho.
+pub fn rho(lowered: &Lowered) -> Option<Graph> {
+    let root = Root { name: "rho".to_owned(), node: lowered.rho? };
+    Some(Graph { roots: vec![root], ..lowered.graph.clone() })
 }
 
 struct Lowering<'a> {
