@@ -7,7 +7,6 @@ use ponens_compiler::hir::Program;
 use ponens_compiler::session::{self, Options};
 use ponens_dsl::{Diagnostic, SourceMap};
 use ponens_losses::Catalogue;
-use serde_json::{Value, json};
 use std::io::Read as _;
 use std::path::Path;
 
@@ -62,22 +61,4 @@ pub fn check(path: &Path) -> Checked {
         }
     }
     Checked { name, sources: program.sources, losses: losses.len(), diagnostics }
-}
-
-/// A diagnostic as JSON: the form of `check --format json`.
-pub fn finding(d: &Diagnostic, sources: &SourceMap) -> Value {
-    let place = d.labels.first().map(|l| {
-        let (line, column) = sources.line_column(l.span.file, l.span.start);
-        (sources.get(l.span.file).name.as_str(), line, column)
-    });
-    json!({
-        "code": d.code,
-        "severity": if d.is_error() { "error" } else { "warning" },
-        "message": d.message,
-        "file": place.map(|p| p.0),
-        "line": place.map(|p| p.1),
-        "column": place.map(|p| p.2),
-        "help": d.help,
-        "notes": d.notes,
-    })
 }

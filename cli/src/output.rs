@@ -3,6 +3,7 @@
 use crate::args::{Color, Format, Global};
 use crate::failure::{Failure, Outcome, Status};
 use crate::style::Style;
+use ponens::dsl::diagnostic::{to_json, to_text};
 use ponens::dsl::{Diagnostic, SourceMap};
 use serde_json::Value;
 use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write as _};
@@ -87,14 +88,13 @@ impl Ui {
     /// Prints diagnostics on standard error: text with carets, or JSON lines.
     pub(crate) fn report(&mut self, sources: &SourceMap, diagnostics: &[Diagnostic]) {
         let _ = self.out.flush();
-        for d in diagnostics {
-            let text = if self.is_json() {
-                format!("{}\n", ponens::check::finding(d, sources))
-            } else {
-                format!("{d:?}\n")
-            };
-            let _ = io::stderr().write_all(text.as_bytes());
-        }
+        let text = if self.is_json() {
+            let list = to_json(diagnostics, sources);
+            list.as_array().into_iter().flatten().map(|d| format!("{d}\n")).collect()
+        } else {
+            to_text(diagnostics, sources, self.errors.on)
+        };
+        let _ = io::stderr().write_all(text.as_bytes());
     }
 
     /// Says why a command failed, if it did, and gives the exit status.

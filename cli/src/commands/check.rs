@@ -2,8 +2,9 @@
 
 use crate::failure::{Outcome, Status};
 use crate::output::Ui;
-use ponens::check::{self, finding};
+use ponens::check;
 use ponens::dsl::Diagnostic;
+use ponens::dsl::diagnostic::to_json;
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -29,7 +30,8 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
     if ui.is_json() {
         let findings = checked
             .iter()
-            .flat_map(|c| c.diagnostics.iter().map(|d| finding(d, &c.sources)))
+            .filter_map(|c| to_json(&c.diagnostics, &c.sources).as_array().cloned())
+            .flatten()
             .collect();
         ui.json(&Value::Array(findings))?;
     } else {

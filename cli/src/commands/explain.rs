@@ -8,7 +8,8 @@ use ponens::compiler::explain::{self, Explanation, Row};
 use ponens::compiler::logic::Mark;
 use ponens::compiler::session::Options;
 use ponens::dsl::{Diagnostic, SourceMap, codes, suggest};
-use ponens::{check::finding, locate};
+use ponens::dsl::diagnostic::to_json;
+use ponens::locate;
 use serde_json::{Map, Value, json};
 
 const EXAMPLE: &str = "\
@@ -83,7 +84,6 @@ fn document(e: &Explanation, sources: &SourceMap) -> Value {
         e.outside.iter().map(|o| json!({ "text": o.text, "why": o.why })).collect();
     let gradients: Map<String, Value> =
         e.gradients.iter().map(|(c, g)| (c.clone(), Value::from(g.as_str()))).collect();
-    let warnings: Value = e.warnings.iter().map(|d| finding(d, sources)).collect();
     json!({
         "name": e.name,
         "title": e.title,
@@ -96,7 +96,7 @@ fn document(e: &Explanation, sources: &SourceMap) -> Value {
         "outside": outside,
         "value": e.value,
         "gradients": gradients,
-        "warnings": warnings,
+        "warnings": to_json(&e.warnings, sources),
     })
 }
 

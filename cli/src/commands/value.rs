@@ -2,7 +2,7 @@
 
 use super::numbers;
 use crate::args::{LossArg, ParamArgs};
-use crate::failure::{Failure, Outcome, Status};
+use crate::failure::{Outcome, Status};
 use crate::output::Ui;
 use crate::table::Table;
 use clap::ValueEnum;
