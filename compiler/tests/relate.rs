@@ -263,6 +263,9 @@ fn a_wrong_certificate_is_refused() {
     let below = square.minus(&Polynomial::constant(1)).unwrap();
     assert!(!certificate.shows(&below));
     assert!(!Certificate::Coefficients.shows(&square));
+    let leaf = || Box::new(Certificate::Coefficients);
+    assert!(!Certificate::Halves { axis: 99, low: leaf(), high: leaf() }.shows(&square));
+    assert!(!Certificate::Ends { axis: 0, low: leaf(), high: leaf() }.shows(&square));
     let Sign::Negative(point) = non_negative(&difference) else { panic!() };
     assert!(difference.eval(&point).unwrap().signum() < 0);
     assert!(point.iter().all(|x| x.signum() > 0 && *x < Rational::ONE));

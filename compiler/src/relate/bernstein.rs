@@ -107,6 +107,8 @@ enum Stop {
     Limit(Limit),
 }
 
+type Pair = (Box<Certificate>, Box<Certificate>);
+
 struct Search {
     work: usize,
 }
@@ -126,11 +128,8 @@ impl Search {
             let axis = tensor.axes[i].variable;
             let [low, high] = [false, true].map(|upper| tensor.end(i, upper));
             let (low, high) = (low.ok_or_else(size)?, high.ok_or_else(size)?);
-            return Ok(Certificate::Ends {
-                axis,
-                low: Box::new(self.prove(&low, halvings)?),
-                high: Box::new(self.prove(&high, halvings)?),
-            });
+            let (low, high) = self.both(&low, &high, halvings)?;
+            return Ok(Certificate::Ends { axis, low, high });
         }
         if let Some(certificate) = self.discriminant(tensor) {
             return Ok(certificate);
@@ -141,14 +140,19 @@ impl Search {
         let i = tensor.steepest();
         let axis = tensor.axes[i].variable;
         let (low, high) = tensor.halves(i).ok_or_else(size)?;
-        let low = match self.prove(&low, halvings + 1) {
-            // The other half may still hold a negative point, which settles it.
+        let (low, high) = self.both(&low, &high, halvings + 1)?;
+        Ok(Certificate::Halves { axis, low, high })
+    }
+
+    /// Where the first part comes to no end, the second may still hold a negative point.
+    fn both(&mut self, low: &Tensor, high: &Tensor, halvings: u32) -> Result<Pair, Stop> {
+        let low = match self.prove(low, halvings) {
             Err(Stop::Limit(Limit::Halvings)) => None,
             settled => Some(settled?),
         };
-        let high = self.prove(&high, halvings + 1)?;
+        let high = self.prove(high, halvings)?;
         let low = low.ok_or(Stop::Limit(Limit::Halvings))?;
-        Ok(Certificate::Halves { axis, low: Box::new(low), high: Box::new(high) })
+        Ok((Box::new(low), Box::new(high)))
     }
 
     /// A minimum of 0 inside the box is beyond halving; a discriminant may still show it.

@@ -97,7 +97,21 @@ impl Certificate {
         self.judge(p).unwrap_or(false)
     }
 
+    /// The variables that the outermost step names.
+    fn axes(&self) -> Vec<usize> {
+        match self {
+            Certificate::Coefficients => Vec::new(),
+            Certificate::Ends { axis, .. }
+            | Certificate::Halves { axis, .. }
+            | Certificate::Discriminant { axis, .. } => vec![*axis],
+            Certificate::Factors { powers, .. } => powers.iter().map(|(x, ..)| *x).collect(),
+        }
+    }
+
     fn judge(&self, p: &Polynomial) -> Option<bool> {
+        if self.axes().into_iter().any(|x| x >= MAX_VARIABLES) {
+            return Some(false);
+        }
         match self {
             Certificate::Coefficients => coefficients_are_non_negative(p),
             Certificate::Ends { axis, low, high } => {
