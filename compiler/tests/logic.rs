@@ -9,6 +9,7 @@ use ponens_compiler::logic::{
     Atom, Formula, Fraction, Inadmissible, Mark, Polynomial, Rational, Structure, StructureError,
     Table, conjuncts, minimal_cover, minimise,
 };
+use ponens_compiler::relate::{Sign, non_negative};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use support::{as_printed, lattice, pair, quad};
@@ -87,7 +88,6 @@ fn counts_of_two_atom_structures() {
     let distinct: BTreeSet<Fraction> =
         nonempty.iter().map(|(w, l)| Fraction::reduced(*w, *l, 2)).collect();
     assert_eq!(distinct.len(), 187);
-    // d(T/B)/dw has the sign of T_w B - T B_w, and so on; rationals on a grid stand in for the cube.
     let monotone: Vec<&Fraction> = distinct
         .iter()
         .filter(|f| f.support(2) != 0)
@@ -97,20 +97,17 @@ fn counts_of_two_atom_structures() {
     assert_eq!(monotone.iter().filter(|f| f.support(2) == 0b11).count(), 34);
 }
 
-/// Whether rho never moves against `sign` as variable `i` grows, on an exact grid.
-fn slope_is(f: &Fraction, i: usize, sign: i32) -> bool {
-    let (t, b) = f.polynomials(2);
-    let at = |p: &Polynomial, point: &[Rational]| p.eval(point).unwrap();
-    let step = |k: i64| Rational::new(i128::from(k), 16).unwrap();
-    (1..16).all(|k| {
-        let mut ends = [[step(k); 2]; 2];
-        (ends[0][i], ends[1][i]) = (step(1), step(15));
-        let [low, high] = ends;
-        // rho(high) against rho(low): T and B are linear in each weight, so rho is monotone in it.
-        let rising = at(&t, &high).times(at(&b, &low)).unwrap();
-        let falling = at(&t, &low).times(at(&b, &high)).unwrap();
-        rising.minus(falling).unwrap().signum() * sign >= 0
-    })
+/// Whether rho never moves against `sign` as variable `i` grows.
+///
+/// T and B are linear in each weight, so d(T/B)/dx has the sign of T1 B0 - T0 B1, with T1 and T0 the values
+/// of T where x is 1 and 0.
+fn slope_is(f: &Fraction, i: usize, sign: i128) -> bool {
+    let end = |t: Table, value| Polynomial::of_table(t.cofactor(i, value, 2), 2);
+    let (top, bottom) = (f.numerator, f.denominator);
+    let rising = end(top, true).times(&end(bottom, false)).unwrap();
+    let falling = end(top, false).times(&end(bottom, true)).unwrap();
+    let slope = rising.minus(&falling).unwrap().scaled(sign).unwrap();
+    matches!(non_negative(&slope), Sign::NonNegative(shown) if shown.shows(&slope))
 }
 
 #[test]
