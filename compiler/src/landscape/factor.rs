@@ -67,8 +67,7 @@ pub(super) fn cancel(t: u64, b: u64, atoms: usize) -> (u64, u64) {
 #[must_use]
 pub fn reduced(structure: &Structure) -> Structure {
     let n = structure.atoms.len().min(cube::MAX_ATOMS);
-    let (t, b) =
-        cancel(structure.wins.0 & cube::full(n), structure.loses.0 & cube::full(n), n);
+    let (t, b) = cancel(structure.wins.0 & cube::full(n), structure.loses.0 & cube::full(n), n);
     Structure { atoms: structure.atoms.clone(), wins: Table(t), loses: Table(b) }
 }
 

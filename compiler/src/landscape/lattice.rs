@@ -248,9 +248,8 @@ mod tests {
     fn the_covers_are_those_of_the_four_cube() {
         let covers = lattice_covers();
         assert_eq!(covers.len(), 32);
-        let distance = |a: &Node, b: &Node| {
-            (a.wins ^ b.wins).count_ones() + (a.loses ^ b.loses).count_ones()
-        };
+        let distance =
+            |a: &Node, b: &Node| (a.wins ^ b.wins).count_ones() + (a.loses ^ b.loses).count_ones();
         for (a, b) in &covers {
             assert_eq!(distance(&named(a), &named(b)), 1);
         }

@@ -115,7 +115,10 @@ mod tests {
 
     #[test]
     fn more_than_six_atoms_are_refused() {
-        let named = |name: String| Atom { name: name.clone(), kind: crate::logic::AtomKind::Constant(name) };
+        let named = |name: String| Atom {
+            name: name.clone(),
+            kind: crate::logic::AtomKind::Constant(name),
+        };
         let of = |names: std::ops::Range<usize>| Structure {
             atoms: names.map(|i| named(format!("c{i}"))).collect(),
             wins: Table(1),

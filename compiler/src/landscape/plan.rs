@@ -205,9 +205,8 @@ impl Plan {
         {
             return false;
         }
-        let usable = |g: &Gradient| {
-            g.scale.usable(&g.weighted[usize::from(t)], &g.weighted[usize::from(b)])
-        };
+        let usable =
+            |g: &Gradient| g.scale.usable(&g.weighted[usize::from(t)], &g.weighted[usize::from(b)]);
         self.gradients.iter().all(usable) && (!self.monotone || self.universe.is_monotone(t, b))
     }
 

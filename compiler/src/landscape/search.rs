@@ -32,11 +32,8 @@ pub fn count(query: &Query, progress: &dyn Fn(u64, u64)) -> Result<u64, Landscap
     // losses to leave out are subtracted; not where the structure itself must lie between two others.
     let by_rho = plan.each == Each::DistinctRho || !plan.between;
     let excluded = if by_rho { std::mem::take(&mut plan.excluded) } else { Vec::new() };
-    let listed = if plan.separates() {
-        separately(&plan, progress)?
-    } else {
-        by_search(&plan, progress)?
-    };
+    let listed =
+        if plan.separates() { separately(&plan, progress)? } else { by_search(&plan, progress)? };
     let left_out = excluded.iter().filter(|&&(t, b)| plan.would_list(t, b));
     let left_out: u64 = left_out.map(|&(t, b)| weight(&plan, plan.universe.union(t, b))).sum();
     match Products::get().undecided() {

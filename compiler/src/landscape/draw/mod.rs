@@ -60,10 +60,7 @@ impl Diagram {
     /// # Errors
     ///
     /// A cover of a node that is not there, or covers in a circle.
-    pub fn new(
-        nodes: Vec<DiagramNode>,
-        covers: Vec<(usize, usize)>,
-    ) -> Result<Self, DiagramError> {
+    pub fn new(nodes: Vec<DiagramNode>, covers: Vec<(usize, usize)>) -> Result<Self, DiagramError> {
         let mut ends = covers.iter().flat_map(|&(a, b)| [a, b]);
         if let Some(node) = ends.find(|&end| end >= nodes.len()) {
             return Err(DiagramError::NoSuchNode { node });
