@@ -8,8 +8,9 @@
 //! `d[i] * t^i` over `i` in `{0,1,2}^3`. The tests, cheapest first:
 //!
 //! 1. no coefficient is negative: non-negative;
-//! 2. a vertex of the cube, or a point of an edge, is negative. On an edge the polynomial is
-//!    `x + y t + z t^2`, which is negative somewhere iff `y < 0` and `y^2 > 4xz`, or `x` or `z` is;
+//! 2. a line is negative somewhere. With the odds of two variables fixed the polynomial is
+//!    `x + y t + z t^2` in those of the third, negative for some `t > 0` or in a limit iff `x < 0`,
+//!    `z < 0`, or `y < 0` and `y^2 > 4xz`. The edges of the cube are such lines;
 //! 3. as a quadratic `A t^2 + B t + C` in one of the variables, with `A` and `C` free of negative
 //!    coefficients and `B-` the negative terms of `B`: if `4AC - (B-)^2` has no negative coefficient
 //!    the discriminant is nowhere positive where `B` is negative. It is this test that settles
@@ -43,17 +44,18 @@ pub(super) enum Sign {
     Undecided,
 }
 
+/// The values of one quadratic of the odds, up to a positive factor, at the odds where lines are
+/// drawn: the weights of its three numerators at odds 0, 1, infinity; 1/4, 4; 1/16, 16.
+const ODDS: [[i32; 3]; 7] =
+    [[1, 0, 0], [1, 1, 1], [0, 0, 1], [16, 4, 1], [1, 4, 16], [256, 16, 1], [1, 16, 256]];
+
 /// The sign on the cube of the polynomial with the numerators `d`: the coefficient of
-/// `x^i (1-x)^(2-i)`, without the binomial factors, at `i0 + 3 i1 + 9 i2`.
+/// `x^i (1-x)^(2-i)`, without the binomial factors, at `i0 + 3 i1 + 9 i2`. At most 8 in size.
 pub(super) fn sign_on_cube(d: &[i8; 27]) -> Sign {
     if d.iter().all(|&c| c >= 0) {
         return Sign::NonNegative;
     }
-    if VERTICES.iter().any(|&v| d[v] < 0) || some_edge_is_negative(d) {
-        return Sign::Negative;
-    }
-    // The centre has all odds 1.
-    if d.iter().map(|&c| i32::from(c)).sum::<i32>() < 0 {
+    if some_line_is_negative(d, &ODDS[..3]) {
         return Sign::Negative;
     }
     // Dividing by the binomials gives the Bernstein coefficients; 8 clears the denominators.
@@ -61,20 +63,41 @@ pub(super) fn sign_on_cube(d: &[i8; 27]) -> Sign {
     for (i, c) in coefficients.iter_mut().enumerate() {
         *c = i128::from(d[i]) * 8 / weight(i);
     }
+    if (0..3).any(|variable| discriminant_certifies(&coefficients, variable)) {
+        return Sign::NonNegative;
+    }
+    if some_line_is_negative(d, &ODDS) {
+        return Sign::Negative;
+    }
     Subdivision { boxes: 0 }.sign(&coefficients, 0)
+}
+
+/// The strides of the two variables beside this one.
+fn others(variable: usize) -> (usize, usize) {
+    (STRIDES[usize::from(variable == 0)], STRIDES[2 - variable / 2])
+}
+
+fn some_line_is_negative(d: &[i8; 27], odds: &[[i32; 3]]) -> bool {
+    (0..3).any(|variable| {
+        let (first, second) = others(variable);
+        odds.iter().any(|u| {
+            // The quadratic in the free variable and the second, at these odds of the first.
+            let mut face = [0_i32; 9];
+            for (k, value) in face.iter_mut().enumerate() {
+                let at = k % 3 * STRIDES[variable] + k / 3 * second;
+                *value = (0..3).map(|i| u[i] * i32::from(d[at + i * first])).sum();
+            }
+            odds.iter().any(|v| {
+                let [x, y, z] = [0, 1, 2]
+                    .map(|k| (0..3).map(|j| i64::from(v[j] * face[k + 3 * j])).sum::<i64>());
+                x < 0 || z < 0 || (y < 0 && y * y > 4 * x * z)
+            })
+        })
+    })
 }
 
 fn weight(i: usize) -> i128 {
     BINOMIAL[i % 3] * BINOMIAL[i / 3 % 3] * BINOMIAL[i / 9]
-}
-
-fn some_edge_is_negative(d: &[i8; 27]) -> bool {
-    STRIDES.iter().any(|&stride| {
-        VERTICES.iter().filter(|&&v| v / stride % 3 == 0).any(|&v| {
-            let [x, y, z] = [0, 1, 2].map(|k| i32::from(d[v + k * stride]));
-            y < 0 && y * y > 4 * x * z
-        })
-    })
 }
 
 struct Subdivision {
@@ -126,7 +149,7 @@ fn halves(c: &[i128; 27], stride: usize) -> ([i128; 27], [i128; 27]) {
 /// Test 3 of the module documentation for the variable with this number.
 fn discriminant_certifies(c: &[i128; 27], variable: usize) -> bool {
     let stride = STRIDES[variable];
-    let (first, second) = (STRIDES[usize::from(variable == 0)], STRIDES[2 - variable / 2]);
+    let (first, second) = others(variable);
     let part = |degree: usize| {
         let mut p = [0_i128; 9];
         for (k, value) in p.iter_mut().enumerate() {

@@ -71,6 +71,8 @@ pub(super) struct Products {
     /// The number of the product of the functions `a` and `b`, at `256 a + b`.
     numbers: Vec<u16>,
     products: Vec<Product>,
+    /// The products that are 1 at exactly these vertices.
+    by_vertices: Vec<Vec<u16>>,
     /// The orbit of each product, and the symmetry that takes it to the product that stands for it.
     orbits: Vec<(u16, u8)>,
     /// Where symmetry `s` takes product `p`, at `s * products + p`.
@@ -135,39 +137,76 @@ impl Products {
                 *edges |= ((set >> u & set >> v & 1) as u16) << k;
             }
         }
+        let mut by_vertices = vec![Vec::new(); 256];
+        for (number, product) in products.iter().enumerate() {
+            by_vertices[usize::from(product.vertices)].push(number as u16);
+        }
         let undecided = AtomicU64::new(0);
-        Self { numbers, products, orbits, images, standing, rows, edges_within, undecided }
+        Self {
+            numbers,
+            products,
+            by_vertices,
+            orbits,
+            images,
+            standing,
+            rows,
+            edges_within,
+            undecided,
+        }
+    }
+
+    /// The differences, among the standing products and all others, that neither vertices and edges
+    /// refuse nor coefficients confirm: those that are non-negative and those that are not.
+    #[cfg(test)]
+    pub(super) fn hard_differences(&self) -> [Vec<[i128; 27]>; 2] {
+        let mut found = [Vec::new(), Vec::new()];
+        for &number in &self.standing {
+            let p = &self.products[usize::from(number)];
+            for (k, q) in self.products.iter().enumerate() {
+                if q.vertices & !p.vertices != 0 || self.is_negative_on_an_edge(p, q) {
+                    continue;
+                }
+                let difference =
+                    |i: usize| i128::from(p.numerators[i]) - i128::from(q.numerators[i]);
+                let d: [i128; 27] = std::array::from_fn(difference);
+                if d.iter().any(|&c| c < 0) {
+                    found[usize::from(!self.at_least(number, k as u16))].push(d);
+                }
+            }
+        }
+        found
     }
 
     fn row(&self, orbit: u16) -> Box<[u64]> {
         let p = &self.products[usize::from(self.standing[usize::from(orbit)])];
         let mut row = vec![0; self.products.len().div_ceil(64)].into_boxed_slice();
-        for (k, q) in self.products.iter().enumerate() {
-            if self.rejected_at_a_glance(p, q) {
-                continue;
-            }
-            let mut d = [0; 27];
-            for (d, (&x, &y)) in d.iter_mut().zip(p.numerators.iter().zip(&q.numerators)) {
-                *d = x as i8 - y as i8;
-            }
-            match sign_on_cube(&d) {
-                Sign::NonNegative => row[k >> 6] |= 1 << (k & 63),
-                Sign::Negative => {}
-                Sign::Undecided => {
-                    self.undecided.fetch_add(1, Ordering::Relaxed);
+        // Where the one is 0 at a vertex, so must the other be.
+        for vertices in cube::Between::new(0, u64::from(p.vertices)) {
+            for &k in &self.by_vertices[vertices as usize] {
+                let q = &self.products[usize::from(k)];
+                if self.is_negative_on_an_edge(p, q) {
+                    continue;
+                }
+                let mut d = [0; 27];
+                for (d, (&x, &y)) in d.iter_mut().zip(p.numerators.iter().zip(&q.numerators)) {
+                    *d = x as i8 - y as i8;
+                }
+                match sign_on_cube(&d) {
+                    Sign::NonNegative => row[usize::from(k >> 6)] |= 1 << (k & 63),
+                    Sign::Negative => {}
+                    Sign::Undecided => {
+                        self.undecided.fetch_add(1, Ordering::Relaxed);
+                    }
                 }
             }
         }
         row
     }
 
-    /// Whether the difference is negative at a vertex or on an edge, bit-parallel. The numerators at
-    /// the ends of an edge are 0 or 1 and in its middle at most 2, so a negative middle makes the
-    /// edge dip below zero unless both ends are 1.
-    fn rejected_at_a_glance(&self, p: &Product, q: &Product) -> bool {
-        if q.vertices & !p.vertices != 0 {
-            return true;
-        }
+    /// Whether the difference of two products is negative on an edge, bit-parallel, when it is at no
+    /// vertex. The numerators at the ends of an edge are 0 or 1 and in its middle at most 2, so a
+    /// negative middle makes the edge dip below zero unless the difference at both ends is 1.
+    fn is_negative_on_an_edge(&self, p: &Product, q: &Product) -> bool {
         let lower = (q.edges[0] & !p.edges[0]) | (q.edges[1] & !p.edges[1]);
         lower & !self.edges_within[usize::from(p.vertices & !q.vertices)] != 0
     }
@@ -270,6 +309,18 @@ mod tests {
             refuted += u32::from(dips);
         }
         assert!(held > 1_000 && refuted > 1_000);
+    }
+
+    /// Fills the whole relation: the bounds of the decision are met nowhere, so every answer of
+    /// this module is exact.
+    #[test]
+    fn every_comparison_is_decided() {
+        let products = Products::get();
+        for &p in &products.standing {
+            products.at_least(p, p);
+        }
+        assert!(products.rows.iter().all(|row| row.get().is_some()));
+        assert_eq!(products.undecided(), 0);
     }
 
     #[test]
