@@ -84,16 +84,19 @@ fn document(e: &Explanation, sources: &SourceMap) -> Value {
         e.outside.iter().map(|o| json!({ "text": o.text, "why": o.why })).collect();
     let gradients: Map<String, Value> =
         e.gradients.iter().map(|(c, g)| (c.clone(), Value::from(g.as_str()))).collect();
+    let place = e.place.clone().unwrap_or_default();
     json!({
         "name": e.name,
         "title": e.title,
         "source": e.source,
         "core": core,
-        "no_core": e.no_core.as_ref().map(|(reason, _)| reason),
+        "no_core": e.no_core.as_ref().map(|n| n.reason.as_str()),
         "rows": rows(&e.rows),
         "rho": e.rho,
         "link": e.link,
         "outside": outside,
+        "node": place.node,
+        "neighbours": { "above": place.above, "below": place.below },
         "value": e.value,
         "gradients": gradients,
         "warnings": to_json(&e.warnings, sources),
@@ -116,9 +119,9 @@ pub(super) fn show(e: &Explanation, ui: &mut Ui) -> Result<(), Failure> {
         ui.line("")?;
         truth_table(&e.rows, ui)?;
     }
-    if let Some((reason, _)) = &e.no_core {
+    if let Some(n) = &e.no_core {
         ui.line("")?;
-        ui.line(format!("{}  {reason}", style.strong("no logical core")))?;
+        ui.line(format!("{}  {}", style.strong("no logical core"), n.reason))?;
     }
     ui.line("")?;
     for (name, text) in [("rho", &e.rho), ("link", &e.link)] {
@@ -133,6 +136,18 @@ pub(super) fn show(e: &Explanation, ui: &mut Ui) -> Result<(), Failure> {
         for o in &e.outside {
             ui.line(format!("  {}  {}", o.text, style.faint(&format!("({})", o.why))))?;
         }
+    }
+    if let Some(place) = &e.place {
+        ui.line("")?;
+        ui.line(style.strong("in the two-atom lattice"))?;
+        let list = |names: &[String]| match names {
+            [] => "none".to_owned(),
+            names => names.join(", "),
+        };
+        let node = place.node.as_deref().unwrap_or("none of its nodes");
+        ui.line(format!("  is           {node}"))?;
+        ui.line(format!("  entails      {}", list(&place.above)))?;
+        ui.line(format!("  entailed by  {}", list(&place.below)))?;
     }
     ui.line("")?;
     ui.line(style.strong("gradients"))?;
