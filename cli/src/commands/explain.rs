@@ -89,13 +89,15 @@ fn document(e: &Explanation, sources: &SourceMap) -> Value {
         "title": e.title,
         "source": e.source,
         "core": core,
-        "no_core": e.no_core.as_ref().map(|(reason, _)| reason),
+        "no_core": e.no_core.as_ref().map(|n| n.reason.as_str()),
         "rows": rows(&e.rows),
         "rho": e.rho,
         "link": e.link,
         "outside": outside,
         "value": e.value,
         "gradients": gradients,
+        "node": e.place.as_ref().and_then(|p| p.node.as_deref()),
+        "neighbours": e.place.as_ref().map(|p| json!({ "above": p.above, "below": p.below })),
         "warnings": to_json(&e.warnings, sources),
     })
 }
@@ -116,9 +118,20 @@ pub(super) fn show(e: &Explanation, ui: &mut Ui) -> Result<(), Failure> {
         ui.line("")?;
         truth_table(&e.rows, ui)?;
     }
-    if let Some((reason, _)) = &e.no_core {
+    if let Some(place) = &e.place {
         ui.line("")?;
-        ui.line(format!("{}  {reason}", style.strong("no logical core")))?;
+        let node = place.node.as_deref().unwrap_or("not a node itself");
+        let list = |names: &[String]| if names.is_empty() { "none".into() } else { names.join(", ") };
+        ui.line(format!(
+            "{}  {node}; entails {}; entailed by {}",
+            style.strong("place in the lattice"),
+            list(&place.above),
+            list(&place.below)
+        ))?;
+    }
+    if let Some(none) = &e.no_core {
+        ui.line("")?;
+        ui.line(format!("{}  {}", style.strong("no logical core"), none.reason))?;
     }
     ui.line("")?;
     for (name, text) in [("rho", &e.rho), ("link", &e.link)] {

@@ -3,9 +3,16 @@
 mod check;
 mod completions;
 mod emit;
-//mod explain;
+mod demo;
+mod explain;
 mod fmt;
+mod generate;
 mod list;
+mod models;
+mod progress;
+mod samples;
+mod score;
+mod train;
 mod value;
 
 use crate::args::{Format, ParamArgs};
@@ -20,9 +27,12 @@ pub(crate) enum Command {
     List(list::Args),
     Check(check::Args),
     Fmt(fmt::Args),
-    //Explain(explain::Args),
+    Explain(explain::Args),
     Value(value::Args),
     Emit(emit::Args),
+    Train(Box<train::Args>),
+    Score(score::Args),
+    Generate(generate::Args),
     Completions(completions::Args),
 }
 
@@ -35,9 +45,12 @@ pub(crate) fn run(command: &Command, ui: &mut Ui) -> Outcome {
         Command::List(a) => list::run(a, ui),
         Command::Check(a) => check::run(a, ui),
         Command::Fmt(a) => fmt::run(a, ui),
-        //Command::Explain(a) => explain::run(a, ui),
+        Command::Explain(a) => explain::run(a, ui),
         Command::Value(a) => value::run(a, ui),
         Command::Emit(a) => emit::run(a, ui),
+        Command::Train(a) => train::run(a, ui),
+        Command::Score(a) => score::run(a, ui),
+        Command::Generate(a) => generate::run(a, ui),
         Command::Completions(a) => completions::run(a, ui),
     }
 }
