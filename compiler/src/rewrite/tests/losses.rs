@@ -4,7 +4,7 @@ use super::gradient::with_gradients;
 use super::text::written;
 use crate::rewrite::{Options, listing, optimise};
 
-const LOSSES: &[(&str, &str)] = &[
+pub(super) const LOSSES: &[(&str, &str)] = &[
     ("dpo", "-log(sigmoid(beta * (log(pw / qw) - log(pl / ql))))"),
     ("dpo_exp", "z = beta * log(pw * ql / (pl * qw)); -log(1 / (1 + exp(-z)))"),
     ("cpo", "-log(sigmoid(beta * (lw - ll))) - lambda * lw / nw"),

@@ -1,5 +1,9 @@
 //! Tests of the optimiser.
 
+mod accuracy;
 mod gradient;
+mod instances;
 mod losses;
+mod rules;
 mod text;
+mod values;
