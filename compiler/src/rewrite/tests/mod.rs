@@ -1,6 +1,7 @@
 //! Tests of the optimiser.
 
 mod accuracy;
+mod equal;
 mod gradient;
 mod instances;
 mod losses;
