@@ -60,7 +60,7 @@ fn holds(text: &str) {
 const EXAMPLES: &str = include_str!("inputs/language.loss");
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn an_expression_survives_printing(e in any_expr(6)) {

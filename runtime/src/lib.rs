@@ -1,6 +1,7 @@
 //! Runs compiled losses and trains language models with them.
 
 pub mod data;
+pub mod demo;
 pub mod generate;
 pub mod logprob;
 pub mod model;

@@ -4,12 +4,19 @@ mod check;
 mod compare;
 mod completions;
 mod decompile;
+mod demo;
 mod derive;
 mod emit;
 mod explain;
 mod fmt;
+mod generate;
 mod landscape;
 mod list;
+mod models;
+mod progress;
+mod samples;
+mod score;
+mod train;
 mod value;
 
 use crate::args::{Format, ParamArgs};
@@ -31,6 +38,9 @@ pub(crate) enum Command {
     Derive(derive::Args),
     Value(value::Args),
     Emit(emit::Args),
+    Train(Box<train::Args>),
+    Score(score::Args),
+    Generate(generate::Args),
     Completions(completions::Args),
 }
 
@@ -51,6 +61,9 @@ pub(crate) fn run(command: &Command, ui: &mut Ui) -> Outcome {
         Command::Derive(a) => derive::run(a, ui),
         Command::Value(a) => value::run(a, ui),
         Command::Emit(a) => emit::run(a, ui),
+        Command::Train(a) => train::run(a, ui),
+        Command::Score(a) => score::run(a, ui),
+        Command::Generate(a) => generate::run(a, ui),
         Command::Completions(a) => completions::run(a, ui),
     }
 }

@@ -24,6 +24,8 @@ pub(super) struct Builder<'a> {
     open: Vec<Id>,
     depth: usize,
     unions: Vec<(Id, Id, &'static str)>,
+    /// Every node of a tree, with the ids that it was made of.
+    made: Vec<Expr>,
 }
 
 /// A union made: the two terms' ids and the rule.
@@ -51,14 +53,10 @@ pub(super) fn canonical_nodes(egraph: &mut Egraph) -> Vec<Expr> {
     let mut ids: Vec<Id> = egraph.classes().map(|c| c.id).collect();
     ids.sort_unstable();
     let mut builder = Builder::new(egraph, forms);
-    let mut nodes = Vec::new();
     for id in ids {
-        if builder.forms.sum_node.contains_key(&id) {
-            let tree = builder.tree(id);
-            nodes.push(*builder.egraph.id_to_node(tree));
-        }
+        builder.tree(id);
     }
-    nodes
+    builder.made
 }
 
 fn sub(a: Id, b: Id) -> Expr {
@@ -82,10 +80,12 @@ impl<'a> Builder<'a> {
             open: Vec::new(),
             depth: 0,
             unions: Vec::new(),
+            made: Vec::new(),
         }
     }
 
     fn node(&mut self, node: Expr) -> Id {
+        self.made.push(node);
         self.egraph.add_uncanonical(node)
     }
 
@@ -323,6 +323,12 @@ impl<'a> Builder<'a> {
             factors.push((tree, *p));
         }
         factors.extend_from_slice(more);
+        let mut coefficient = product.coefficient;
+        for (tree, p) in &mut factors {
+            let (sign, rest) = self.unsigned(*tree);
+            coefficient *= if *p % 2 == 0 { 1.0 } else { sign };
+            *tree = rest;
+        }
         factors.sort_by(|a, b| {
             // What depends on more responses is shared by more gradients: it comes first.
             let breadth = |id: Id| self.egraph[id].data.support.count_ones();
@@ -333,7 +339,7 @@ impl<'a> Builder<'a> {
                 .then(self.print(x).total_cmp(&self.print(y)))
                 .then(a.cmp(b))
         });
-        let magnitude = product.coefficient.abs();
+        let magnitude = coefficient.abs();
         let times = |builder: &mut Self, wanted: fn(i32) -> bool, first: Option<Id>| {
             let mut tree = first;
             for (id, p) in factors.iter().filter(|(_, p)| wanted(*p)) {
@@ -357,7 +363,15 @@ impl<'a> Builder<'a> {
             Some(b) => self.node(Expr::Binary(Binary::Div, [above, b])),
             None => above,
         };
-        if product.coefficient < 0.0 { self.negate(tree) } else { tree }
+        if coefficient < 0.0 { self.negate(tree) } else { tree }
+    }
+
+    /// The sign of a tree and what follows it.
+    fn unsigned(&self, tree: Id) -> (f64, Id) {
+        match self.egraph.id_to_node(tree) {
+            Expr::Unary(Unary::Neg, [a]) => (-1.0, *a),
+            _ => (1.0, tree),
+        }
     }
 
     /// A factor: a sum in its normal form, or the class itself.
@@ -394,7 +408,8 @@ impl<'a> Builder<'a> {
             match factored {
                 Some((factor, inner)) => {
                     let tree = self.sum_tree(&inner);
-                    parts.push((1.0, self.product_over(&factor, &[(tree, 1)])));
+                    let tree = self.product_over(&factor, &[(tree, 1)]);
+                    parts.push(self.unsigned(tree));
                 }
                 None => single.extend(part.terms),
             }
@@ -430,7 +445,8 @@ impl<'a> Builder<'a> {
             let part = Sum { constant: 0.0, terms: list.into_iter().collect() };
             let Some((factor, inner)) = self.common_factor(&part) else { continue };
             let tree = self.sum_tree(&inner);
-            parts.push((1.0, self.product_over(&factor, &[(tree, 1)])));
+            let tree = self.product_over(&factor, &[(tree, 1)]);
+            parts.push(self.unsigned(tree));
             for (_, rest) in &mut by_factor {
                 rest.terms.retain(|atom, _| !part.terms.contains_key(atom));
             }
@@ -514,6 +530,13 @@ impl<'a> Builder<'a> {
         }
         let mut parts = Vec::new();
         for mut list in groups.into_values() {
+            let whole = Sum { constant: 0.0, terms: list.iter().copied().collect() };
+            if let Some((factor, inner)) = self.common_factor(&whole) {
+                let tree = self.sum_tree(&inner);
+                let tree = self.product_over(&factor, &[(tree, 1)]);
+                parts.push(self.unsigned(tree));
+                continue;
+            }
             list.sort_by(|a, b| {
                 let key = |id: Id| (self.rank(id), self.print(id));
                 let ((ra, pa), (rb, pb)) = (key(a.0), key(b.0));
@@ -532,7 +555,8 @@ impl<'a> Builder<'a> {
                         self.node(mul(n, t))
                     }
                 };
-                inner.push((signed.unwrap_or(c).signum(), tree));
+                let (sign, tree) = self.unsigned(tree);
+                inner.push((sign * signed.unwrap_or(c).signum(), tree));
             }
             // The order inside a group is kept; the group's sign is its leading term's.
             let first = inner[0].0;
@@ -561,7 +585,21 @@ impl<'a> Builder<'a> {
     }
 
     /// What is added by value, then what is subtracted by value.
+    ///
+    /// Of a sum and its negation one is the tree and the other its negative, so that both are made of the
+    /// same parts however they are written: the part about the last response in order of names is added.
+    /// A sum with a number stands as it is: `1 - x`.
     fn combine(&mut self, mut parts: Vec<(f64, Id)>) -> Id {
+        let varies = |(_, id): &&(f64, Id)| self.level(*id) != Level::Uniform;
+        let number = parts.iter().any(|(_, id)| self.egraph[*id].data.constant.is_some());
+        let leading = parts.iter().filter(varies).max_by(|a, b| {
+            let support = |id: Id| self.egraph[id].data.support;
+            support(a.1).cmp(&support(b.1)).then(self.print(a.1).total_cmp(&self.print(b.1)))
+        });
+        let negative = !number && leading.is_some_and(|(sign, _)| *sign < 0.0);
+        if negative {
+            parts.iter_mut().for_each(|(sign, _)| *sign = -*sign);
+        }
         parts.sort_by(|a, b| {
             let place = |s: f64| u8::from(s < 0.0);
             place(a.0)
@@ -574,6 +612,6 @@ impl<'a> Builder<'a> {
         for (s, next) in parts {
             tree = self.node(if s == sign { add(tree, next) } else { sub(tree, next) });
         }
-        if sign < 0.0 { self.negate(tree) } else { tree }
+        if (sign < 0.0) != negative { self.negate(tree) } else { tree }
     }
 }

@@ -12,7 +12,7 @@ use crate::mir::interval::Precision;
 use crate::mir::{Binary, Level, NodeId, Unary, transfer};
 use egg::{Id, Language};
 use std::collections::BTreeSet;
-use std::ops::{Add, Sub};
+use std::ops::Add;
 
 /// The cost of a node or of a set of nodes. The order of the fields is the order of importance.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +23,8 @@ pub struct Cost {
     pub work: u64,
     /// Count of nodes.
     pub size: u64,
+    /// Count of field operations outside the normal forms of sums and products.
+    pub unusual: u64,
 }
 
 impl Add for Cost {
@@ -33,18 +35,7 @@ impl Add for Cost {
             hazard: self.hazard.saturating_add(other.hazard),
             work: self.work.saturating_add(other.work),
             size: self.size.saturating_add(other.size),
-        }
-    }
-}
-
-impl Sub for Cost {
-    type Output = Cost;
-
-    fn sub(self, other: Cost) -> Cost {
-        Cost {
-            hazard: self.hazard.saturating_sub(other.hazard),
-            work: self.work.saturating_sub(other.work),
-            size: self.size.saturating_sub(other.size),
+            unusual: self.unusual.saturating_add(other.unusual),
         }
     }
 }
@@ -131,7 +122,17 @@ impl<'a> Model<'a> {
 
     /// The cost of a node of a class.
     pub(super) fn cost(&self, class: Id, node: &Expr) -> Cost {
-        Cost { hazard: self.hazard(class, node), work: self.work(class, node), size: 1 }
+        use Binary::{Add, Div, Mul, Sub};
+        let field = matches!(
+            node,
+            Expr::Unary(Unary::Neg, _) | Expr::Binary(Add | Sub | Mul | Div, _)
+        );
+        Cost {
+            hazard: self.hazard(class, node),
+            work: self.work(class, node),
+            size: 1,
+            unusual: u64::from(field && !self.canonical.contains(node)),
+        }
     }
 
     fn work(&self, class: Id, node: &Expr) -> u64 {
@@ -161,8 +162,11 @@ impl<'a> Model<'a> {
             Expr::Sort(_) | Expr::Unsort(_) => w.composite,
             Expr::Shift(..) => w.sum,
         };
-        // What a run computes once is nearly free.
-        if self.facts(class).level == Level::Uniform { once } else { once * 8 }
+        // What a run computes once is nearly free. A sign is priced alike everywhere, so that it does not
+        // wander into the parameters.
+        let free = self.facts(class).level == Level::Uniform
+            && !matches!(node, Expr::Unary(Unary::Neg, _));
+        if free { once } else { once * 8 }
     }
 
     fn hazard(&self, class: Id, node: &Expr) -> u64 {
@@ -170,12 +174,17 @@ impl<'a> Model<'a> {
         let op = node.to_op(|id| NodeId(usize::from(id) as u32));
         let intervals: Vec<_> = operands.iter().map(|f| f.interval).collect();
         use transfer::Undefined::{DivisorSign, NegativeLog, PositiveLog1mExp};
+        let regrouped = matches!(node, Expr::Binary(Binary::Add | Binary::Sub, _))
+            && !self.canonical.contains(node)
+            && self.facts(class).level != Level::Uniform;
+        let regrouped = if regrouped { REGROUPED } else { 0 };
         match transfer::undefined(&op, &intervals) {
             Some(NegativeLog | PositiveLog1mExp | DivisorSign) => return PARTIAL,
-            Some(_) => return nan(&operands),
+            Some(_) => return nan(&operands) + regrouped,
             None => {}
         }
-        match (node, operands.as_slice()) {
+        regrouped
+            + match (node, operands.as_slice()) {
             (Expr::Binary(Binary::Mul, _), [a, b]) => {
                 let meet = (infinite(a) && vanishes(b)) || (vanishes(a) && infinite(b));
                 if meet { nan(&operands) } else { 0 }
@@ -222,9 +231,6 @@ impl<'a> Model<'a> {
         }
         if meet && ((signed && !(a.rational && b.rational)) || (limit && saturates)) {
             hazard += CANCELLATION;
-        }
-        if !self.canonical.contains(node) && self.facts(class).level != Level::Uniform {
-            hazard += REGROUPED;
         }
         hazard
     }

@@ -108,26 +108,23 @@ pub(super) struct Forms {
 
 /// True where the class is computed by a proper function: it is never taken apart.
 fn is_proper(egraph: &Egraph, id: Id) -> bool {
-    let nodes = &egraph[id].nodes;
-    if !nodes.iter().any(is_function) {
-        return false;
-    }
+    let functions = |id: Id| egraph[id].nodes.iter().filter(|n| is_function(egraph, n));
     // -log1mexp(a) is a softplus as well: the negation shows the term that sums share.
-    let only_softplus = nodes
-        .iter()
-        .filter(|n| is_function(n))
-        .all(|n| matches!(n, Expr::Unary(Unary::Softplus, _)));
+    let only_softplus = functions(id).all(|n| matches!(n, Expr::Unary(Unary::Softplus, _)));
     let negates = |n: &Expr| match n {
-        Expr::Unary(Unary::Neg, [a]) => egraph[*a].nodes.iter().any(is_function),
+        Expr::Unary(Unary::Neg, [a]) => functions(egraph.find(*a)).next().is_some(),
         _ => false,
     };
-    !(only_softplus && nodes.iter().any(negates))
+    functions(id).next().is_some()
+        && !(only_softplus && egraph[id].nodes.iter().any(negates))
 }
 
-fn is_function(node: &Expr) -> bool {
+fn is_function(egraph: &Egraph, node: &Expr) -> bool {
     match node {
         Expr::Const(_) => false,
         Expr::Unary(Unary::Neg | Unary::Log | Unary::Log1p, _) => false,
+        // Of an atom it is the log-probability of a negation; of anything else some other function is meant.
+        Expr::Unary(Unary::Log1mExp, [a]) => egraph[*a].data.rational,
         Expr::Binary(Binary::Add | Binary::Sub | Binary::Mul | Binary::Div, _) => false,
         _ => true,
     }
@@ -195,12 +192,26 @@ impl Forms {
         sum
     }
 
-    /// Of a class and its negation, each a node of the other, the positive one at the generic point is
-    /// the one that both are made of.
+    /// Of a class and its negation, each a node of the other, one is the one that both are made of: that
+    /// with other nodes, else the positive one at the generic point.
     fn is_made_of_negation(egraph: &Egraph, id: Id, other: Id) -> bool {
-        let back = |n: &Expr| matches!(n, Expr::Unary(Unary::Neg, [a]) if egraph.find(*a) == id);
-        let mutual = egraph[other].nodes.iter().any(back);
-        !mutual || egraph[id].data.print < 0.0
+        let negates = |n: &Expr, id: Id| {
+            matches!(n, Expr::Unary(Unary::Neg, [a]) if egraph.find(*a) == id)
+        };
+        let mutual = egraph[other].nodes.iter().any(|n| negates(n, id));
+        let has_own = |of: Id, not: Id| {
+            egraph[of].nodes.iter().any(|n| {
+                !negates(n, not) && !matches!(n, Expr::Unary(Unary::Log | Unary::Log1p, _))
+            })
+        };
+        if !mutual || !has_own(id, other) {
+            return true;
+        }
+        let sums = |of: Id| {
+            let sum = |n: &Expr| matches!(n, Expr::Binary(Binary::Add | Binary::Sub, _));
+            egraph[of].nodes.iter().any(sum)
+        };
+        has_own(other, id) && !sums(id) && egraph[id].data.print < 0.0
     }
 
     fn sum_of_node(&mut self, egraph: &Egraph, id: Id, node: &Expr, open: &mut Vec<Id>) -> Option<Sum> {

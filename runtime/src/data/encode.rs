@@ -22,6 +22,9 @@ pub trait Encoder {
     /// With the reason why the text has no tokens.
     fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>, String>;
 
+    /// The token that begins a sequence, if there is one: cutting a prompt leaves it in place.
+    fn begin_of_sequence(&self) -> Option<u32>;
+
     /// The token that ends a response; `None` where the model knows none.
     fn end_of_sequence(&self) -> Option<u32>;
 }
@@ -29,6 +32,10 @@ pub trait Encoder {
 impl Encoder for Tokenizer {
     fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>, String> {
         Tokenizer::encode(self, text, add_special).map_err(|e| e.to_string())
+    }
+
+    fn begin_of_sequence(&self) -> Option<u32> {
+        self.bos()
     }
 
     fn end_of_sequence(&self) -> Option<u32> {
@@ -123,7 +130,7 @@ pub fn encode_pairs(
     let mut pairs = Vec::with_capacity(records.len());
     for record in records {
         match encode(record, format, encoder) {
-            Ok(pair) => pairs.push(cut(pair, options, &mut report)),
+            Ok(pair) => pairs.push(cut(pair, options, encoder.begin_of_sequence(), &mut report)),
             Err(d) => error.add(record.line, d),
         }
     }
@@ -169,7 +176,12 @@ fn encode(
 }
 
 /// Cuts the beginning of the prompt first, down to its share; then the ends of the responses.
-fn cut(mut pair: EncodedPair, options: EncodeOptions, report: &mut EncodeReport) -> EncodedPair {
+fn cut(
+    mut pair: EncodedPair,
+    options: EncodeOptions,
+    begin: Option<u32>,
+    report: &mut EncodeReport,
+) -> EncodedPair {
     report.pairs += 1;
     let longest = pair.chosen.ids.len().max(pair.rejected.ids.len());
     let excess = longest.saturating_sub(options.max_length);
@@ -180,7 +192,8 @@ fn cut(mut pair: EncodedPair, options: EncodeOptions, report: &mut EncodeReport)
         report.tokens_cut += from_prompt;
     }
     for side in [&mut pair.chosen, &mut pair.rejected] {
-        side.ids.drain(..from_prompt);
+        let first = usize::from(side.start > from_prompt && side.ids.first().copied() == begin);
+        side.ids.drain(first..first + from_prompt);
         side.start -= from_prompt;
         // The starts differ where a token spans the border; the later one may lie beyond the share.
         let keep = options.max_length.max(side.start + 1);

@@ -180,7 +180,9 @@ struct Merging;
 
 impl Encoder for Merging {
     fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>, String> {
-        let mut ids = if add_special { vec![7] } else { Vec::new() };
+        // Like a begin token, but only where a test asks for one.
+        let begins = add_special && text.starts_with('^');
+        let mut ids = if begins { vec![7] } else { Vec::new() };
         let mut rest = text.as_bytes();
         while let Some((&first, tail)) = rest.split_first() {
             let (id, used) = match rest {
@@ -192,6 +194,10 @@ impl Encoder for Merging {
             rest = if used == 2 { &rest[2..] } else { tail };
         }
         if text.contains('?') { Err("no token for `?`".into()) } else { Ok(ids) }
+    }
+
+    fn begin_of_sequence(&self) -> Option<u32> {
+        Some(7)
     }
 
     fn end_of_sequence(&self) -> Option<u32> {
@@ -236,6 +242,19 @@ fn a_token_across_the_border_belongs_to_the_response() {
     assert_eq!(report, EncodeReport { pairs: 1, longest: 4, ..EncodeReport::default() });
 }
 
+struct Simple;
+
+impl ChatRender for Simple {
+    fn render(&self, messages: &[Message], generate: bool) -> Result<String, String> {
+        if messages.iter().any(|m| m.content.contains("refuse")) {
+            return Err("no such talk".into());
+        }
+        let turns: String =
+            messages.iter().map(|m| format!("{}:{};\n", m.role, m.content)).collect();
+        Ok(if generate { turns + "assistant:" } else { turns })
+    }
+}
+
 #[test]
 fn templates() {
     let q = PromptFormat::Plain("Q{prompt}A".into());
@@ -250,6 +269,13 @@ fn templates() {
     .expect("valid");
     // "user:p;\nassistant:" is the prompt, "c;" the response, the template's newline is left out.
     assert_eq!(&pair.chosen.ids[pair.chosen.start..], [99, 59, 999]);
+
+    let refused = encode(
+        record("p", "refuse", "d"),
+        &PromptFormat::Chat(Box::new(Simple)),
+        EncodeOptions::new(40),
+    );
+    assert!(refused.expect_err("refused").to_string().contains("no such talk"));
 
     let mut turns = record("p", "c", "d");
     turns.prompt = chat(&[("user", "p")]);
@@ -283,6 +309,16 @@ fn cutting_takes_the_prompts_beginning_then_the_responses_end() {
             .expect("valid");
     assert_eq!((pair.chosen.response_len(), report.identical), (2, 1), "cut to equality: counted");
     assert!(encode(r(), &plain, EncodeOptions { max_length: 4, max_prompt: 4 }).is_err());
+
+    // A begin token stays where it is; the prompt is cut behind it.
+    let (pair, _) = encode(
+        record("^123456", "cd", "h"),
+        &plain,
+        EncodeOptions { max_length: 7, max_prompt: 4 },
+    )
+    .expect("valid");
+    assert_eq!(pair.chosen, sequence(&[7, 52, 53, 54, 99, 100, 999], 4));
+    assert_eq!(pair.rejected, sequence(&[7, 52, 53, 54, 104, 999], 4));
 }
 
 #[test]

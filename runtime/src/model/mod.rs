@@ -40,3 +40,9 @@ pub use llama::Llama;
 pub use lora::LoraConfig;
 pub use rows::Rows;
 pub use save::SaveType;
+
+/// The processor, the device that models run on unless another is named.
+#[must_use]
+pub fn cpu() -> candle_core::Device {
+    candle_core::Device::Cpu
+}

@@ -4,7 +4,7 @@ use super::gradient::with_gradients;
 use super::text::written;
 use crate::rewrite::{Options, listing, optimise};
 
-const LOSSES: &[(&str, &str)] = &[
+pub(super) const LOSSES: &[(&str, &str)] = &[
     ("dpo", "-log(sigmoid(beta * (log(pw / qw) - log(pl / ql))))"),
     ("dpo_exp", "z = beta * log(pw * ql / (pl * qw)); -log(1 / (1 + exp(-z)))"),
     ("cpo", "-log(sigmoid(beta * (lw - ll))) - lambda * lw / nw"),
@@ -30,6 +30,7 @@ const LOSSES: &[(&str, &str)] = &[
         "alpha",
         "a = lw - rw; b = ll - rl; -log(sigmoid(beta * ((exp((k - 1) * a) - 1) / (k - 1) - (exp((k - 1) * b) - 1) / (k - 1))))",
     ),
+    ("ipo2", "square((lw / nw - rw / nw) - (ll / nl - rl / nl) - 1 / (2 * beta))"),
     ("hinge", "max(0, 1 - beta * ((lw - rw) - (ll - rl)))"),
     ("ipo", "square((lw - rw) / nw - (ll - rl) / nl - 1 / (2 * beta))"),
     ("ppo", "r = exp(lw - rw); -min(r * adv, min(max(r, 1 - e), 1 + e) * adv)"),
