@@ -92,6 +92,19 @@ pub fn locate(argument: &str) -> Result<Located> {
     }
 }
 
+/// Finds a loss in a text that is not in a file.
+///
+/// # Errors
+/// The errors of the grammar; `E0103` when the text does not define the loss.
+pub fn in_text(text: &str, name: &str) -> Result<Located> {
+    let mut program = Program::new();
+    let (_, found) = program.add_text("<text>", text);
+    if found.iter().any(Diagnostic::is_error) {
+        return Err(Refusal::new(program.sources, found));
+    }
+    Ok(Located { program, name: name.to_owned(), warnings: found })
+}
+
 fn in_catalogue(name: String) -> Result<Located> {
     if Catalogue.get(&name).is_some() {
         return Ok(Located { program: Program::new(), name, warnings: Vec::new() });

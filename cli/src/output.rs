@@ -2,6 +2,7 @@
 
 use crate::args::{Color, Format, Global};
 use crate::failure::{Failure, Outcome, Status};
+use crate::progress::Progress;
 use crate::style::Style;
 use ponens::dsl::diagnostic::{to_json, to_text};
 use ponens::dsl::{Diagnostic, SourceMap};
@@ -83,6 +84,12 @@ impl Ui {
             let _ = self.out.flush();
             let _ = writeln!(io::stderr(), "{}", self.errors.faint(text.as_ref()));
         }
+    }
+
+    /// A bar on standard error while something is counted; nothing where that is no terminal.
+    pub(crate) fn progress(&self, what: &'static str) -> Progress {
+        let shown = !self.is_json() && io::stderr().is_terminal();
+        Progress::new(what, shown)
     }
 
     /// Prints diagnostics on standard error: text with carets, or JSON lines.

@@ -84,6 +84,7 @@ fn document(e: &Explanation, sources: &SourceMap) -> Value {
         e.outside.iter().map(|o| json!({ "text": o.text, "why": o.why })).collect();
     let gradients: Map<String, Value> =
         e.gradients.iter().map(|(c, g)| (c.clone(), Value::from(g.as_str()))).collect();
+    let place = e.place.clone().unwrap_or_default();
     json!({
         "name": e.name,
         "title": e.title,
@@ -94,10 +95,10 @@ fn document(e: &Explanation, sources: &SourceMap) -> Value {
         "rho": e.rho,
         "link": e.link,
         "outside": outside,
+        "node": place.node,
+        "neighbours": { "above": place.above, "below": place.below },
         "value": e.value,
         "gradients": gradients,
-        "node": e.place.as_ref().and_then(|p| p.node.as_deref()),
-        "neighbours": e.place.as_ref().map(|p| json!({ "above": p.above, "below": p.below })),
         "warnings": to_json(&e.warnings, sources),
     })
 }
@@ -146,6 +147,18 @@ pub(super) fn show(e: &Explanation, ui: &mut Ui) -> Result<(), Failure> {
         for o in &e.outside {
             ui.line(format!("  {}  {}", o.text, style.faint(&format!("({})", o.why))))?;
         }
+    }
+    if let Some(place) = &e.place {
+        ui.line("")?;
+        ui.line(style.strong("in the two-atom lattice"))?;
+        let list = |names: &[String]| match names {
+            [] => "none".to_owned(),
+            names => names.join(", "),
+        };
+        let node = place.node.as_deref().unwrap_or("none of its nodes");
+        ui.line(format!("  is           {node}"))?;
+        ui.line(format!("  entails      {}", list(&place.above)))?;
+        ui.line(format!("  entailed by  {}", list(&place.below)))?;
     }
     ui.line("")?;
     ui.line(style.strong("gradients"))?;

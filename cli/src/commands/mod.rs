@@ -1,12 +1,16 @@
 //! The commands, one file each.
 
 mod check;
+mod compare;
 mod completions;
+mod decompile;
+mod derive;
 mod emit;
 mod demo;
 mod explain;
 mod fmt;
 mod generate;
+mod landscape;
 mod list;
 mod models;
 mod progress;
@@ -28,6 +32,10 @@ pub(crate) enum Command {
     Check(check::Args),
     Fmt(fmt::Args),
     Explain(explain::Args),
+    Decompile(decompile::Args),
+    Compare(compare::Args),
+    Landscape(landscape::Args),
+    Derive(derive::Args),
     Value(value::Args),
     Emit(emit::Args),
     Train(Box<train::Args>),
@@ -38,7 +46,8 @@ pub(crate) enum Command {
 
 /// Runs a command.
 pub(crate) fn run(command: &Command, ui: &mut Ui) -> Outcome {
-    if !matches!(ui.format, Format::Text | Format::Json) {
+    let draws = matches!(command, Command::Landscape(_));
+    if !draws && !matches!(ui.format, Format::Text | Format::Json) {
         return Err(Failure::Usage("--format dot, svg and html are for `landscape`".to_owned()));
     }
     match command {
@@ -46,6 +55,10 @@ pub(crate) fn run(command: &Command, ui: &mut Ui) -> Outcome {
         Command::Check(a) => check::run(a, ui),
         Command::Fmt(a) => fmt::run(a, ui),
         Command::Explain(a) => explain::run(a, ui),
+        Command::Decompile(a) => decompile::run(a, ui),
+        Command::Compare(a) => compare::run(a, ui),
+        Command::Landscape(a) => landscape::run(a, ui),
+        Command::Derive(a) => derive::run(a, ui),
         Command::Value(a) => value::run(a, ui),
         Command::Emit(a) => emit::run(a, ui),
         Command::Train(a) => train::run(a, ui),

@@ -36,7 +36,7 @@ impl Subject {
 const DERIVED: &[(&str, &str)] = &[
     (
         "cpo with link hinge, lambda = 0",
-        "loss subject(beta = 0.1) {
+        "loss subject(beta = 0.1 in (0, inf)) {
             data pair(w > l)
             model pi = policy
             rho = log(pi(w) / pi(l))
@@ -45,7 +45,7 @@ const DERIVED: &[(&str, &str)] = &[
     ),
     (
         "cpo over means with the squared link, lambda = 0",
-        "loss subject(beta = 0.1) {
+        "loss subject(beta = 0.1 in (0, inf)) {
             data pair(w > l)
             model pi = policy, aggregate mean
             rho = log(pi(w) / pi(l))
@@ -54,7 +54,7 @@ const DERIVED: &[(&str, &str)] = &[
     ),
     (
         "orpo without its nll term",
-        "loss subject(lambda = 0.1) {
+        "loss subject(lambda = 0.1 in [0, inf)) {
             data pair(w > l)
             model pi = policy, aggregate mean
             prefer pi(l) -> pi(w)
@@ -64,7 +64,7 @@ const DERIVED: &[(&str, &str)] = &[
     ),
     (
         "dpo with D = (exp(-alpha b) - exp(-alpha a)) / alpha, the older alpha-divergence parametrisation",
-        "loss subject(beta = 0.1, alpha = 1 in (0, inf)) {
+        "loss subject(beta = 0.1 in (0, inf), alpha = 1 in (0, inf)) {
             data pair(w > l)
             model pi = policy
             model ref = reference
@@ -75,7 +75,7 @@ const DERIVED: &[(&str, &str)] = &[
     ),
     (
         "hinge js_divergence",
-        "loss subject(beta = 0.1) {
+        "loss subject(beta = 0.1 in (0, inf)) {
             data pair(w > l)
             model pi = policy
             model ref = reference
@@ -86,7 +86,7 @@ const DERIVED: &[(&str, &str)] = &[
     ),
     (
         "ipo js_divergence",
-        "loss subject(beta = 0.1) {
+        "loss subject(beta = 0.1 in (0, inf)) {
             data pair(w > l)
             model pi = policy
             model ref = reference
@@ -97,7 +97,7 @@ const DERIVED: &[(&str, &str)] = &[
     ),
     (
         "ipo forward_kl",
-        "loss subject(beta = 0.1) {
+        "loss subject(beta = 0.1 in (0, inf)) {
             data pair(w > l)
             model pi = policy
             model ref = reference

@@ -114,6 +114,26 @@ pub fn structure(loss: &hir::Loss) -> Result<Found, NoStructure> {
     }
 }
 
+/// The formulas of a structure, in the names of its atoms.
+pub fn core_text(structure: &Structure) -> CoreText {
+    let names: Vec<&str> = structure.atoms.iter().map(|a| a.name.as_str()).collect();
+    let c = structure.core();
+    CoreText {
+        p: c.p.shown(&names).to_string(),
+        given: c.given.shown(&names).to_string(),
+        tie: c.tie.shown(&names).to_string(),
+    }
+}
+
+/// The truth table of a structure.
+pub fn table(structure: &Structure) -> Vec<Row> {
+    let names = || structure.atoms.iter().map(|a| a.name.clone());
+    structure
+        .rows()
+        .map(|r| Row { assignment: names().zip(r.assignment).collect(), mark: r.mark })
+        .collect()
+}
+
 /// Explains a compiled loss.
 pub fn explain(compiled: &Compiled) -> Explanation {
     let loss = &compiled.loss;
@@ -125,23 +145,8 @@ pub fn explain(compiled: &Compiled) -> Explanation {
         Ok(f) => (Some(f.structure), None),
         Err(e) => (None, Some(e)),
     };
-    let core = structure.as_ref().map(|s| {
-        let names: Vec<&str> = s.atoms.iter().map(|a| a.name.as_str()).collect();
-        let c = s.core();
-        CoreText {
-            p: c.p.shown(&names).to_string(),
-            given: c.given.shown(&names).to_string(),
-            tie: c.tie.shown(&names).to_string(),
-        }
-    });
-    let rows = structure.as_ref().map_or_else(Vec::new, |s| {
-        s.rows()
-            .map(|r| Row {
-                assignment: s.atoms.iter().map(|a| a.name.clone()).zip(r.assignment).collect(),
-                mark: r.mark,
-            })
-            .collect()
-    });
+    let core = structure.as_ref().map(core_text);
+    let rows = structure.as_ref().map_or_else(Vec::new, table);
     let graph = compiled.graph();
     Explanation {
         name: loss.name.clone(),
