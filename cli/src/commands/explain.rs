@@ -119,17 +119,6 @@ pub(super) fn show(e: &Explanation, ui: &mut Ui) -> Result<(), Failure> {
         ui.line("")?;
         truth_table(&e.rows, ui)?;
     }
-    if let Some(place) = &e.place {
-        ui.line("")?;
-        let node = place.node.as_deref().unwrap_or("not a node itself");
-        let list = |names: &[String]| if names.is_empty() { "none".into() } else { names.join(", ") };
-        ui.line(format!(
-            "{}  {node}; entails {}; entailed by {}",
-            style.strong("place in the lattice"),
-            list(&place.above),
-            list(&place.below)
-        ))?;
-    }
     if let Some(none) = &e.no_core {
         ui.line("")?;
         ui.line(format!("{}  {}", style.strong("no logical core"), none.reason))?;
