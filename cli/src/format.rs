@@ -58,11 +58,15 @@ impl Formatted {
         let replace = || -> std::io::Result<()> {
             // A link keeps pointing to the file that is rewritten.
             let target = path.canonicalize()?;
+            let permissions = std::fs::metadata(&target)?.permissions();
+            if permissions.readonly() {
+                return Err(std::io::Error::other("it is read-only"));
+            }
             let folder = target.parent().unwrap_or(Path::new("."));
             let mut file = tempfile::NamedTempFile::new_in(folder)?;
             file.write_all(self.canonical.as_bytes())?;
             file.as_file().sync_all()?;
-            std::fs::set_permissions(file.path(), std::fs::metadata(&target)?.permissions())?;
+            std::fs::set_permissions(file.path(), permissions)?;
             file.persist(&target)?;
             Ok(())
         };

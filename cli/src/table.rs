@@ -50,7 +50,7 @@ impl Table {
                     }
                 }
             }
-            text
+            text.trim_end().to_owned()
         };
         let rows = self.rows.iter().map(|r| line(r, false));
         std::iter::once(line(&self.head, true)).chain(rows).collect()

@@ -16,7 +16,7 @@ mod reference;
 mod subject;
 
 use ponens::compiler::codegen::interp::{Big, Real};
-use ponens::value::{self, Batching, Bound, Outcome, Rows};
+use ponens::value::{self, Batching, Bound, Engine, Outcome, Rows};
 use reference::{Goldens, Record};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -59,7 +59,8 @@ struct Failure {
 
 /// Everything a record's rows give in one type.
 fn run<R: Real>(subject: &Subject, bound: &Bound) -> Vec<Outcome<R>> {
-    value::evaluate::<R>(subject.graph(), &subject.params, bound).expect("the graph fits the rows")
+    value::evaluate::<R>(Engine::Interpreter, subject.graph(), &subject.params, bound)
+        .expect("the graph fits the rows")
 }
 
 fn bind(
@@ -119,7 +120,8 @@ fn sensitivity(
     epsilon: f64,
 ) -> BTreeMap<String, f64> {
     let at = |bound: &Bound, params: &[f64]| {
-        let all = value::evaluate::<Big>(subject.graph(), params, bound).expect("the graph fits");
+        let all = value::evaluate::<Big>(Engine::Interpreter, subject.graph(), params, bound)
+            .expect("the graph fits");
         named(&all[row])
     };
     let base = at(bound, &subject.params);

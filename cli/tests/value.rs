@@ -114,6 +114,26 @@ fn exact_prints_forty_digits() {
     assert_eq!(text, "0.6931471805599453094172321214581765680755");
 }
 
+#[test]
+fn back_ends_agree_to_the_last_bit() {
+    let rows = format!("{DPO_ROW}\n{}", DPO_ROW.replace("-10", "-1e4"));
+    for dtype in ["f32", "f64"] {
+        for loss in ["dpo", "ipo_sum", "discopop", "aot"] {
+            let args = |backend| {
+                [loss, "--grad", "--batch", "all", "--dtype", dtype, "--backend", backend]
+            };
+            let (a, b) = (value(&rows, &args("interp")).done(), value(&rows, &args("cpu")).done());
+            assert_eq!(a.stdout, b.stdout, "{loss} in {dtype}");
+        }
+    }
+}
+
+#[test]
+fn a_missing_device_is_said() {
+    let ran = value(DPO_ROW, &["dpo", "--backend", "cuda"]);
+    assert_eq!((ran.status, ran.codes()), (1, vec!["E0702".to_owned()]));
+}
+
 const KTO: &str = r#"{"logp(pi,y)": -5, "logp(ref,y)": -4, "mismatched_logp(pi)": -3, "mismatched_logp(ref)": -6, "label": true, "batch": "a"}
 {"logp(pi,y)": -7, "logp(ref,y)": -9, "mismatched_logp(pi)": -2, "mismatched_logp(ref)": -3, "label": false, "batch": "b"}
 {"logp(pi,y)": -2, "logp(ref,y)": -2, "mismatched_logp(pi)": -8, "mismatched_logp(ref)": -3, "label": false, "batch": "a"}

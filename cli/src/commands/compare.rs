@@ -106,8 +106,8 @@ fn document(c: &Comparison, a: &str, b: &str) -> Value {
 
 fn evidence(c: &Comparison) -> String {
     match c.loss_equal {
-        true => format!("equal with 256 bits at {POINTS} random examples"),
-        false => "different at the example".to_owned(),
+        true => format!("with 256 bits at {POINTS} random examples"),
+        false => "an example where they differ is given".to_owned(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `ponens decompile`
 
-use super::explain::{rows, truth_table};
+use super::explain::{indented, rows, truth_table};
 use crate::failure::{Failure, Outcome, Status};
 use crate::output::Ui;
 use ponens::compiler::decompile::Step;
@@ -116,10 +116,10 @@ fn show(found: &Found, ui: &mut Ui) -> Result<(), Failure> {
     let style = ui.style;
     ui.line("")?;
     ui.line(style.strong("proof"))?;
-    ui.line(format!("  {}", first.before()))?;
+    ui.line(format!("  {}", indented(&first.before(), 2)))?;
     for s in steps {
         ui.line(style.faint(&format!("    by {}", s.law)))?;
-        ui.line(format!("  {}", s.after()))?;
+        ui.line(format!("  {}", indented(&s.after(), 2)))?;
     }
     Ok(())
 }

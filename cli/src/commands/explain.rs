@@ -126,10 +126,10 @@ pub(super) fn show(e: &Explanation, ui: &mut Ui) -> Result<(), Failure> {
     ui.line("")?;
     for (name, text) in [("rho", &e.rho), ("link", &e.link)] {
         if let Some(text) = text {
-            ui.line(format!("{}  {text}", style.strong(&format!("{name:<4}"))))?;
+            ui.line(format!("{}  {}", style.strong(&format!("{name:<4}")), indented(text, 6)))?;
         }
     }
-    ui.line(format!("{}  {}", style.strong("loss"), e.value))?;
+    ui.line(format!("{}  {}", style.strong("loss"), indented(&e.value, 6)))?;
     if !e.outside.is_empty() {
         ui.line("")?;
         ui.line(style.strong("outside the logic"))?;
@@ -151,7 +151,12 @@ pub(super) fn show(e: &Explanation, ui: &mut Ui) -> Result<(), Failure> {
     }
     ui.line("")?;
     ui.line(style.strong("gradients"))?;
-    e.gradients.iter().try_for_each(|(c, g)| ui.line(format!("  d/{c} = {g}")))
+    e.gradients.iter().try_for_each(|(c, g)| ui.line(format!("  d/{c} = {}", indented(g, 4))))
+}
+
+/// Text whose second and later lines stand below the first.
+pub(super) fn indented(text: &str, by: usize) -> String {
+    text.replace('\n', &format!("\n{}", " ".repeat(by)))
 }
 
 /// Prints a truth table, true as 1.

@@ -44,12 +44,14 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
         let print = args.stdout || (path == Path::new("-") && !args.check);
         if print && !ui.is_json() {
             ui.text(&formatted.canonical)?;
-        } else if changed && !args.check && !print {
-            if let Err(r) = formatted.write(path) {
-                ui.report(&r.sources, &r.diagnostics);
-                refused = true;
-                continue;
-            }
+        } else if changed
+            && !args.check
+            && !print
+            && let Err(r) = formatted.write(path)
+        {
+            ui.report(&r.sources, &r.diagnostics);
+            refused = true;
+            continue;
         }
         if changed && !ui.is_json() && !print {
             ui.line(if args.check {

@@ -10,7 +10,7 @@ use ponens::compiler::adjoint::Wrt;
 use ponens::compiler::codegen::interp::{Big, Real};
 use ponens::compiler::session::{Compiled, Options};
 use ponens::dsl::Diagnostic;
-use ponens::value::{self, Batching, Bound, Outcome as Evaluated, Rows};
+use ponens::value::{self, Batching, Bound, Engine, Outcome as Evaluated, Rows};
 use ponens::{locate, number};
 use serde_json::{Map, Value};
 use std::path::PathBuf;
@@ -61,9 +61,9 @@ enum Dtype {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Backend {
-    /// The interpreter
+    /// The plain interpreter
     Interp,
-    /// The kernels of this processor
+    /// The tape that training runs on a processor
     Cpu,
     /// The kernels of a graphics processor
     Cuda,
@@ -78,6 +78,14 @@ enum BatchArg {
 }
 
 pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
+    let engine = match args.backend {
+        Backend::Interp => Engine::Interpreter,
+        Backend::Cpu => Engine::Tape,
+        Backend::Cuda => {
+            let d = Diagnostic::error("E0702", "this build evaluates on the processor only");
+            return Err(d.help("use --backend cpu, or --backend interp").into());
+        }
+    };
     let given = numbers(&args.params)?;
     let options = Options { wrt: Wrt::AllReal, ..Options::default() };
     let (compiled, located) = locate::locate(&args.loss.loss)?.compile(&options)?;
@@ -94,7 +102,7 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
         bound.check_f32(&rows)?;
     }
     ui.report(&rows.sources, &bound.warnings);
-    let job = Job { args, compiled: &compiled, params: &params, bound: &bound };
+    let job = Job { args, compiled: &compiled, params: &params, bound: &bound, engine };
     match (args.exact, args.dtype) {
         (true, _) => job.print::<Big>(ui, |x| Value::from(x.to_decimal(40))),
         (false, Dtype::F32) => job.print::<f32>(ui, |x| number::to_json(f64::from(*x))),
@@ -107,12 +115,13 @@ struct Job<'a> {
     compiled: &'a Compiled,
     params: &'a [f64],
     bound: &'a Bound,
+    engine: Engine,
 }
 
 impl Job<'_> {
     fn print<R: Real>(&self, ui: &mut Ui, show: impl Fn(&R) -> Value) -> Outcome {
         let graph = self.compiled.graph();
-        let outcomes = value::evaluate::<R>(graph, self.params, self.bound)
+        let outcomes = value::evaluate::<R>(self.engine, graph, self.params, self.bound)
             .map_err(|e| Diagnostic::error("E0401", e.to_string()))?;
         if ui.is_json() {
             for o in &outcomes {

@@ -33,6 +33,7 @@ pub fn compare(a: (&Compiled, &[f64]), b: (&Compiled, &[f64])) -> Comparison {
     let names = rename::Renaming::new(&b.0.loss, &a.0.loss);
     let structure = |c: &Compiled| explain::structure(&c.loss).map(|f| f.structure);
     let both = structure(a.0).and_then(|x| Ok((x, names.structure(&structure(b.0)?))));
+    let both = both.map(|(x, y)| rename::tell_means(&x, &y));
     let core_equal = both.as_ref().is_ok_and(|(x, y)| core::same(x, y));
     let relation = both.map(|(x, y)| relate::compare(&x, &y));
     let difference = points::difference(a, b, &names);

@@ -6,9 +6,37 @@
 
 use super::bind::Bound;
 use super::means;
-use ponens_compiler::codegen::interp::{self, Batch, EvalError, Real};
+use ponens_compiler::codegen::interp::{self, Batch, EvalError, Real, Scratch, Tape};
 use ponens_compiler::mir::{Graph, Level, Op};
 use serde_json::Value;
+
+/// What runs the graph; both give the same numbers to the last bit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// The plain interpreter, the oracle of all tests.
+    #[default]
+    Interpreter,
+    /// The tape, which goes over many rows at a time: what training runs on a processor.
+    Tape,
+}
+
+impl Engine {
+    fn run<R: Real>(
+        self,
+        graph: &Graph,
+        params: &[f64],
+        batch: &Batch<R>,
+    ) -> Result<Vec<Vec<R>>, EvalError> {
+        match self {
+            Engine::Interpreter => interp::evaluate(graph, params, batch),
+            Engine::Tape => {
+                let mut scratch = Scratch::default();
+                let values = Tape::new(graph)?.run(params, batch, &mut scratch)?;
+                Ok(values.into_iter().map(<[R]>::to_vec).collect())
+            }
+        }
+    }
+}
 
 /// What came out for one row, or for one batch.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,18 +67,19 @@ pub fn is_batch_coupled(graph: &Graph) -> bool {
     })
 }
 
-/// Evaluates a graph with the interpreter in the type `R`.
+/// Evaluates a graph in the type `R`.
 ///
 /// # Errors
 /// The graph does not fit the rows; never for the graph of the loss that the rows were bound to.
 pub fn evaluate<R: Real>(
+    engine: Engine,
     graph: &Graph,
     params: &[f64],
     bound: &Bound,
 ) -> Result<Vec<Outcome<R>>, EvalError> {
     let graph = means::from_sums(graph, &bound.means);
     let all: Vec<usize> = (0..bound.lines.len()).collect();
-    let run = |rows: &[usize]| Run::<R>::new(&graph, params, bound, rows);
+    let run = |rows: &[usize]| Run::<R>::new(engine, &graph, params, bound, rows);
     if !is_batch_coupled(&graph) {
         let run = run(&all)?;
         return Ok(all.iter().map(|i| run.row(*i)).collect());
@@ -77,6 +106,7 @@ struct Run<R> {
 
 impl<R: Real> Run<R> {
     fn new(
+        engine: Engine,
         graph: &Graph,
         params: &[f64],
         bound: &Bound,
@@ -90,7 +120,7 @@ impl<R: Real> Run<R> {
             let values: Vec<f64> = rows.iter().map(|r| given.values[*r]).collect();
             batch.set(graph, i as u16, &values)?;
         }
-        let values = interp::evaluate(graph, params, &batch)?;
+        let values = engine.run(graph, params, &batch)?;
         let mut run =
             Run { rows: rows.len(), per_example: true, loss: Vec::new(), grad: Vec::new() };
         for (root, values) in graph.roots.iter().zip(values) {

@@ -13,5 +13,5 @@ pub mod means;
 pub mod read;
 
 pub use bind::{Batching, Bound, Mean, bind};
-pub use evaluate::{Outcome, evaluate, is_batch_coupled};
+pub use evaluate::{Engine, Outcome, evaluate, is_batch_coupled};
 pub use read::{Row, Rows};

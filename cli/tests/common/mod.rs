@@ -11,10 +11,10 @@ use std::process::{Command, Stdio};
 use tempfile::TempDir;
 
 /// What a run of the command left.
-pub struct Ran {
-    pub status: i32,
-    pub stdout: String,
-    pub stderr: String,
+pub(crate) struct Ran {
+    pub(crate) status: i32,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl fmt::Display for Ran {
@@ -31,28 +31,28 @@ impl fmt::Display for Ran {
 
 impl Ran {
     /// The one JSON document on standard output.
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|e| panic!("{e}: {self}"))
     }
 
     /// The JSON lines on standard output.
-    pub fn json_lines(&self) -> Vec<Value> {
+    pub(crate) fn json_lines(&self) -> Vec<Value> {
         lines(&self.stdout)
     }
 
     /// The diagnostics on standard error, for `--format json`.
-    pub fn diagnostics(&self) -> Vec<Value> {
+    pub(crate) fn diagnostics(&self) -> Vec<Value> {
         lines(&self.stderr)
     }
 
     /// The codes of the diagnostics, for `--format json`.
-    pub fn codes(&self) -> Vec<String> {
+    pub(crate) fn codes(&self) -> Vec<String> {
         let code = |d: &Value| d["code"].as_str().expect("a code").to_owned();
         self.diagnostics().iter().map(code).collect()
     }
 
     /// Panics unless the exit status is 0.
-    pub fn done(self) -> Self {
+    pub(crate) fn done(self) -> Self {
         assert_eq!(self.status, 0, "{self}");
         self
     }
@@ -64,31 +64,31 @@ fn lines(text: &str) -> Vec<Value> {
 }
 
 /// A folder of its own for a test.
-pub struct Place {
+pub(crate) struct Place {
     folder: TempDir,
 }
 
 impl Place {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { folder: TempDir::new().expect("a folder") }
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
     /// Writes a file in the folder.
-    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) -> &Self {
+    pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) -> &Self {
         std::fs::write(self.folder.path().join(name), text).expect("written");
         self
     }
 
-    pub fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         std::fs::read_to_string(self.folder.path().join(name)).expect("read")
     }
 
     /// The names in the folder, in order.
-    pub fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.folder.path()).expect("a folder");
         let mut names: Vec<String> = entries
             .map(|e| e.expect("an entry").file_name().to_string_lossy().into_owned())
@@ -98,12 +98,12 @@ impl Place {
     }
 
     /// Runs the command in the folder.
-    pub fn run(&self, args: &[&str]) -> Ran {
+    pub(crate) fn run(&self, args: &[&str]) -> Ran {
         self.run_with(args, "")
     }
 
     /// Runs the command in the folder with text on standard input.
-    pub fn run_with(&self, args: &[&str], stdin: &str) -> Ran {
+    pub(crate) fn run_with(&self, args: &[&str], stdin: &str) -> Ran {
         let mut child = Command::new(env!("CARGO_BIN_EXE_ponens"))
             .args(args)
             .current_dir(self.folder.path())
@@ -126,10 +126,10 @@ impl Place {
 }
 
 /// Runs the command in an empty folder.
-pub fn ponens(args: &[&str]) -> Ran {
+pub(crate) fn ponens(args: &[&str]) -> Ran {
     Place::new().run(args)
 }
 
 /// A row for losses over policy and reference.
-pub const DPO_ROW: &str =
+pub(crate) const DPO_ROW: &str =
     r#"{"logp(pi,w)": -10, "logp(pi,l)": -12.5, "logp(ref,w)": -11, "logp(ref,l)": -11.5}"#;

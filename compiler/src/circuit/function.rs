@@ -65,10 +65,6 @@ impl Function {
         Function(self.0 | other.0)
     }
 
-    pub(super) fn implies(self, other: Self) -> bool {
-        self.0 & !other.0 == 0
-    }
-
     /// The function with an atom fixed.
     pub(super) fn cofactor(self, literal: Literal) -> Self {
         let (word, shift) = (ATOM[literal.atom], 1 << literal.atom);

@@ -27,6 +27,17 @@ struct Source {
 }
 
 impl Quotient {
+    /// Multiplies by a quotient of cubes.
+    pub(super) fn multiply(&mut self, over: Vec<Literal>, under: Vec<Literal>) {
+        self.over.extend(over);
+        self.under.extend(under);
+    }
+
+    /// One divided by it.
+    pub(super) fn inverse(self) -> Self {
+        Self { over: self.under, under: self.over }
+    }
+
     /// Cancels what stands on both sides.
     pub(super) fn cancelled(mut self) -> Self {
         let mut over = Vec::new();

@@ -10,6 +10,8 @@
 //! * sums are deterministic: no row satisfies two of their parts;
 //! * hence the value over any semiring is the weighted model count, in one pass.
 
+#[cfg(test)]
+mod accuracy;
 mod build;
 mod function;
 mod literals;

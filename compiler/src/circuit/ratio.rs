@@ -5,16 +5,20 @@
 //! log WMC(T) - log WMC(B).
 //!
 //! Both sides are split into factors over disjoint atoms; common factors go, and factors that share no atom
-//! with the other side are handled on their own. What remains is one of six cases, each with an
-//! absolute error of a few units of 1 + |rho|:
+//! with the other side are handled on their own. What remains is one of these cases, each with an absolute
+//! error of a few units of 1 + |rho| plus the errors of the logs of 1 - p that it holds:
 //!
-//! * T | B is a tautology: one of the logs is at least -ln 2, so the difference cannot cancel;
+//! * T and B are cubes: the sum of their literals' logs, in pairs;
+//! * T | B is a tautology: one of the logs is at least -ln 2, so their difference cannot cancel;
 //! * B is a cube: log-sum-exp of T's terms divided by B literal by literal; the same with T and B swapped;
 //! * B implies T: log(1 + (T - B) / B) = softplus of the log-ratio of two exclusive functions;
 //!   the same with T and B swapped;
-//! * T and B share the rows C: the difference of two such softplus;
-//! * T and B exclude each other: the difference of their logs. Only here, and where both softplus of the
-//!   case before are large, can the logs be much larger than rho: with three atoms or more.
+//! * T and B overlap: softplus(log (T - B) / B) - softplus(log (B - T) / T), of which one is at most ln 2;
+//! * T and B exclude each other: log-sum-exp of the log-ratios of T's cubes to B. Where the cubes are very
+//!   many (five atoms or more) it is the difference of the logs, which can be much larger than rho.
+//!
+//! Cubes of all components are multiplied into one pool, so that the reference's log-probability of a
+//! response meets the policy's wherever they come from; the pool is multiplied into the terms of a sum.
 
 use super::build::build;
 use super::function::{Cube, Function, sides};
@@ -23,6 +27,9 @@ use super::lower::{impossible, lower_log};
 use crate::logic::Table;
 use crate::mir::{Binary, Graph, NodeId, Unary};
 use std::collections::HashMap;
+
+/// Above this many quotients of cubes their log-sum-exp is not worth its cost.
+const QUOTIENTS: usize = 48;
 
 /// Adds log WMC(`wins`) - log WMC(`loses`) to a graph and returns its node.
 ///
@@ -57,47 +64,63 @@ impl Lowering<'_> {
                 if t == Function::FALSE { log } else { self.graph.unary(Unary::Neg, log) };
             return Some(infinite);
         }
-        let mut literals = Quotient::default();
+        // The quotient of cubes by which everything else is to be multiplied.
+        let mut pool = Quotient::default();
         let mut terms = Terms::default();
+        let mut sums = Vec::new();
         for (t, b) in components(t, b) {
             match (t.as_cube(), b.as_cube()) {
-                (Some(over), Some(under)) => {
-                    literals.over.extend(over);
-                    literals.under.extend(under);
-                }
-                _ => self.component(t, b, &mut terms),
+                (Some(over), Some(under)) => pool.multiply(over, under),
+                _ if t.or(b) == Function::TRUE => self.tautology(t, b, &mut pool, &mut terms),
+                _ => sums.push((t, b)),
             }
         }
-        if let Some(node) = literals.lower(self.graph, self.atoms) {
+        for (t, b) in sums {
+            self.component(t, b, &mut pool, &mut terms);
+        }
+        if let Some(node) = pool.lower(self.graph, self.atoms) {
             terms.plus.insert(0, node);
         }
         terms.sum(self.graph)
     }
 
-    /// One component, which is not a quotient of cubes.
-    fn component(&mut self, t: Function, b: Function, terms: &mut Terms) {
-        if t.or(b) == Function::TRUE {
-            // A tautology's log is 0.
-            if t != Function::TRUE {
-                terms.plus.push(self.log(t));
-            }
-            if b != Function::TRUE {
-                terms.minus.push(self.log(b));
-            }
-        } else if let Some(under) = b.as_cube() {
-            terms.plus.extend(self.sum_over_cube(t, &under));
-        } else if let Some(under) = t.as_cube() {
-            terms.minus.extend(self.sum_over_cube(b, &under));
+    /// log T - log B where T | B is a tautology. A cube joins the pool, where its literals find partners.
+    fn tautology(&mut self, t: Function, b: Function, pool: &mut Quotient, terms: &mut Terms) {
+        match t.as_cube() {
+            Some(over) => pool.multiply(over, Cube::new()),
+            None => terms.plus.push(self.log(t)),
+        }
+        match b.as_cube() {
+            Some(under) => pool.multiply(Cube::new(), under),
+            None => terms.minus.push(self.log(b)),
+        }
+    }
+
+    /// One component that is neither a quotient of cubes nor covers everything. It may take the pool into
+    /// its terms, because a sum and the pool can be large and of opposite sign.
+    fn component(&mut self, t: Function, b: Function, pool: &mut Quotient, terms: &mut Terms) {
+        if let Some(under) = b.as_cube() {
+            let pool = std::mem::take(pool);
+            terms.plus.extend(self.sum_over_cube(t, &under, &pool));
+            return;
+        }
+        if let Some(under) = t.as_cube() {
+            let pool = std::mem::take(pool).inverse();
+            terms.minus.extend(self.sum_over_cube(b, &under, &pool));
+            return;
+        }
+        let (t_rest, b_rest) = (t.and(b.not()), b.and(t.not()));
+        let alone = std::mem::take(pool).cancelled();
+        let overlap = t_rest != t;
+        if overlap && alone == Quotient::default() {
+            terms.plus.extend(self.excess(t_rest, b));
+            terms.minus.extend(self.excess(b_rest, t));
+        } else if let Some(sum) = self.sum_of_quotients(t, b, &alone) {
+            terms.plus.push(sum);
         } else {
-            let common = t.and(b);
-            let (t_rest, b_rest) = (t.and(b.not()), b.and(t.not()));
-            if common == Function::FALSE {
-                terms.plus.push(self.log(t));
-                terms.minus.push(self.log(b));
-            } else {
-                terms.plus.extend(self.excess(t_rest, common));
-                terms.minus.extend(self.excess(b_rest, common));
-            }
+            *pool = alone;
+            terms.plus.push(self.log(t));
+            terms.minus.push(self.log(b));
         }
     }
 
@@ -111,17 +134,42 @@ impl Lowering<'_> {
         Some(self.graph.unary(Unary::Softplus, ratio))
     }
 
+    /// log(pool T / B): the log-sum-exp over T's cubes of their log-ratios to B. `None` when there are too
+    /// many.
+    fn sum_of_quotients(&mut self, t: Function, b: Function, pool: &Quotient) -> Option<NodeId> {
+        let none = Cube::new();
+        let (over, under) = (Cover::new(&none).cubes(t), Cover::new(&none).cubes(b));
+        if over.len() * under.len() > QUOTIENTS {
+            return None;
+        }
+        let mut sum: Option<NodeId> = None;
+        for cube in over {
+            let inverse = self.sum_over_cube(b, &cube, &pool.clone().inverse());
+            let term = match inverse {
+                Some(inverse) => self.graph.unary(Unary::Neg, inverse),
+                None => self.graph.constant(0.0),
+            };
+            sum = Some(match sum {
+                Some(sum) => self.graph.binary(Binary::LogAddExp, sum, term),
+                None => term,
+            });
+        }
+        sum
+    }
+
     fn log(&mut self, f: Function) -> NodeId {
         lower_log(&build(Table(f.0), self.atoms.len()), self.graph, self.atoms)
     }
 
-    /// log(f / cube): the log-sum-exp of exclusive terms.
-    fn sum_over_cube(&mut self, f: Function, under: &Cube) -> Option<NodeId> {
+    /// log(pool f / cube): the log-sum-exp of exclusive terms; `None` when it is 0.
+    fn sum_over_cube(&mut self, f: Function, under: &Cube, pool: &Quotient) -> Option<NodeId> {
         let cubes = Cover::new(under).cubes(f);
         let mut one = false;
         let mut sum: Option<NodeId> = None;
         for over in cubes {
-            match (Quotient { over, under: under.clone() }).lower(self.graph, self.atoms) {
+            let mut term = pool.clone();
+            term.multiply(over, under.clone());
+            match term.lower(self.graph, self.atoms) {
                 None => one = true,
                 Some(term) => {
                     sum = Some(match sum {

@@ -133,7 +133,7 @@ impl Subdivision {
 /// De Casteljau at one half along one variable; both halves are scaled by 4.
 fn halves(c: &[i128; 27], stride: usize) -> ([i128; 27], [i128; 27]) {
     let (mut low, mut high) = (*c, *c);
-    for start in (0..27).filter(|i| i / stride % 3 == 0) {
+    for start in (0..27).filter(|i| (i / stride).is_multiple_of(3)) {
         let [x, y, z] = [0, 1, 2].map(|k| c[start + k * stride]);
         let middle = x + 2 * y + z;
         for (k, value) in [4 * x, 2 * (x + y), middle].into_iter().enumerate() {
@@ -218,7 +218,7 @@ mod tests {
         }
         for stride in STRIDES {
             let (low, high) = halves(&c, stride);
-            for start in (0..27).filter(|i| i / stride % 3 == 0) {
+            for start in (0..27).filter(|i| (i / stride).is_multiple_of(3)) {
                 assert_eq!(low[start], 4 * c[start]);
                 assert_eq!(high[start + 2 * stride], 4 * c[start + 2 * stride]);
                 assert_eq!(low[start + 2 * stride], high[start]);

@@ -290,24 +290,9 @@ fn the_relation_agrees_on_planes() {
     for d in &held {
         assert!(nonnegative_on_planes(d), "{d:?} is negative on a plane");
     }
-    let thin: Vec<_> = failed.iter().filter(|d| nonnegative_on_planes(&d[..])).collect();
-    eprintln!("{} hold, {} fail, {} of these on no plane", held.len(), failed.len(), thin.len());
-    for d in thin {
-        assert!(negative_at_a_point(d), "{d:?} has no negative value on the fine grid");
+    for d in &failed {
+        assert!(!nonnegative_on_planes(d), "{d:?} is negative on no plane");
     }
-}
-
-/// Whether a value on a fine grid of odds, powers of two, is negative.
-fn negative_at_a_point(d: &[i128]) -> bool {
-    (0..33_usize.pow(3)).any(|point| {
-        let shift = [point % 33, point / 33 % 33, point / 1089];
-        let terms = d.iter().enumerate().map(|(i, c)| {
-            let exponent = shift[0] * (i % 3) + shift[1] * (i / 3 % 3) + shift[2] * (i / 9);
-            // Odds 2^(shift - 16), all terms scaled by 2^96.
-            (c, exponent + 96 - 16 * (i % 3 + i / 3 % 3 + i / 9))
-        });
-        terms.map(|(c, e)| IBig::from(*c) << e).sum::<IBig>() < IBig::ZERO
-    })
 }
 
 /// A small deterministic generator (xorshift).

@@ -149,7 +149,8 @@ impl Plan {
             }
         };
         if self.symmetric {
-            self.mirrored(t, each).into_iter().for_each(offer);
+            let rises = |b: &u16| !self.monotone || self.universe.is_monotone(t, *b);
+            self.mirrored(t, each).into_iter().filter(rises).for_each(offer);
         } else if self.monotone {
             self.universe.monotone_partners(t, offer);
         } else {
@@ -194,8 +195,9 @@ impl Plan {
         self.passes(t, b) && self.excluded.binary_search(&(t, b)).is_err()
     }
 
-    /// The conditions on rho, but for `NotIn`, asked of a fraction in lowest terms.
-    pub(super) fn passes(&self, t: u16, b: u16) -> bool {
+    /// The conditions on rho, asked of a fraction in lowest terms; but for `NotIn`, and for the signs of
+    /// the slopes, which generation has asked.
+    fn passes(&self, t: u16, b: u16) -> bool {
         let on = self.universe.union(t, b) & POLICY;
         if (self.both && on != POLICY) || (self.monotone && on == 0) {
             return false;
@@ -216,6 +218,7 @@ impl Plan {
             && u64::from(t) & !self.wins.1 == 0
             && self.within(b)
             && self.passes(t, b)
+            && (!self.monotone || self.universe.is_monotone(t, b))
     }
 
     /// Whether the winning and the losing function can be counted apart: the conditions left on the

@@ -73,7 +73,7 @@ fn separately(plan: &Plan, progress: &dyn Fn(u64, u64)) -> Result<u64, Landscape
             let found = side[start..start + supports].iter().copied().enumerate();
             found.filter(|&(_, n)| n != 0).collect::<Vec<_>>()
         };
-        let sign = if universe.factors(d).len() % 2 == 0 { 1 } else { -1 };
+        let sign = if universe.factors(d).len().is_multiple_of(2) { 1 } else { -1 };
         for (s, n) in of(&wins) {
             for (r, m) in of(&loses) {
                 let support = (s | r) as u8;

@@ -117,9 +117,9 @@ fn every_combination_of_filters_over_two_atoms_is_what_it_says() {
 }
 
 #[test]
-fn single_filters_over_three_atoms_are_what_they_say() {
-    // monotone, symmetric, between with a gradient
-    for query in queries(3, [0b1, 0b100, 0b1_1000].into_iter()) {
+fn some_filters_over_three_atoms_are_what_they_say() {
+    // symmetric; between with a gradient
+    for query in queries(3, [0b100, 0b1_1000].into_iter()) {
         let expected: Vec<_> = by_definition(&query).into_iter().collect();
         assert_eq!(listed(&query), expected, "{:?}", query);
     }

@@ -25,6 +25,7 @@ mod print;
 mod proof;
 pub mod rules;
 mod runner;
+mod shape;
 mod term;
 #[cfg(test)]
 mod tests;

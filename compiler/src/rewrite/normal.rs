@@ -104,6 +104,7 @@ pub(super) struct Forms {
     /// The node that each form was read from, where it is not an atom.
     pub(super) sum_node: BTreeMap<Id, Expr>,
     pub(super) product_node: BTreeMap<Id, Expr>,
+    readings: usize,
 }
 
 /// True where the class is computed by a proper function: it is never taken apart.
@@ -130,6 +131,14 @@ fn is_function(egraph: &Egraph, node: &Expr) -> bool {
     }
 }
 
+/// How far up its path a reading was cut off because a class recurred; `WHOLE` where it was not. A form
+/// that was cut off above its own class holds on that path only.
+type Cut = usize;
+const WHOLE: Cut = usize::MAX;
+
+/// Readings after which cut-off forms are kept as well, so that circles cannot multiply the work.
+const MOST_READINGS: usize = 20_000;
+
 impl Forms {
     /// The forms of all classes.
     pub(super) fn read(egraph: &Egraph) -> Forms {
@@ -153,22 +162,28 @@ impl Forms {
         self.products.get(&id).cloned().unwrap_or_else(|| Product::atom(id))
     }
 
-    fn read_sum(&mut self, egraph: &Egraph, id: Id, open: &mut Vec<Id>) -> Sum {
+    fn keeps(&mut self, cut: Cut, depth: usize) -> bool {
+        self.readings += 1;
+        cut >= depth || self.readings > MOST_READINGS
+    }
+
+    fn read_sum(&mut self, egraph: &Egraph, id: Id, open: &mut Vec<Id>) -> (Sum, Cut) {
         if let Some(known) = self.sums.get(&id) {
-            return known.clone();
+            return (known.clone(), WHOLE);
         }
         // A class on its own path is an atom there.
-        if open.contains(&id) {
-            return Sum::atom(id);
+        if let Some(place) = open.iter().position(|o| *o == id) {
+            return (Sum::atom(id), place);
         }
+        let depth = open.len();
         let constant = egraph[id].data.constant;
         let mut best: Option<(Sum, Expr)> = None;
+        let mut cut = WHOLE;
         if constant.is_none() && !is_proper(egraph, id) {
             open.push(id);
-            let mut nodes = egraph[id].nodes.clone();
-            nodes.sort_unstable();
-            for node in nodes {
-                let Some(sum) = self.sum_of_node(egraph, id, &node, open) else { continue };
+            for node in sorted_nodes(egraph, id) {
+                let Some((sum, c)) = self.sum_of_node(egraph, id, &node, open) else { continue };
+                cut = cut.min(c);
                 if sum.terms.contains_key(&id) {
                     continue;
                 }
@@ -180,16 +195,19 @@ impl Forms {
             }
             open.pop();
         }
-        let sum = match (constant, best) {
-            (Some(c), _) => Sum { constant: c, terms: BTreeMap::new() },
-            (None, Some((sum, node))) => {
-                self.sum_node.insert(id, node);
-                sum
-            }
-            (None, None) => Sum::atom(id),
+        let (sum, node) = match (constant, best) {
+            (Some(c), _) => (Sum { constant: c, terms: BTreeMap::new() }, None),
+            (None, Some((sum, node))) => (sum, Some(node)),
+            (None, None) => (Sum::atom(id), None),
         };
-        self.sums.insert(id, sum.clone());
-        sum
+        if self.keeps(cut, depth) {
+            self.sums.insert(id, sum.clone());
+            if let Some(node) = node {
+                self.sum_node.insert(id, node);
+            }
+            cut = WHOLE;
+        }
+        (sum, cut)
     }
 
     /// Of a class and its negation, each a node of the other, one is the one that both are made of: that
@@ -214,88 +232,114 @@ impl Forms {
         has_own(other, id) && !sums(id) && egraph[id].data.print < 0.0
     }
 
-    fn sum_of_node(&mut self, egraph: &Egraph, id: Id, node: &Expr, open: &mut Vec<Id>) -> Option<Sum> {
+    fn sum_of_node(
+        &mut self,
+        egraph: &Egraph,
+        id: Id,
+        node: &Expr,
+        open: &mut Vec<Id>,
+    ) -> Option<(Sum, Cut)> {
         let of = |id: Id| egraph.find(id);
-        match *node {
+        let constant = |id: Id| egraph[of(id)].data.constant;
+        let (operands, factors) = match *node {
             Expr::Unary(Unary::Neg, [a]) if Forms::is_made_of_negation(egraph, id, of(a)) => {
-                Sum::default().plus(-1.0, &self.read_sum(egraph, of(a), open))
+                (vec![a], vec![-1.0])
             }
-            Expr::Binary(op @ (Binary::Add | Binary::Sub), [a, b]) => {
-                let (x, y) = (self.read_sum(egraph, of(a), open), self.read_sum(egraph, of(b), open));
-                x.plus(if op == Binary::Add { 1.0 } else { -1.0 }, &y)
-            }
-            Expr::Binary(Binary::Mul, [a, b]) => {
-                let (c, x) = match (egraph[of(a)].data.constant, egraph[of(b)].data.constant) {
-                    (Some(c), _) => (c, b),
-                    (_, Some(c)) => (c, a),
-                    _ => return None,
-                };
-                Sum::default().plus(c, &self.read_sum(egraph, of(x), open))
-            }
+            Expr::Binary(Binary::Add, [a, b]) => (vec![a, b], vec![1.0, 1.0]),
+            Expr::Binary(Binary::Sub, [a, b]) => (vec![a, b], vec![1.0, -1.0]),
+            Expr::Binary(Binary::Mul, [a, b]) => match (constant(a), constant(b)) {
+                (Some(c), _) => (vec![b], vec![c]),
+                (_, Some(c)) => (vec![a], vec![c]),
+                _ => return None,
+            },
             Expr::Binary(Binary::Div, [a, b]) => {
-                let reciprocal = exact_quotient(1.0, egraph[of(b)].data.constant?)?;
-                Sum::default().plus(reciprocal, &self.read_sum(egraph, of(a), open))
+                (vec![a], vec![exact_quotient(1.0, constant(b)?)?])
             }
-            _ => None,
+            _ => return None,
+        };
+        let (mut sum, mut cut) = (Sum::default(), WHOLE);
+        for (operand, factor) in operands.into_iter().zip(factors) {
+            let (part, c) = self.read_sum(egraph, of(operand), open);
+            sum = sum.plus(factor, &part)?;
+            cut = cut.min(c);
         }
+        Some((sum, cut))
     }
 
-    fn read_product(&mut self, egraph: &Egraph, id: Id, open: &mut Vec<Id>) -> Product {
+    fn read_product(&mut self, egraph: &Egraph, id: Id, open: &mut Vec<Id>) -> (Product, Cut) {
         if let Some(known) = self.products.get(&id) {
-            return known.clone();
+            return (known.clone(), WHOLE);
         }
-        if open.contains(&id) {
-            return Product::atom(id);
+        if let Some(place) = open.iter().position(|o| *o == id) {
+            return (Product::atom(id), place);
         }
+        let depth = open.len();
         let constant = egraph[id].data.constant;
         let mut best: Option<(Product, Expr)> = None;
+        let mut cut = WHOLE;
+        let size = |p: &Product| {
+            let mut prints: Vec<f64> = p.powers.keys().map(|i| egraph[*i].data.print).collect();
+            prints.sort_by(f64::total_cmp);
+            (p.powers.len(), prints)
+        };
         if constant.is_none() && !is_proper(egraph, id) {
             open.push(id);
-            let mut nodes = egraph[id].nodes.clone();
-            nodes.sort_unstable();
-            for node in nodes {
-                let Some(product) = self.product_of_node(egraph, id, &node, open) else { continue };
+            for node in sorted_nodes(egraph, id) {
+                let Some((product, c)) = self.product_of_node(egraph, id, &node, open) else {
+                    continue;
+                };
+                cut = cut.min(c);
                 if product.powers.contains_key(&id) {
                     continue;
                 }
-                let size = |p: &Product| {
-                    let mut prints: Vec<f64> = p.powers.keys().map(|i| egraph[*i].data.print).collect();
-                    prints.sort_by(f64::total_cmp);
-                    (p.powers.len(), prints)
-                };
                 if best.as_ref().is_none_or(|(b, _)| size(&product) < size(b)) {
                     best = Some((product, node));
                 }
             }
             open.pop();
         }
-        let product = match (constant, best) {
-            (Some(c), _) if c != 0.0 => Product { coefficient: c, powers: BTreeMap::new() },
-            (None, Some((product, node))) => {
-                self.product_node.insert(id, node);
-                product
-            }
-            _ => Product::atom(id),
+        let (product, node) = match (constant, best) {
+            (Some(c), _) if c != 0.0 => (Product { coefficient: c, powers: BTreeMap::new() }, None),
+            (None, Some((product, node))) => (product, Some(node)),
+            _ => (Product::atom(id), None),
         };
-        self.products.insert(id, product.clone());
-        product
+        if self.keeps(cut, depth) {
+            self.products.insert(id, product.clone());
+            if let Some(node) = node {
+                self.product_node.insert(id, node);
+            }
+            cut = WHOLE;
+        }
+        (product, cut)
     }
 
-    fn product_of_node(&mut self, egraph: &Egraph, id: Id, node: &Expr, open: &mut Vec<Id>) -> Option<Product> {
+    fn product_of_node(
+        &mut self,
+        egraph: &Egraph,
+        id: Id,
+        node: &Expr,
+        open: &mut Vec<Id>,
+    ) -> Option<(Product, Cut)> {
         let of = |id: Id| egraph.find(id);
         match *node {
             Expr::Unary(Unary::Neg, [a]) if Forms::is_made_of_negation(egraph, id, of(a)) => {
-                let x = self.read_product(egraph, of(a), open);
-                Some(Product { coefficient: -x.coefficient, ..x })
+                let (x, cut) = self.read_product(egraph, of(a), open);
+                Some((Product { coefficient: -x.coefficient, ..x }, cut))
             }
             Expr::Binary(op @ (Binary::Mul | Binary::Div), [a, b]) => {
-                let x = self.read_product(egraph, of(a), open);
-                let y = self.read_product(egraph, of(b), open);
-                x.times(&y, if op == Binary::Mul { 1 } else { -1 })
+                let (x, c) = self.read_product(egraph, of(a), open);
+                let (y, d) = self.read_product(egraph, of(b), open);
+                Some((x.times(&y, if op == Binary::Mul { 1 } else { -1 })?, c.min(d)))
             }
             _ => None,
         }
     }
+}
+
+fn sorted_nodes(egraph: &Egraph, id: Id) -> Vec<Expr> {
+    let mut nodes = egraph[id].nodes.clone();
+    nodes.sort_unstable();
+    nodes
 }
 
 /// Orders the sums of one class: functions of inputs that are not field operations last, then the shorter,
@@ -350,9 +394,4 @@ pub(super) fn operands_of(egraph: &Egraph, id: Id, op: Unary) -> Vec<Id> {
     out.sort_unstable();
     out.dedup();
     out
-}
-
-/// A form needs no tree of its own where it is the class itself.
-pub(super) fn is_leaf_class(egraph: &Egraph, id: Id) -> bool {
-    egraph[id].nodes.iter().any(|n| n.is_leaf())
 }

@@ -70,3 +70,27 @@ fn show() {
         }
     }
 }
+
+#[test]
+fn dump() {
+    use crate::rewrite::analysis::{Domain, Egraph};
+    use crate::rewrite::runner::{Limits, Runner};
+    let only = std::env::var("ONLY").unwrap_or("cpo".into());
+    let (_, text) = LOSSES.iter().find(|(n, _)| *n == only).unwrap();
+    let mut graph = written(text);
+    if std::env::var("GRAD").is_ok() {
+        graph = with_gradients(&optimise(&graph, &Options { purpose: crate::rewrite::Purpose::BeforeGradient, ..Options::default() }).unwrap().graph);
+    }
+    let mut egraph = Egraph::new(Domain::new(&graph));
+    crate::rewrite::load(&mut egraph, &graph);
+    Runner::new(Limits::default()).unwrap().run(&mut egraph);
+    let mut ids: Vec<_> = egraph.classes().map(|c| c.id).collect();
+    ids.sort();
+    let forms = crate::rewrite::normal::Forms::read(&egraph);
+    for id in ids {
+        println!("{id}: {:?} {:.3} {:?} {:?}", egraph[id].nodes.iter().map(|n| format!("{n}{}", egg::Language::children(n).iter().map(|c| c.to_string()).collect::<Vec<_>>().join(","))).collect::<Vec<_>>(), egraph[id].data.print, forms.sum(id), forms.product(id));
+    }
+    for n in crate::rewrite::build::canonical_nodes(&mut egraph) {
+        print!("{n}{:?} ", egg::Language::children(&n.clone()).iter().map(|c| egraph.find(*c)).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,379 @@
+//! The commands that read and write loss texts: output, keys, exit status.
+
+mod common;
+
+use common::{Place, ponens};
+use serde_json::{Value, json};
+
+const TWO: &str = "\
+/// One.
+loss one(beta = 0.1 in (0, inf)) {
+    data pair(w > l)
+    model pi = policy
+    model ref = reference
+
+    prefer pi(l) & ref(w) -> pi(w) & ref(l)
+    given  (pi(l) & ref(w)) | (pi(w) & ref(l))
+    tie    pi(l) & ref(w) & pi(w) & ref(l)
+    minimize logistic(beta * rho)
+}
+
+/// Two.
+loss two = dpo with { link = hinge(1) }
+";
+
+const WRONG: &str =
+    "loss x() {\n    data pair(w > l)\n    model pi = policy\n    minimize logp(pi, v)\n}\n";
+
+fn keys(v: &Value) -> Vec<&str> {
+    v.as_object().expect("an object").keys().map(String::as_str).collect()
+}
+
+#[track_caller]
+fn has(v: &Value, wanted: &[&str]) {
+    let keys = keys(v);
+    for w in wanted {
+        assert!(keys.contains(w), "no `{w}` among {keys:?}");
+    }
+}
+
+#[test]
+fn help_has_an_example_for_every_command() {
+    let all = ponens(&["--help"]).done().stdout;
+    insta::assert_snapshot!(all);
+    let commands = all.lines().skip_while(|l| !l.starts_with("Commands:")).skip(1);
+    let mut n = 0;
+    for line in commands.take_while(|l| l.starts_with("  ")) {
+        let name = line.split_whitespace().next().expect("a name");
+        if name != "help" {
+            let help = ponens(&[name, "--help"]).done().stdout;
+            assert!(help.contains("Example"), "{name} has no example");
+            assert!(help.contains("ponens "), "{name}'s example shows no command");
+            n += 1;
+        }
+    }
+    assert!(n >= 13, "{n} commands");
+}
+
+#[test]
+fn version_and_completions() {
+    assert!(ponens(&["--version"]).done().stdout.starts_with("ponens 0."));
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(ponens(&["completions", shell]).done().stdout.contains("landscape"), "{shell}");
+    }
+}
+
+#[test]
+fn usage_is_status_2() {
+    let cases: &[&[&str]] = &[
+        &[],
+        &["nonsense"],
+        &["list", "--format", "dot"],
+        &["explain"],
+        &["value", "dpo"],
+        &["decompile"],
+        &["decompile", "dpo", "--rho", "1"],
+        &["landscape", "--atoms", "5"],
+        &["train"],
+        &["value", "dpo", "--data", "x", "--dtype", "f16"],
+    ];
+    for args in cases {
+        let ran = ponens(args);
+        assert_eq!(ran.status, 2, "{args:?}: {ran}");
+        assert_eq!(ran.stdout, "", "{args:?}");
+    }
+}
+
+#[test]
+fn list_describes_every_loss() {
+    let list = ponens(&["list", "--format", "json"]).done().json();
+    let list = list.as_array().expect("an array");
+    assert!(list.len() >= 60, "{}", list.len());
+    for l in list {
+        has(l, &["name", "title", "data", "models", "params", "source"]);
+        assert!(l["title"].as_str().is_some_and(|t| !t.is_empty()), "{l}");
+    }
+    let find = |n: &str| list.iter().find(|l| l["name"] == n).expect(n);
+    assert_eq!(find("dpo")["data"], "pair(w > l)");
+    assert_eq!(find("dpo")["params"][0]["default"], json!(0.1));
+    find("lattice.ORPO_ref");
+    let family = ponens(&["list", "--family", "lattice", "--format", "json"]).done().json();
+    assert_eq!(family.as_array().expect("an array").len(), 32);
+    insta::assert_snapshot!(ponens(&["list", "--family", "labelled"]));
+    assert_eq!(ponens(&["list", "--family", "lattise"]).status, 1);
+}
+
+#[test]
+fn check_reports_everything() {
+    let place = Place::new();
+    place.write("two.loss", TWO).write("wrong.loss", WRONG).write("bad.loss", "loss {");
+    let clean = place.run(&["check", "two.loss", "--format", "json"]).done();
+    assert_eq!(clean.json(), json!([]));
+    let ran = place.run(&["check", "wrong.loss", "two.loss", "bad.loss", "--format", "json"]);
+    assert_eq!(ran.status, 1);
+    let found = ran.json();
+    let found = found.as_array().expect("an array");
+    for d in found {
+        has(d, &["code", "severity", "message", "file", "line", "column", "help"]);
+    }
+    assert_eq!(found[0]["file"], "wrong.loss");
+    assert_eq!((&found[0]["line"], &found[0]["column"]), (&json!(4), &json!(23)));
+    assert!(found.iter().any(|d| d["file"] == "bad.loss"), "{ran}");
+    insta::assert_snapshot!(place.run(&["check", "wrong.loss", "two.loss"]));
+    let stdin = place.run_with(&["check", "-", "--format", "json"], WRONG);
+    assert_eq!((stdin.status, stdin.json()[0]["file"].clone()), (1, json!("<stdin>")));
+    place.write("latin.loss", b"// \xe9\n");
+    assert_eq!(place.run(&["check", "latin.loss", "--format", "json"]).json()[0]["code"], "E0002");
+    assert_eq!(place.run(&["check", "none.loss", "--format", "json"]).json()[0]["code"], "E0003");
+}
+
+#[test]
+fn fmt_rewrites_whole_files_or_none() {
+    let place = Place::new();
+    let ugly = TWO.replace("    data", "  data").replace("beta * rho", "beta*rho");
+    place.write("a.loss", &ugly).write("bad.loss", "loss {");
+    let checked = place.run(&["fmt", "--check", "a.loss"]);
+    assert_eq!((checked.status, place.read("a.loss")), (1, ugly.clone()));
+    let printed = place.run(&["fmt", "--stdout", "a.loss"]).done().stdout;
+    assert_eq!(place.read("a.loss"), ugly);
+    let ran = place.run(&["fmt", "a.loss", "bad.loss"]);
+    assert_eq!(ran.status, 1);
+    assert_eq!(place.read("a.loss"), printed);
+    assert_eq!(place.read("bad.loss"), "loss {");
+    assert_eq!(place.names(), ["a.loss", "bad.loss"], "nothing else is left");
+    place.run(&["fmt", "--check", "a.loss"]).done();
+    assert_eq!(place.run_with(&["fmt", "-"], &ugly).done().stdout, printed);
+    place.write("locked.loss", &ugly);
+    let locked = place.path().join("locked.loss");
+    let mut permissions = std::fs::metadata(&locked).expect("a file").permissions();
+    permissions.set_readonly(true);
+    std::fs::set_permissions(&locked, permissions).expect("set");
+    let refused = place.run(&["fmt", "locked.loss", "--format", "json"]);
+    assert_eq!((refused.status, refused.codes()), (1, vec!["E0003".to_owned()]));
+    assert_eq!(place.read("locked.loss"), ugly);
+    let json = place.run(&["fmt", "a.loss", "--format", "json"]).done().json();
+    assert_eq!(json, json!([{ "file": "a.loss", "changed": false }]));
+}
+
+#[test]
+fn explain_has_its_keys() {
+    for loss in ["dpo", "orpo", "simpo", "kto", "ipo", "lattice.l5"] {
+        let e = ponens(&["explain", loss, "--format", "json"]).done().json();
+        has(&e, &["name", "core", "rows", "rho", "link", "outside", "neighbours", "warnings"]);
+        has(&e["neighbours"], &["above", "below"]);
+    }
+    let e = ponens(&["explain", "orpo", "--format", "json"]).done().json();
+    assert_eq!(
+        e["core"],
+        json!({ "p": "pi(l) -> pi(w)", "given": "pi(w) xor pi(l)", "tie": "false" })
+    );
+    assert_eq!(
+        e["rows"][1],
+        json!({ "assignment": { "pi(w)": true, "pi(l)": false }, "mark": "tick" })
+    );
+    insta::assert_snapshot!(ponens(&["explain", "orpo"]));
+    insta::assert_snapshot!(ponens(&["explain", "lattice.l5"]));
+    insta::assert_snapshot!(ponens(&["explain", "kto"]));
+}
+
+#[test]
+fn explain_knows_the_codes() {
+    let e = ponens(&["explain", "E0301", "--format", "json"]).done().json();
+    assert_eq!(e["headline"], "a parameter is outside its range");
+    assert_eq!(ponens(&["explain", "E9999"]).status, 1);
+}
+
+#[test]
+fn a_loss_is_named_in_three_ways() {
+    let place = Place::new();
+    place.write("two.loss", TWO).write("one.loss", &TWO[..TWO.find("/// Two").expect("two")]);
+    place.write("none.loss", "fn f(x) = x\n");
+    for good in ["dpo", "one.loss", "two.loss:two", "./two.loss:one"] {
+        place.run(&["explain", good]).done();
+    }
+    let cases = [
+        ("dop", "E0103", "did you mean `dpo`?"),
+        ("two.loss", "E0103", "two.loss:one, two.loss:two"),
+        ("two.loss:tow", "E0103", "two.loss:two"),
+        ("none.loss", "E0103", "defines no loss"),
+        ("gone.loss", "E0003", "gone.loss"),
+    ];
+    for (loss, code, says) in cases {
+        let ran = place.run(&["explain", loss, "--format", "json"]);
+        assert_eq!((ran.status, ran.stdout.as_str()), (1, ""), "{loss}");
+        assert_eq!(ran.codes(), [code], "{loss}: {ran}");
+        assert!(ran.stderr.contains(says), "{loss}: {ran}");
+    }
+}
+
+#[test]
+fn compare_tells_levels_apart() {
+    let place = Place::new();
+    place.write("two.loss", TWO);
+    let compare = |args: &[&str]| {
+        let all: Vec<&str> =
+            ["compare"].iter().chain(args).chain(&["--format", "json"]).copied().collect();
+        let c = place.run(&all).done().json();
+        has(
+            &c,
+            &[
+                "structure_equal",
+                "rho_equal",
+                "core_equal",
+                "loss_equal",
+                "relation",
+                "witnesses",
+                "proof",
+            ],
+        );
+        c
+    };
+    let levels = |c: &Value| {
+        ["structure_equal", "rho_equal", "core_equal", "loss_equal"]
+            .map(|k| c[k].as_bool().expect("a truth value"))
+    };
+    let same = compare(&["dpo", "two.loss:one"]);
+    assert_eq!((levels(&same), &same["relation"]), ([true; 4], &json!("equal")));
+    let link = compare(&["dpo", "two.loss:two"]);
+    assert_eq!(levels(&link), [true, true, true, false]);
+    assert!(link["difference"]["first"].is_number());
+    assert_eq!(levels(&compare(&["dpo", "cdpo", "--param", "epsilon=0"])), [true; 4]);
+    assert_eq!(levels(&compare(&["simpo", "lattice.CPO"])), [false, false, true, false]);
+    assert_eq!(compare(&["lattice.CEUnl", "lattice.unCPO"])["relation"], "entails");
+    assert_eq!(compare(&["lattice.unCPO", "lattice.CEUnl"])["relation"], "entailed_by");
+    let apart = compare(&["lattice.ORPO", "lattice.CPO"]);
+    assert_eq!(
+        (&apart["relation"], apart["witnesses"].as_array().map(Vec::len)),
+        (&json!("incomparable"), Some(2))
+    );
+    let none = compare(&["kto", "dpo"]);
+    assert_eq!((&none["relation"], levels(&none)), (&Value::Null, [false; 4]));
+    insta::assert_snapshot!(place.run(&["compare", "lattice.ORPO", "lattice.CPO"]));
+    insta::assert_snapshot!(place.run(&["compare", "dpo", "two.loss:one"]));
+    assert_eq!(place.run(&["compare", "dpo", "ipo", "--param", "gama=1"]).status, 1);
+}
+
+#[test]
+fn names_do_not_matter_to_a_comparison() {
+    let place = Place::new();
+    let text = TWO.replace("pi", "policy_");
+    let text = text.replace("(w", "(yes").replace("> l", "> no").replace("(l)", "(no)");
+    place.write("named.loss", &text);
+    let c = place.run(&["compare", "dpo", "named.loss:one", "--format", "json"]).done().json();
+    assert_eq!((&c["structure_equal"], &c["loss_equal"]), (&json!(true), &json!(true)), "{c}");
+}
+
+#[test]
+fn decompile_finds_the_logic_or_says_why_not() {
+    let d = ponens(&["decompile", "dpo", "--format", "json"]).done().json();
+    has(&d, &["core", "rows", "proof"]);
+    assert_eq!(d["core"]["p"], "pi(l) & ref(w) -> pi(w) & ref(l)");
+    assert!(d["proof"].as_array().is_some_and(|p| p.len() >= 2), "{d}");
+    let rho = "log(pi(w) * (1 - pi(l)) / (pi(l) * (1 - pi(w))))";
+    let d = ponens(&["decompile", "--rho", rho, "--format", "json"]).done().json();
+    assert_eq!(d["core"]["p"], "pi(l) -> pi(w)");
+    let none = ponens(&["decompile", "--rho", "log(pi(w)^2 / pi(l))", "--format", "json"]);
+    assert_eq!((none.status, none.codes()), (1, vec!["E0501".to_owned()]));
+    assert_eq!(none.json()["core"], Value::Null);
+    assert!(none.json()["reason"].as_str().is_some_and(|r| r.contains("pi(w)^2")));
+    for (rho, code) in
+        [("log(pi(w)", "E0001"), ("log(pi(x))", "E0203"), ("log(pi(w)) } loss y() {", "E0001")]
+    {
+        let ran = ponens(&["decompile", "--rho", rho, "--format", "json"]);
+        assert_eq!((ran.status, ran.codes()), (1, vec![code.to_owned()]), "{rho}: {ran}");
+    }
+    insta::assert_snapshot!(ponens(&["decompile", "simpo"]));
+}
+
+#[test]
+fn landscape_counts_and_draws() {
+    let l = ponens(&["landscape", "--format", "json"]).done().json();
+    assert_eq!(
+        [&l["atoms"], &l["structures"], &l["nonempty"], &l["distinct_rho"], &l["monotone"]],
+        [&json!(2), &json!(256), &json!(225), &json!(187), &json!(40)]
+    );
+    let l = ponens(&["landscape", "--lattice", "--format", "json"]).done().json();
+    let covers = l["covers"].as_array().expect("covers");
+    assert_eq!(covers.len(), 32);
+    assert!(covers.contains(&json!(["lattice.CEUnl", "lattice.cUNL"])));
+    let l =
+        ponens(&["landscape", "--monotone", "--both", "--list", "--format", "json"]).done().json();
+    assert_eq!((&l["found"], l["losses"].as_array().map(Vec::len)), (&json!(34), Some(34)));
+    let args =
+        ["landscape", "--between", "lattice.CEUnl", "lattice.CPO", "--list", "--format", "json"];
+    let between = ponens(&args).done().json();
+    let names: Vec<String> = between["losses"]
+        .as_array()
+        .expect("losses")
+        .iter()
+        .map(|l| l["names"].to_string())
+        .collect();
+    assert!(names.iter().any(|n| n.contains("lattice.cUNL")), "{names:?}");
+    assert!(ponens(&["landscape", "--format", "dot"]).done().stdout.starts_with("digraph"));
+    assert!(ponens(&["landscape", "--format", "svg"]).done().stdout.contains("<svg"));
+    let page = ponens(&["landscape", "--lattice", "--reference", "--format", "html"]).done().stdout;
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("CPO_ref"));
+    insta::assert_snapshot!(ponens(&["landscape", "--lattice"]));
+    let foreign = ponens(&["landscape", "--between", "dpo", "dpo", "--format", "json"]);
+    assert_eq!((foreign.status, foreign.codes()), (1, vec!["E0503".to_owned()]), "{foreign}");
+}
+
+#[test]
+fn what_is_derived_has_the_logic_asked_for() {
+    let place = Place::new();
+    let args = [
+        "derive",
+        "--core",
+        "pi(l) -> pi(w)",
+        "--given",
+        "pi(l) xor pi(w)",
+        "--name",
+        "mine",
+        "--aggregate",
+        "mean",
+    ];
+    let text = place.run(&args).done().stdout;
+    insta::assert_snapshot!(text);
+    place.write("mine.loss", &text);
+    let e = place.run(&["explain", "mine.loss", "--format", "json"]).done().json();
+    assert_eq!((&e["node"], &e["core"]["given"]), (&json!("ORPO"), &json!("pi(w) xor pi(l)")));
+    place.run(&["fmt", "--check", "mine.loss"]).done();
+    for (core, code) in [("pi(l) ->", "E0001"), ("true", "E0502"), ("pi(l) + 1", "E0201")] {
+        let ran = place.run(&["derive", "--core", core, "--format", "json"]);
+        assert_eq!((ran.status, ran.stdout.as_str()), (1, ""), "{core}: {ran}");
+        assert_eq!(ran.codes()[0], code, "{core}: {ran}");
+    }
+    let bad = place.run(&["derive", "--core", "pi(w)", "--name", "a b"]);
+    assert_eq!((bad.status, bad.stdout.as_str()), (1, ""), "{bad}");
+}
+
+#[test]
+fn emit_prints_code() {
+    insta::assert_snapshot!(ponens(&["emit", "dpo", "--target", "mir"]));
+    let written = ponens(&["emit", "dpo", "--target", "mir", "--stage", "written"]).done().stdout;
+    assert!(written.contains("log"), "{written}");
+    let cuda = ponens(&["emit", "dpo", "--target", "cuda", "--format", "json"]).done().json();
+    assert!(cuda["code"].as_str().is_some_and(|c| c.contains("__global__")));
+    assert_eq!(ponens(&["emit", "aot", "--target", "cuda"]).status, 1, "sorting has no kernel");
+}
+
+#[test]
+fn colour_is_for_those_who_want_it() {
+    assert!(!ponens(&["explain", "dpo"]).stdout.contains('\x1b'));
+    assert!(ponens(&["explain", "dpo", "--color", "always"]).stdout.contains('\x1b'));
+    assert!(ponens(&["explain", "dop", "--color", "always"]).stderr.contains('\x1b'));
+    assert!(!ponens(&["explain", "dop"]).stderr.contains('\x1b'));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_closed_pipe_is_no_failure() {
+    let script = format!(
+        "{} list --format json | head -c 1 && echo \"${{PIPESTATUS[0]}}\"",
+        env!("CARGO_BIN_EXE_ponens")
+    );
+    let out = std::process::Command::new("bash").args(["-c", &script]).output().expect("bash runs");
+    let (text, errors) =
+        (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    assert_eq!((text.trim(), errors.trim()), ("[0", ""));
+}
