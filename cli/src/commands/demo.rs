@@ -1,7 +1,7 @@
 //! `ponens train --demo`: from the text of a loss to a trained model, with nothing to download.
 
 use super::progress::Progress;
-use super::train::{Args, stop_flag};
+use super::train::{Args, make_folder, stop_flag};
 use super::{explain, models, numbers};
 use crate::failure::{Outcome, Status};
 use crate::output::Ui;
@@ -25,6 +25,9 @@ pub(super) fn run(args: &Args, ui: &mut Ui) -> Outcome {
     ui.report(&located.program.sources, &located.warnings);
     let names = models::names(&compiled.loss)?;
     let kernel = models::kernel(&compiled, &numbers(&args.params)?)?;
+    if let Some(output) = &args.output {
+        make_folder(output)?;
+    }
     if !ui.is_json() {
         if let Some(text) = text {
             ui.line(ui.style.strong("the loss, as logic"))?;

@@ -129,6 +129,14 @@ pub(super) fn stop_flag() -> Arc<AtomicBool> {
     stop
 }
 
+/// Makes the output folder, so that one that cannot be written is found before any work is done.
+pub(super) fn make_folder(output: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(output).map_err(|e| {
+        let d = Diagnostic::error("E0703", format!("cannot create {}: {e}", output.display()));
+        d.help("give another folder with --output").into()
+    })
+}
+
 impl Args {
     fn config(&self) -> TrainConfig {
         let peak = self.lr.unwrap_or(if self.full { 5e-6 } else { 5e-4 });
@@ -170,6 +178,7 @@ fn real(args: &Args, ui: &mut Ui) -> Outcome {
         None => split(records, args.eval_fraction, args.seed),
     };
     let Loaded { model: base, tokenizer } = models::load(model_name)?;
+    make_folder(output)?;
     let (pairs, report) = args.data.encode(&train_records, data, &tokenizer)?;
     let held_path = args.eval_data.as_deref().unwrap_or(data);
     let (held_out, _) = args.data.encode(&held_records, held_path, &tokenizer)?;
