@@ -29,7 +29,8 @@ pub fn check(path: &Path) -> Checked {
     let (name, file, mut diagnostics) = if path == Path::new("-") {
         let name = "<stdin>".to_owned();
         let mut bytes = Vec::new();
-        let text = std::io::stdin().lock().read_to_end(&mut bytes).map(|_| String::from_utf8(bytes));
+        let text =
+            std::io::stdin().lock().read_to_end(&mut bytes).map(|_| String::from_utf8(bytes));
         match text {
             Ok(Ok(text)) => {
                 let (file, found) = program.add_text(&name, &text);

@@ -75,9 +75,11 @@ impl std::fmt::Debug for Derived {
 /// A formula that does not parse, says something else than logic, or leaves no row to win or to lose.
 pub fn derive(wish: &Wish) -> Result<Derived> {
     let mut names = Names::default();
-    for (place, text) in
-        [("<core>", Some(&wish.core)), ("<given>", wish.given.as_ref()), ("<tie>", wish.tie.as_ref())]
-    {
+    for (place, text) in [
+        ("<core>", Some(&wish.core)),
+        ("<given>", wish.given.as_ref()),
+        ("<tie>", wish.tie.as_ref()),
+    ] {
         let Some(text) = text else { continue };
         let mut sources = SourceMap::default();
         let file = sources.add(place, text.as_str());

@@ -5,10 +5,10 @@
 //! input is wrong (and diagnosed), 2 when the command line is.
 
 mod args;
+mod bar;
 mod commands;
 mod failure;
 mod output;
-mod progress;
 mod style;
 mod table;
 

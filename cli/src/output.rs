@@ -1,8 +1,8 @@
 //! What is printed, and where.
 
 use crate::args::{Color, Format, Global};
+use crate::bar::Bar;
 use crate::failure::{Failure, Outcome, Status};
-use crate::progress::Progress;
 use crate::style::Style;
 use ponens::dsl::diagnostic::{to_json, to_text};
 use ponens::dsl::{Diagnostic, SourceMap};
@@ -87,9 +87,9 @@ impl Ui {
     }
 
     /// A bar on standard error while something is counted; nothing where that is no terminal.
-    pub(crate) fn progress(&self, what: &'static str) -> Progress {
+    pub(crate) fn progress(&self, what: &'static str) -> Bar {
         let shown = !self.is_json() && io::stderr().is_terminal();
-        Progress::new(what, shown)
+        Bar::new(what, shown)
     }
 
     /// Prints diagnostics on standard error: text with carets, or JSON lines.

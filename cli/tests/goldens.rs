@@ -20,7 +20,7 @@ use ponens::value::{self, Batching, Bound, Outcome, Rows};
 use reference::{Goldens, Record};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use subject::Subject;
+use subject::{Reason, Subject};
 
 const F64_TOLERANCE: f64 = 1e-12;
 const F32_TOLERANCE: f64 = 4e-6;
@@ -53,6 +53,8 @@ struct Failure {
     record: String,
     id: String,
     line: String,
+    /// True when a last digit of the data matters more.
+    within_data: bool,
 }
 
 /// Everything a record's rows give in one type.
@@ -108,6 +110,56 @@ fn named<R: Real>(o: &Outcome<R>) -> BTreeMap<String, Vec<f64>> {
     grad.chain([("loss".to_owned(), vec![o.loss.to_f64()])]).collect()
 }
 
+/// How far each result moves when every number of the data and every parameter moves by one unit in the
+/// last place of a type: what no evaluation in that type can be asked to see.
+fn sensitivity(
+    subject: &Subject,
+    bound: &Bound,
+    row: usize,
+    epsilon: f64,
+) -> BTreeMap<String, f64> {
+    let at = |bound: &Bound, params: &[f64]| {
+        let all = value::evaluate::<Big>(subject.graph(), params, bound).expect("the graph fits");
+        named(&all[row])
+    };
+    let base = at(bound, &subject.params);
+    let mut total: BTreeMap<String, f64> = base.keys().map(|n| (n.clone(), 0.0)).collect();
+    let mut add = |moved: BTreeMap<String, Vec<f64>>| {
+        for (name, v) in moved {
+            *total.get_mut(&name).expect("the same results") += (v[0] - base[&name][0]).abs();
+        }
+    };
+    for g in 0..bound.given.len() {
+        let mut moved = bound.clone();
+        if moved.given[g].real {
+            moved.given[g].values[row] *= 1.0 + epsilon;
+            add(at(&moved, &subject.params));
+        }
+    }
+    for p in 0..subject.params.len() {
+        let mut params = subject.params.clone();
+        params[p] *= 1.0 + epsilon;
+        add(at(bound, &params));
+    }
+    total
+}
+
+/// True when every result is as near as a unit in the last place of the data lets it be.
+fn is_within_data(subject: &Subject, bound: &Bound, expected: &BTreeMap<String, Vec<f64>>) -> bool {
+    let near =
+        |x: &BTreeMap<String, Vec<f64>>, y: &BTreeMap<String, Vec<f64>>, bound: &Bound, e: f64| {
+            let allowed = sensitivity(subject, bound, 0, e);
+            y.iter()
+                .filter(|(n, _)| x.contains_key(*n))
+                .all(|(n, y)| (x[n][0] - y[0]).abs() <= allowed[n])
+        };
+    let rounded = rounded(bound);
+    let exact = named(&run::<Big>(subject, &rounded)[0]);
+    let (f32s, f64s) = (&run::<f32>(subject, &rounded)[0], &run::<f64>(subject, bound)[0]);
+    near(&exact, &named(f32s), &rounded, f64::from(f32::EPSILON))
+        && near(expected, &named(f64s), bound, f64::EPSILON)
+}
+
 /// All disagreements of a row or batch in three types.
 fn disagreements(
     subject: &Subject,
@@ -143,7 +195,12 @@ fn check(record: &Record, goldens: &Goldens, failures: &mut Vec<Failure>) -> usi
     let Some(subject) = subject::subject(record) else { return 0 };
     let mut checked = 0;
     for (i, input) in goldens.inputs(record).iter().enumerate() {
-        let fail = |line: String| Failure { record: record.title(), id: input.id.clone(), line };
+        let fail = |line: String| Failure {
+            record: record.title(),
+            id: input.id.clone(),
+            line,
+            within_data: false,
+        };
         let line = input.line(&subject.columns, record);
         let out_of_domain = input.has("out_of_domain") || input.has("nonfinite");
         let bound = match bind(&subject, &[line], Batching::Line) {
@@ -157,11 +214,12 @@ fn check(record: &Record, goldens: &Goldens, failures: &mut Vec<Failure>) -> usi
                 continue;
             }
         };
-        let Some(expected) = record.expected(i, &subject.columns) else { continue };
+        let Some(expected) = record.expected(i, input, &subject.columns) else { continue };
         let condition = input.condition(&subject);
         let lines = disagreements(&subject, &bound, 0, &expected, condition);
         if !lines.is_empty() {
-            failures.push(fail(lines));
+            let within_data = is_within_data(&subject, &bound, &expected);
+            failures.push(Failure { within_data, ..fail(lines) });
         }
         checked += 1;
     }
@@ -175,20 +233,23 @@ fn published_losses_meet_their_records() {
     let mut checked = 0;
     for record in &goldens.losses {
         let n = check(record, &goldens, &mut failures);
-        assert!(n > 0 || subject::is_left_out(record), "{} is not compared", record.title());
+        assert!(n > 0, "{} is not compared", record.title());
         checked += n;
     }
     let (mut unmet, mut text) = (0, String::new());
     for f in &failures {
-        if subject::known(&f.record, &f.id).is_none() {
+        let excused = match subject::known(&f.record, &f.id) {
+            Some(Reason::Conditioning) => f.within_data,
+            Some(Reason::Defect) => true,
+            None => false,
+        };
+        if !excused {
             unmet += 1;
             let _ = writeln!(text, "{} {}: {}", f.record, f.id, f.line);
         }
     }
     assert!(unmet == 0, "{unmet} of {checked} rows do not meet their records:\n{text}");
-    let stale = subject::stale(|r, id| {
-        failures.iter().any(|f| f.record.contains(r) && f.id.starts_with(id))
-    });
+    let stale = subject::stale(|r, id| failures.iter().any(|f| f.record == r && f.id == id));
     assert!(stale.is_empty(), "these exceptions are not needed any more: {stale:?}");
 }
 

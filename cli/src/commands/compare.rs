@@ -112,7 +112,11 @@ fn evidence(c: &Comparison) -> String {
 }
 
 fn fraction(r: Rational) -> String {
-    if r.denominator() == 1 { r.numerator().to_string() } else { format!("{}/{}", r.numerator(), r.denominator()) }
+    if r.denominator() == 1 {
+        r.numerator().to_string()
+    } else {
+        format!("{}/{}", r.numerator(), r.denominator())
+    }
 }
 
 fn witness(w: &Witness) -> Value {
@@ -160,8 +164,11 @@ fn show(c: &Comparison, a: &str, b: &str, ui: &mut Ui) -> Result<(), Failure> {
         ui.line("")?;
         ui.line(style.strong("witnesses"))?;
         for w in witnesses {
-            let point: Vec<String> =
-                w.point.iter().map(|(atom, x)| format!("{} = {}", atom.name, fraction(*x))).collect();
+            let point: Vec<String> = w
+                .point
+                .iter()
+                .map(|(atom, x)| format!("{} = {}", atom.name, fraction(*x)))
+                .collect();
             let sign = if w.rho_first < w.rho_second { "<" } else { ">" };
             ui.line(format!(
                 "  at {}: rho of {a} = {:.6} {sign} {:.6} = rho of {b}",
@@ -180,7 +187,9 @@ fn sentence(r: &Relation, a: &str, b: &str) -> String {
         Order::Entails => format!("{a} entails {b}: its rho is nowhere higher"),
         Order::EntailedBy => format!("{b} entails {a}: its rho is nowhere higher"),
         Order::Dominates => format!("the rho of {a} is nowhere higher, but it does not entail {b}"),
-        Order::DominatedBy => format!("the rho of {b} is nowhere higher, but it does not entail {a}"),
+        Order::DominatedBy => {
+            format!("the rho of {b} is nowhere higher, but it does not entail {a}")
+        }
         Order::Incomparable => format!("{a} and {b} are incomparable: each rho is lower somewhere"),
         Order::Undecided => "not decided within the bounds of the search".to_owned(),
         Order::Undefined => "a structure has no winning or no losing row".to_owned(),

@@ -62,7 +62,10 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
                 }))?;
             }
             let d = Diagnostic::error("E0501", format!("no logic: {}", none.reason));
-            let d = d.at(none.span.unwrap_or(loss.span), "this is not the logarithm of a ratio of counts");
+            let d = d.at(
+                none.span.unwrap_or(loss.span),
+                "this is not the logarithm of a ratio of counts",
+            );
             Err(Refusal::new(sources, vec![d]).into())
         }
     }

@@ -7,8 +7,8 @@ use crate::table::Table;
 use ponens::compiler::explain::{self, Explanation, Row};
 use ponens::compiler::logic::Mark;
 use ponens::compiler::session::Options;
-use ponens::dsl::{Diagnostic, SourceMap, codes, suggest};
 use ponens::dsl::diagnostic::to_json;
+use ponens::dsl::{Diagnostic, SourceMap, codes, suggest};
 use ponens::locate;
 use serde_json::{Map, Value, json};
 

@@ -150,8 +150,9 @@ fn structure(loss: &str) -> Result<Structure, Failure> {
     match explain::structure(&loss) {
         Ok(found) => Ok(ponens::known::summed(&found.structure)),
         Err(n) => {
-            let d = Diagnostic::error("E0501", format!("`{}` is no logic: {}", loss.name, n.reason))
-                .at(n.span.unwrap_or(loss.span), "outside the logic");
+            let d =
+                Diagnostic::error("E0501", format!("`{}` is no logic: {}", loss.name, n.reason))
+                    .at(n.span.unwrap_or(loss.span), "outside the logic");
             Err(ponens::Refusal::new(located.program.sources, vec![d]).into())
         }
     }
@@ -275,7 +276,9 @@ fn draw(args: &Args, ui: &mut Ui) -> Outcome {
     match ui.format {
         Format::Dot => ui.text(diagram.to_dot())?,
         Format::Svg => ui.text(diagram.to_svg())?,
-        _ => ui.text(ponens::page::page("The landscape of preference losses", &diagram.to_svg()))?,
+        _ => {
+            ui.text(ponens::page::page("The landscape of preference losses", &diagram.to_svg()))?
+        }
     }
     Ok(Status::Done)
 }

@@ -4,6 +4,7 @@ mod check;
 mod compare;
 mod completions;
 mod decompile;
+mod demo;
 mod derive;
 mod emit;
 mod demo;

@@ -125,7 +125,10 @@ pub(super) fn failed(error: RuntimeError) -> Failure {
 }
 
 /// A compiled loss as the runtime evaluates it.
-pub(super) fn kernel(compiled: &Compiled, params: &[(String, f64)]) -> Result<GraphKernel, Failure> {
+pub(super) fn kernel(
+    compiled: &Compiled,
+    params: &[(String, f64)],
+) -> Result<GraphKernel, Failure> {
     compiled.bind(params)?;
     let values: HashMap<String, f64> = params.iter().cloned().collect();
     GraphKernel::new(compiled.graph(), &values).map_err(failed)

@@ -62,7 +62,10 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
             Some(loaded) => loaded.model,
             None => policy.model.without_adapter(),
         };
-        Some(reference_log_probs(&model, &pairs, args.micro_batch, |_| {}).map_err(models::failed)?)
+        Some(
+            reference_log_probs(&model, &pairs, args.micro_batch, |_| {})
+                .map_err(models::failed)?,
+        )
     } else {
         None
     };

@@ -180,11 +180,8 @@ fn real(args: &Args, ui: &mut Ui) -> Outcome {
     let policy = if args.full {
         base.snapshot().and_then(ponens::runtime::model::Llama::into_trainable).map_err(attempt)?
     } else {
-        let lora = LoraConfig {
-            rank: args.lora,
-            alpha: 2.0 * args.lora as f64,
-            ..LoraConfig::default()
-        };
+        let lora =
+            LoraConfig { rank: args.lora, alpha: 2.0 * args.lora as f64, ..LoraConfig::default() };
         base.with_adapter(&lora, args.seed).map_err(attempt)?
     };
     let policy = policy.with_checkpointing(args.checkpointing);

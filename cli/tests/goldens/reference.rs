@@ -96,7 +96,8 @@ impl Input {
         self.fields.get(field).and_then(number::from_json).unwrap_or(0.0)
     }
 
-    /// max(1, |beta rho|): how far a rounding of rho moves the argument of the link.
+    /// max(1, |beta rho|): how far a rounding of rho moves the argument of the link. Where a score is the
+    /// exponential of a log-ratio, that log-ratio counts as well.
     pub(crate) fn condition(&self, subject: &Subject) -> f64 {
         let has = |f: &str| subject.columns.contains_key(f);
         let of = |f: &str| if has(f) { self.number(f) } else { 0.0 };
@@ -110,7 +111,9 @@ impl Input {
         let rho = [margin, mean, parts[0] - parts[1], single]
             .into_iter()
             .fold(0.0, |a: f64, b| if b.is_finite() { a.max(b.abs()) } else { a });
-        (subject.beta() * rho).max(1.0)
+        let exponents = [of("lc") - of("rc"), of("lr") - of("rr")].map(f64::abs);
+        let exponent = if subject.exponential { exponents[0].max(exponents[1]) } else { 0.0 };
+        (subject.beta() * rho).max(exponent).max(1.0)
     }
 }
 
@@ -150,13 +153,19 @@ impl Record {
     pub(crate) fn expected(
         &self,
         row: usize,
+        input: &Input,
         columns: &BTreeMap<String, String>,
     ) -> Option<BTreeMap<String, Vec<f64>>> {
         let loss = wide(&self.document["loss_exact"][row])?;
         let mut all = BTreeMap::from([("loss".to_owned(), vec![loss])]);
         for (field, values) in self.document["grad_exact"].as_object().expect("an object") {
-            if let Some(column) = columns.get(field) {
-                all.insert(column.clone(), vec![wide(&values[row])?]);
+            let derivative = wide(&values[row])?;
+            // The anchor differentiates through tokens: a part of a response that has none gets 0,
+            // whatever the loss does with the part's sum.
+            let part = field.ends_with("_shared") || field.ends_with("_tail");
+            let absent = part && derivative == 0.0 && input.number(field) == 0.0;
+            if let (Some(column), false) = (columns.get(field), absent) {
+                all.insert(column.clone(), vec![derivative]);
             }
         }
         Some(all)

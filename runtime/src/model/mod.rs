@@ -16,6 +16,7 @@ mod backward;
 mod body;
 mod causal_lm;
 mod config;
+mod config_json;
 mod decode;
 mod error;
 pub mod fetch;

@@ -3,11 +3,11 @@
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 /// The bar; it draws nothing when it is not shown.
-pub(crate) struct Progress {
+pub(crate) struct Bar {
     bar: ProgressBar,
 }
 
-impl Progress {
+impl Bar {
     /// A bar on standard error.
     pub(crate) fn new(what: &'static str, shown: bool) -> Self {
         let target =
@@ -24,11 +24,6 @@ impl Progress {
     pub(crate) fn set(&self, done: u64, all: u64) {
         self.bar.set_length(all);
         self.bar.set_position(done);
-    }
-
-    /// Says something about the current state.
-    pub(crate) fn message(&self, text: String) {
-        self.bar.set_message(text);
     }
 
     /// Removes the bar.
