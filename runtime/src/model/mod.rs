@@ -21,6 +21,8 @@ mod decode;
 mod error;
 pub mod fetch;
 mod gradients;
+#[cfg(feature = "hub")]
+mod hub;
 mod init;
 mod llama;
 pub mod load;
