@@ -7,7 +7,6 @@ mod decompile;
 mod demo;
 mod derive;
 mod emit;
-mod demo;
 mod explain;
 mod fmt;
 mod generate;
