@@ -37,7 +37,8 @@ fn text_becomes_the_tokens_that_the_model_was_trained_on() {
     let tokenizer = Tokenizer::from_gguf(&path).unwrap();
     let ids = tokenizer.encode("The capital of France is", true).unwrap();
     assert_eq!(ids, [504, 3575, 282, 4649, 314]);
-    for text in ["Hello 2024 world 12.5%", "  def f(x):\n\treturn x**2", "naïve café 😀 日本"] {
+    for text in ["Hello 2024 world 12.5%", "  def f(x):\n\treturn x**2", "naïve café 😀 日本"]
+    {
         let ids = tokenizer.encode(text, false).unwrap();
         assert_eq!(tokenizer.decode(&ids, false).unwrap(), text);
     }

@@ -119,9 +119,9 @@ pub(super) fn show(e: &Explanation, ui: &mut Ui) -> Result<(), Failure> {
         ui.line("")?;
         truth_table(&e.rows, ui)?;
     }
-    if let Some(n) = &e.no_core {
+    if let Some(none) = &e.no_core {
         ui.line("")?;
-        ui.line(format!("{}  {}", style.strong("no logical core"), n.reason))?;
+        ui.line(format!("{}  {}", style.strong("no logical core"), none.reason))?;
     }
     ui.line("")?;
     for (name, text) in [("rho", &e.rho), ("link", &e.link)] {

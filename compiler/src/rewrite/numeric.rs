@@ -11,29 +11,8 @@ use egg::Language;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Values of leaves, and of every part once computed.
-pub(super) struct Point<T> {
-    leaves: BTreeMap<Arc<Term>, f64>,
-    known: BTreeMap<Arc<Term>, T>,
-}
-
-/// The leaves of a term, each once.
-pub(super) fn leaves(term: &Arc<Term>, out: &mut Vec<Arc<Term>>) {
-    if is_leaf(term) {
-        if term.op.as_constant().is_none() && !out.contains(term) {
-            out.push(term.clone());
-        }
-    } else {
-        term.args.iter().for_each(|a| leaves(a, out));
-    }
-}
-
-fn is_leaf(term: &Arc<Term>) -> bool {
-    term.op.is_leaf() || term.op.reads_loop()
-}
-
 /// Where a leaf's values lie.
-pub(super) fn range(leaf: &Arc<Term>, params: &[Param], inputs: &[Input]) -> Interval {
+fn range(leaf: &Arc<Term>, params: &[Param], inputs: &[Input]) -> Interval {
     match leaf.op {
         Expr::Param(i) => params.get(i as usize).map_or(Interval::REAL, |p| p.range),
         Expr::Input(i) => inputs.get(i as usize).map_or(Interval::REAL, |x| x.range),
@@ -41,27 +20,56 @@ pub(super) fn range(leaf: &Arc<Term>, params: &[Param], inputs: &[Input]) -> Int
     }
 }
 
+/// One point of a domain: a value for every leaf, drawn when it is first met, and for every part of a
+/// term once it is computed.
+pub(super) struct Point<T> {
+    seed: u64,
+    known: BTreeMap<Arc<Term>, T>,
+}
+
 impl<T: Real> Point<T> {
-    /// A point; leaves without a value are NaN.
-    pub(super) fn new(leaves: BTreeMap<Arc<Term>, f64>) -> Point<T> {
-        Point { leaves, known: BTreeMap::new() }
+    /// The point of that number.
+    pub(super) fn new(seed: u64) -> Point<T> {
+        Point { seed, known: BTreeMap::new() }
     }
 
     /// The value of a term here.
-    pub(super) fn value(&mut self, term: &Arc<Term>) -> T {
+    pub(super) fn value(&mut self, term: &Arc<Term>, params: &[Param], inputs: &[Input]) -> T {
         if let Some(known) = self.known.get(term) {
             return known.clone();
         }
         let value = if let Some(c) = term.op.as_constant() {
             T::from_f64(c)
-        } else if is_leaf(term) {
-            T::from_f64(self.leaves.get(term).copied().unwrap_or(f64::NAN))
+        } else if term.op.is_leaf() || term.op.reads_loop() {
+            let name = term.to_expr().to_string();
+            let hash = name.bytes().fold(self.seed, |h, b| {
+                (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3)
+            });
+            T::from_f64(sample(&range(term, params, inputs), hash))
         } else {
-            let args: Vec<T> = term.args.iter().map(|a| self.value(a)).collect();
+            let args: Vec<T> = term.args.iter().map(|a| self.value(a, params, inputs)).collect();
             apply(&term.op, &args)
         };
         self.known.insert(term.clone(), value.clone());
         value
+    }
+}
+
+/// A value of a range, a different one for every seed.
+fn sample(range: &Interval, seed: u64) -> f64 {
+    let mut state = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut next = || {
+        state = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        state = (state ^ (state >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        state ^= state >> 31;
+        (state >> 11) as f64 / (1_u64 << 53) as f64
+    };
+    let (t, size) = (next(), 10.0_f64.powf(4.0 * next() - 2.5));
+    match (range.lo.is_finite(), range.hi.is_finite()) {
+        (true, true) => range.lo + (range.hi - range.lo) * (0.001 + 0.998 * t),
+        (true, false) => range.lo + size,
+        (false, true) => range.hi - size,
+        (false, false) => size * if t < 0.5 { -1.0 } else { 1.0 },
     }
 }
 

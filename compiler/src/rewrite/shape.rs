@@ -8,7 +8,7 @@
 //!
 //! Invariant: a tree and the form that it is built of are equal as polynomials over the atoms.
 
-use super::analysis::{Egraph, exact_product, exact_sum};
+use super::analysis::{Egraph, exact_product, exact_quotient, exact_sum};
 use super::language::Expr;
 use super::normal::{Forms, Product, Sum};
 use crate::mir::{Binary, Level, Unary};
@@ -253,10 +253,8 @@ impl<'a> Builder<'a> {
         }
         let products: Vec<(Product, f64)> =
             sum.terms.iter().map(|(id, c)| (self.forms.product(*id), *c)).collect();
-        let size = |(p, c): &(Product, f64)| exact_product(p.coefficient, *c).map(f64::abs);
-        let sizes = products.iter().map(size).collect::<Option<Vec<f64>>>()?;
         let mut common = products[0].0.clone();
-        common.coefficient = if sizes.iter().all(|s| *s == sizes[0]) { sizes[0] } else { 1.0 };
+        common.coefficient = self.common_size(sum)?;
         for (p, _) in &products {
             common.powers.retain(|id, power| {
                 let other = p.powers.get(id).copied().unwrap_or(0);
@@ -273,6 +271,26 @@ impl<'a> Builder<'a> {
         self.depth -= 1;
         let inner = inner?;
         (inner != Sum::default()).then_some((common, inner))
+    }
+
+    /// The size of the coefficient that is taken out: that of the term about the last response, where it
+    /// divides all others exactly.
+    fn common_size(&self, sum: &Sum) -> Option<f64> {
+        let size = |(id, c): (&Id, &f64)| {
+            exact_product(self.forms.product(*id).coefficient, *c).map(f64::abs)
+        };
+        let last = sum.terms.iter().max_by(|a, b| {
+            let support = |id: &Id| self.egraph[*id].data.support;
+            support(a.0)
+                .cmp(&support(b.0))
+                .then(self.print(*a.0).abs().total_cmp(&self.print(*b.0).abs()))
+        });
+        let leading = size(last?)?;
+        let mut divides = true;
+        for term in &sum.terms {
+            divides &= exact_quotient(size(term)?, leading).is_some();
+        }
+        Some(if divides { leading } else { 1.0 })
     }
 
     /// The sum of products divided by a factor that all of them have.

@@ -128,3 +128,54 @@ pub(super) fn backward(
         if d_hidden.is_empty() { hidden.zeros_like()? } else { Tensor::cat(&d_hidden, 0)? };
     Ok(HeadGradients { hidden, weight: d_weight, bias: d_bias })
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Tensor;
+
+    use super::{Head, backward, statistics};
+    use crate::{
+        logprob::{LogitTransform, stream},
+        model::ops::check::random_var,
+    };
+
+    fn assert_close(a: &Tensor, b: &Tensor) {
+        let worst = (a - b).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+        assert!(worst < 1e-5, "{worst}");
+    }
+
+    #[test]
+    fn composed_and_streamed_passes_agree() {
+        // More rows than one composed chunk.
+        let (n, width, vocabulary) = (150, 12, 40);
+        let hidden = random_var(&[n, width], 1).as_tensor().detach();
+        let transform = LogitTransform { scale: 3.0, softcap: Some(4.0), temperature: 0.8 };
+        let head = Head {
+            weight: random_var(&[vocabulary, width], 2).as_tensor().detach(),
+            bias: Some(random_var(&[vocabulary], 3).as_tensor().detach()),
+            transform,
+        };
+        for head in [Head::new(head.weight.clone()), head] {
+            let targets: Vec<u32> = (0..n as u32).map(|i| i * 7 % 40).collect();
+            let grad: Vec<f32> = (0..n).map(|i| (i as f32).sin()).collect();
+            let own = stream::statistics(&hidden, &head, &targets).unwrap();
+            let other = statistics(&hidden, &head, &targets).unwrap();
+            for (a, b) in own.iter().zip(&other) {
+                assert!((a.row.logp - b.row.logp).abs() < 1e-5, "{a:?} {b:?}");
+                assert!((a.row.lse - b.row.lse).abs() < 1e-5, "{a:?} {b:?}");
+                assert!((a.entropy - b.entropy).abs() < 1e-5, "{a:?} {b:?}");
+                assert!((a.log_sum_p2 - b.log_sum_p2).abs() < 1e-5, "{a:?} {b:?}");
+                assert_eq!(a.is_top1, b.is_top1);
+            }
+            let rows = stream::forward(&hidden, &head, &targets).unwrap();
+            let own = stream::backward(&hidden, &head, &targets, &rows, &grad, true).unwrap();
+            let other = backward(&hidden, &head, &targets, &rows, &grad, true).unwrap();
+            assert_close(&own.hidden, &other.hidden);
+            assert_close(&own.weight.unwrap(), &other.weight.unwrap());
+            match (own.bias, other.bias) {
+                (Some(a), Some(b)) => assert_close(&a, &b),
+                (a, b) => assert!(a.is_none() && b.is_none()),
+            }
+        }
+    }
+}

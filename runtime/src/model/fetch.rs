@@ -1,8 +1,9 @@
 //! Where a model comes from: a GGUF file, a Hugging Face folder, an adapter folder, or the name of a
 //! model in the local Hugging Face cache.
 //!
-//! Nothing is downloaded here. The Hugging Face client crates bring an asynchronous HTTP stack that is
-//! larger than this program; every user of the hub has a tool that fills the cache.
+//! With the feature `hub` a model that is not in the cache is downloaded into it. The feature is off by
+//! default: the client brings an asynchronous HTTP stack that is larger than this program, and every user
+//! of the hub has a tool that fills the cache.
 
 use std::path::{Path, PathBuf};
 
@@ -49,8 +50,23 @@ impl Source {
         }
         match cached(name, &cache_folders()) {
             Some(folder) => Self::in_folder(&folder),
-            None => Err(Error::Unsupported(not_found(name))),
+            None => Self::from_hub(name),
         }
+    }
+
+    #[cfg(feature = "hub")]
+    fn from_hub(name: &str) -> Result<Self> {
+        match name.split_once('/') {
+            Some((owner, model)) if !model.contains('/') => {
+                Self::in_folder(&super::hub::download(owner, model)?)
+            }
+            _ => Err(Error::Unsupported(not_found(name))),
+        }
+    }
+
+    #[cfg(not(feature = "hub"))]
+    fn from_hub(name: &str) -> Result<Self> {
+        Err(Error::Unsupported(not_found(name)))
     }
 
     fn in_folder(folder: &Path) -> Result<Self> {
@@ -108,7 +124,7 @@ impl Source {
 fn not_found(name: &str) -> String {
     let mut message = format!("`{name}` is no file, no folder and not in the Hugging Face cache");
     if name.split('/').count() == 2 && !name.contains(['\\', ' ']) {
-        message.push_str(&format!("; `hf download {name}` gets it"));
+        message.push_str(&format!("; `hf download {name}` gets it, or a build with the feature `hub`"));
     }
     message
 }

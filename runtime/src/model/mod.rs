@@ -16,10 +16,13 @@ mod backward;
 mod body;
 mod causal_lm;
 mod config;
+mod config_json;
 mod decode;
 mod error;
 pub mod fetch;
 mod gradients;
+#[cfg(feature = "hub")]
+mod hub;
 mod init;
 mod llama;
 pub mod load;

@@ -186,9 +186,16 @@ impl Tokenizer {
 }
 
 fn library(path: &Path, description: &[u8]) -> Result<Library> {
-    let mut library = Library::from_bytes(description).map_err(|e| Error::format(path, e))?;
+    let corrupt =
+        |e: &dyn std::fmt::Display| Error::format(path, format!("corrupt tokenizer: {e}"));
+    // The library panics on a decoder that is cut off and on a malformed precompiled normaliser:
+    // the first is found by parsing before it does, the second only by catching it.
+    serde_json::from_slice::<Value>(description).map_err(|e| corrupt(&e))?;
+    let mut library = std::panic::catch_unwind(|| Library::from_bytes(description))
+        .map_err(|_| corrupt(&"the description is malformed"))?
+        .map_err(|e| corrupt(&e))?;
     // Checkpoints may carry the limits of the run that made them; rows are cut by who builds them.
     library.with_padding(None);
-    library.with_truncation(None).map_err(|e| Error::format(path, e))?;
+    library.with_truncation(None).map_err(|e| corrupt(&e))?;
     Ok(library)
 }

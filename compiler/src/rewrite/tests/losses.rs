@@ -2,7 +2,9 @@
 
 use super::gradient::with_gradients;
 use super::text::written;
-use crate::rewrite::{Options, listing, optimise};
+use crate::mir::{Graph, verify};
+use crate::rewrite::{Optimised, Options, Purpose, listing, optimise, verify_derivation};
+use std::fmt::Write;
 
 pub(super) const LOSSES: &[(&str, &str)] = &[
     ("dpo", "-log(sigmoid(beta * (log(pw / qw) - log(pl / ql))))"),
@@ -13,84 +15,164 @@ pub(super) const LOSSES: &[(&str, &str)] = &[
     ("cdpo", "z = beta * ((lw - rw) - (ll - rl)); -(1 - e) * log(sigmoid(z)) - e * log(sigmoid(-z))"),
     (
         "robust",
-        "z = beta * ((lw - rw) - (ll - rl)); (-(1 - e) * log(sigmoid(z)) + e * log(sigmoid(-z))) / (1 - 2 * e)",
+        "z = beta * ((lw - rw) - (ll - rl));
+         (-(1 - e) * log(sigmoid(z)) + e * log(sigmoid(-z))) / (1 - 2 * e)",
     ),
     (
-        "exo",
-        "z = beta * ((lw - rw) - (ll - rl)); sigmoid(z) * (log(sigmoid(z)) - log(1 - e)) + sigmoid(-z) * (log(sigmoid(-z)) - log(e))",
+        "exo_pair",
+        "z = beta * ((lw - rw) - (ll - rl)); sigmoid(z) * (log(sigmoid(z)) - log(1 - e))
+            + sigmoid(-z) * (log(sigmoid(-z)) - log(e))",
     ),
     (
         "discopop",
-        "z = beta * ((lw - rw) - (ll - rl)); m = sigmoid(z / tau); -log(sigmoid(z)) * (1 - m) + exp(-z) * m",
+        "z = beta * ((lw - rw) - (ll - rl)); m = sigmoid(z / tau);
+         -log(sigmoid(z)) * (1 - m) + exp(-z) * m",
     ),
-    ("kto", "1 - sigmoid(beta * ((lw - rw) - kl))"),
+    (
+        "nca_pair",
+        "a = beta * (lw - rw); b = beta * (ll - rl);
+         -log(sigmoid(a)) - 0.5 * log(sigmoid(-a)) - 0.5 * log(sigmoid(-b))",
+    ),
+    ("bco_pair", "-log(sigmoid(beta * (lw - rw))) - log(sigmoid(-(beta * (ll - rl))))"),
+    ("sppo_hard", "c = 1 / (2 * beta); square((lw - rw) - c) + square((ll - rl) + c)"),
+    ("apo_zero", "1 - sigmoid(beta * (lw - rw)) + sigmoid(beta * (ll - rl))"),
+    (
+        "apo_down",
+        "sigmoid(beta * (lw - rw)) + 1 - sigmoid(beta * ((lw - rw) - (ll - rl)))",
+    ),
+    ("kto_good", "1 - sigmoid(beta * ((lw - rw) - kl))"),
+    ("kto_bad", "1 - sigmoid(beta * (kl - (ll - rl)))"),
     ("forward_kl", "a = lw - rw; b = ll - rl; -log(sigmoid(beta * ((1 - exp(-a)) - (1 - exp(-b)))))"),
-    ("js", "a = lw - rw; b = ll - rl; -log(sigmoid(beta * ((log(2) + log(sigmoid(a))) - (log(2) + log(sigmoid(b))))))"),
+    (
+        "js",
+        "a = lw - rw; b = ll - rl;
+         -log(sigmoid(beta * ((log(2) + log(sigmoid(a))) - (log(2) + log(sigmoid(b))))))",
+    ),
     (
         "alpha",
-        "a = lw - rw; b = ll - rl; -log(sigmoid(beta * ((exp((k - 1) * a) - 1) / (k - 1) - (exp((k - 1) * b) - 1) / (k - 1))))",
+        "a = lw - rw; b = ll - rl;
+         -log(sigmoid(beta * ((exp((k - 1) * a) - 1) / (k - 1) - (exp((k - 1) * b) - 1) / (k - 1))))",
     ),
-    ("ipo2", "square((lw / nw - rw / nw) - (ll / nl - rl / nl) - 1 / (2 * beta))"),
     ("hinge", "max(0, 1 - beta * ((lw - rw) - (ll - rl)))"),
+    ("slic_hf", "max(0, gamma - lw + ll) - lambda * lw / nw"),
+    ("rrhf", "max(0, ll / nl - lw / nw) - lw"),
     ("ipo", "square((lw - rw) / nw - (ll - rl) / nl - 1 / (2 * beta))"),
-    ("ppo", "r = exp(lw - rw); -min(r * adv, min(max(r, 1 - e), 1 + e) * adv)"),
+    ("ipo_sum", "square(((lw - rw) - (ll - rl)) - 1 / (2 * beta))"),
+    ("dpop", "-log(sigmoid(beta * (((lw - rw) - (ll - rl)) - lambda * max(0, rw - lw))))"),
+    ("r_dpo", "-log(sigmoid(beta * ((lw - rw) - (ll - rl)) + alpha * (nw - nl)))"),
+    ("rpo", "-log(sigmoid(beta * ((lw - rw) - (ll - rl)))) - lambda * lw / nw"),
+    ("ppo_clip", "r = exp(lw - rw); -min(r * adv, min(max(r, 1 - e), 1 + e) * adv)"),
+    ("sft", "-lw / nw"),
 ];
 
+/// The winning and the losing polynomials of the two-atom lattice.
+const WINNING: [(&str, &str); 4] =
+    [("w!l", "pw * (1 - pl)"), ("w", "pw"), ("!l", "1 - pl"), ("w+!l", "1 - pl * (1 - pw)")];
+const LOSING: [(&str, &str); 4] =
+    [("l!w", "pl * (1 - pw)"), ("l", "pl"), ("!w", "1 - pw"), ("l+!w", "1 - pw * (1 - pl)")];
+
+/// Every loss above and the sixteen of the lattice.
+pub(super) fn all() -> Vec<(String, String)> {
+    let own = |(n, t): &(&str, &str)| ((*n).to_owned(), (*t).to_owned());
+    let mut out: Vec<(String, String)> = LOSSES.iter().map(own).collect();
+    for (n, top) in WINNING {
+        for (m, bottom) in LOSING {
+            let text = format!("-log(sigmoid(log(({top}) / ({bottom}))))");
+            out.push((format!("lattice {n} : {m}"), text));
+        }
+    }
+    out
+}
+
+/// The stable value, from the text.
+pub(super) fn value(text: &str, derive: bool) -> (Graph, Optimised) {
+    let graph = written(text);
+    let options = Options { purpose: Purpose::BeforeGradient, derive, ..Options::default() };
+    let found = optimise(&graph, &options).unwrap_or_else(|e| panic!("{text}: {e:?}"));
+    (graph, found)
+}
+
+/// The stable value with its gradients, from the stable value.
+pub(super) fn gradients(value: &Graph, derive: bool) -> (Graph, Optimised) {
+    let graph = with_gradients(value);
+    let options = Options { derive, ..Options::default() };
+    let found = optimise(&graph, &options).unwrap_or_else(|e| panic!("{}: {e:?}", listing(&graph)));
+    (graph, found)
+}
+
+fn summary(found: &Optimised) -> String {
+    let s = &found.stats;
+    let mut text = format!(
+        "{} iterations, {} e-nodes, {} e-classes; hazard {}, {} nodes\n",
+        s.iterations, s.e_nodes, s.e_classes, found.cost.hazard, found.cost.size
+    );
+    for (rule, count) in &s.applied {
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "  {count:3} {rule}");
+    }
+    text
+}
+
 #[test]
-fn show() {
-    let only = std::env::var("ONLY").unwrap_or_default();
-    for (name, text) in LOSSES.iter().filter(|(n, _)| n.contains(&only)) {
-        let graph = written(text);
-        let start = std::time::Instant::now();
-        match optimise(&graph, &Options { purpose: crate::rewrite::Purpose::BeforeGradient, ..Options::default() }) {
-            Ok(value) => {
-                println!("== {name} {:?} {:?} {} nodes {} its stopped {:?} {:?}", start.elapsed(), value.cost, value.stats.e_nodes, value.stats.iterations, value.stats.stopped, value.warnings.len());
-                println!("{}", listing(&value.graph));
-                let both = with_gradients(&value.graph);
-                let start = std::time::Instant::now();
-                match optimise(&both, &Options::default()) {
-                    Ok(value) => {
-                        let t0 = std::time::Instant::now();
-                        let d = optimise(&both, &Options { derive: true, ..Options::default() }).unwrap();
-                        let t1 = std::time::Instant::now();
-                        match &d.derivation {
-                            Some(d) => println!("PROOF {name} {} lemmas {} steps, in {:?} {:?} {:?}", d.lemmas.len(), d.lemmas.iter().map(|l| l.steps.len()).sum::<usize>(), t1 - t0, crate::rewrite::verify_derivation(d).map_err(|e| { let l = d.lemmas.iter().find(|l| l.node == e.node).unwrap(); let s = e.step.map(|s| &l.steps[s]); (e.to_string(), s.map(|s| (s.rule, s.before.to_expr().to_string(), s.after.to_expr().to_string(), s.reversed)))}), t1.elapsed()),
-                            None => println!("PROOF {name} none {:?}", d.warnings),
-                        }
-                        println!("-- {name} {:?} {:?} {} nodes {} its stopped {:?} {:?}", start.elapsed(), value.cost, value.stats.e_nodes, value.stats.iterations, value.stats.stopped, value.warnings.len());
-                        println!("{}", listing(&value.graph));
-                        if value.stats.stopped.is_some() || std::env::var("RULES").is_ok() {
-                            println!("{:#?}", value.stats.applied);
-                        }
-                    }
-                    Err(e) => println!("{listing} !! {e:?}", listing = listing(&both)),
-                }
-            }
-            Err(e) => println!("{name} !! {e:?}"),
+fn forms_reached() {
+    for (name, text) in all() {
+        let (_, stable) = value(&text, false);
+        let (_, both) = gradients(&stable.graph, false);
+        let shown = format!(
+            "{text}\n\nvalue:\n{}\nvalue and gradients:\n{}",
+            listing(&stable.graph),
+            listing(&both.graph)
+        );
+        insta::assert_snapshot!(name.replace(['!', ' ', ':', '+'], "_"), shown);
+    }
+}
+
+#[test]
+fn statistics() {
+    let mut text = String::new();
+    for (name, loss) in LOSSES {
+        let (_, stable) = value(loss, false);
+        let (_, both) = gradients(&stable.graph, false);
+        let _ = writeln!(text, "{name}: {}{name}, gradients: {}", summary(&stable), summary(&both));
+    }
+    insta::assert_snapshot!("statistics", text);
+}
+
+#[test]
+fn every_loss_saturates_and_is_total() {
+    for (name, text) in all() {
+        let (_, stable) = value(&text, false);
+        let (_, both) = gradients(&stable.graph, false);
+        for found in [&stable, &both] {
+            assert_eq!(found.stats.stopped, None, "{name}");
+            assert!(found.warnings.is_empty(), "{name}: {:?}", found.warnings);
+            assert_eq!(verify::verify(&found.graph), Ok(()), "{name}");
         }
     }
 }
 
 #[test]
-fn dump() {
-    use crate::rewrite::analysis::{Domain, Egraph};
-    use crate::rewrite::runner::{Limits, Runner};
-    let only = std::env::var("ONLY").unwrap_or("cpo".into());
-    let (_, text) = LOSSES.iter().find(|(n, _)| *n == only).unwrap();
-    let mut graph = written(text);
-    if std::env::var("GRAD").is_ok() {
-        graph = with_gradients(&optimise(&graph, &Options { purpose: crate::rewrite::Purpose::BeforeGradient, ..Options::default() }).unwrap().graph);
+fn results_are_the_same_every_time() {
+    for (_, text) in all().iter().step_by(5) {
+        let once = || {
+            let (_, stable) = value(text, true);
+            let (_, both) = gradients(&stable.graph, true);
+            (stable, both)
+        };
+        let first = once();
+        assert!(first == once() && first == once(), "{text}");
     }
-    let mut egraph = Egraph::new(Domain::new(&graph));
-    crate::rewrite::load(&mut egraph, &graph);
-    Runner::new(Limits::default()).unwrap().run(&mut egraph);
-    let mut ids: Vec<_> = egraph.classes().map(|c| c.id).collect();
-    ids.sort();
-    let forms = crate::rewrite::normal::Forms::read(&egraph);
-    for id in ids {
-        println!("{id}: {:?} {:.3} {:?} {:?}", egraph[id].nodes.iter().map(|n| format!("{n}{}", egg::Language::children(n).iter().map(|c| c.to_string()).collect::<Vec<_>>().join(","))).collect::<Vec<_>>(), egraph[id].data.print, forms.sum(id), forms.product(id));
-    }
-    for n in crate::rewrite::build::canonical_nodes(&mut egraph) {
-        print!("{n}{:?} ", egg::Language::children(&n.clone()).iter().map(|c| egraph.find(*c)).collect::<Vec<_>>());
+}
+
+#[test]
+fn every_derivation_holds() {
+    for (name, text) in all() {
+        let (_, stable) = value(&text, true);
+        let (_, both) = gradients(&stable.graph, true);
+        for found in [&stable, &both] {
+            let derivation = found.derivation.as_ref();
+            let derivation = derivation.unwrap_or_else(|| panic!("{name}: {:?}", found.warnings));
+            assert_eq!(verify_derivation(derivation), Ok(()), "{name}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Tests of the optimiser.
 
 mod accuracy;
+mod derivations;
 mod equal;
 mod gradient;
 mod instances;

@@ -3,9 +3,13 @@
 //! Score matrices exist for one head of one sequence at a time, in both directions: the backward pass
 //! recomputes them, so memory grows with the number of tokens and not with its square.
 
+mod composed;
+#[cfg(test)]
+mod tests;
+
 use std::{ops::Range, sync::Arc};
 
-use candle_core::{CpuStorage, CustomOp3, D, Device, Layout, Result, Shape, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp3, Device, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
 use super::{
@@ -55,7 +59,7 @@ pub fn attention(
             let op = Attention { heads, spans: spans.clone() };
             q.contiguous()?.apply_op3(&k.contiguous()?, &v.contiguous()?, op)
         }
-        _ => composed(q, k, v, heads, spans),
+        _ => composed::composed(q, k, v, heads, spans),
     }
 }
 
@@ -85,61 +89,6 @@ fn check(q: &Tensor, k: &Tensor, v: &Tensor, heads: Heads, spans: &[Span]) -> Re
         next = span.queries.end;
     }
     Ok(())
-}
-
-/// The same in composed tensor operations.
-pub(crate) fn composed(
-    q: &Tensor,
-    k: &Tensor,
-    v: &Tensor,
-    heads: Heads,
-    spans: &[Span],
-) -> Result<Tensor> {
-    let group = heads.queries / heads.keys;
-    let mut parts = Vec::new();
-    let mut covered = 0;
-    let gap =
-        |rows: usize| Tensor::zeros((rows, heads.queries * heads.size), q.dtype(), q.device());
-    for span in spans {
-        if span.queries.start > covered {
-            parts.push(gap(span.queries.start - covered)?);
-        }
-        covered = span.queries.end;
-        let (n, c) = (span.queries.len(), span.context.len());
-        if n == 0 {
-            continue;
-        }
-        let keys = |t: &Tensor| -> Result<Tensor> {
-            let own = t.narrow(0, span.own.start, n)?;
-            let all = match c {
-                0 => own,
-                _ => Tensor::cat(&[t.narrow(0, span.context.start, c)?, own], 0)?,
-            };
-            all.reshape((c + n, heads.keys, 1, heads.size))?
-                .broadcast_as((c + n, heads.keys, group, heads.size))?
-                .reshape((c + n, heads.queries, heads.size))?
-                .transpose(0, 1)?
-                .contiguous()
-        };
-        let queries = q
-            .narrow(0, span.queries.start, n)?
-            .reshape((n, heads.queries, heads.size))?
-            .transpose(0, 1)?
-            .contiguous()?;
-        let scores = (queries.matmul(&keys(k)?.t()?)? / (heads.size as f64).sqrt())?;
-        let mask: Vec<f32> = (0..n)
-            .flat_map(|i| (0..c + n).map(move |j| if j > c + i { f32::NEG_INFINITY } else { 0.0 }))
-            .collect();
-        let scores = scores.broadcast_add(&Tensor::from_vec(mask, (1, n, c + n), q.device())?)?;
-        let e = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?.detach())?.exp()?;
-        let p = e.broadcast_div(&e.sum_keepdim(D::Minus1)?)?;
-        let y = p.matmul(&keys(v)?)?.transpose(0, 1)?.contiguous()?;
-        parts.push(y.reshape((n, heads.queries * heads.size))?);
-    }
-    if covered < q.dim(0)? {
-        parts.push(gap(q.dim(0)? - covered)?);
-    }
-    Tensor::cat(&parts, 0)
 }
 
 struct Attention {
@@ -372,84 +321,4 @@ fn unit_gradients(unit: &Unit<'_>, q: &[f32], k: &[f32], v: &[f32], grad: &[f32]
         ds[seen..].fill(0.0);
     }
     UnitGradients { dq: unit.weighted(&ds, k), dk: unit.gathered(&ds, q), dv }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::ops::check::{assert_same_gradients, random_var};
-
-    const HEADS: Heads = Heads { queries: 4, keys: 2, size: 6 };
-
-    fn against_composed(n: usize, m: usize, spans: Vec<Span>) {
-        let spans = Arc::new(spans);
-        let q = random_var(&[n, 24], 1);
-        let (k, v) = (random_var(&[m, 12], 2), random_var(&[m, 12], 3));
-        let seed = random_var(&[n, 24], 4).as_tensor().detach();
-        assert_same_gradients(
-            &[&q, &k, &v],
-            || (attention(&q, &k, &v, HEADS, &spans)? * &seed)?.sum_all(),
-            || (composed(&q, &k, &v, HEADS, &spans)? * &seed)?.sum_all(),
-        );
-    }
-
-    #[test]
-    fn separate_sequences_equal_the_composed_version_with_gradients() {
-        let span =
-            |start: usize, end: usize| Span { queries: start..end, context: 0..0, own: start..end };
-        against_composed(9, 9, vec![span(0, 4), span(4, 5), span(5, 9)]);
-    }
-
-    #[test]
-    fn a_context_shared_by_two_spans_equals_the_composed_version_with_gradients() {
-        let spans = vec![
-            Span { queries: 0..3, context: 0..0, own: 0..3 },
-            Span { queries: 3..5, context: 0..3, own: 3..5 },
-            Span { queries: 5..9, context: 0..3, own: 5..9 },
-        ];
-        against_composed(9, 9, spans);
-    }
-
-    #[test]
-    fn a_cached_context_serves_new_queries() {
-        against_composed(2, 7, vec![Span { queries: 0..2, context: 0..5, own: 5..7 }]);
-    }
-
-    #[test]
-    fn queries_outside_every_span_are_zero() {
-        let span = Span { queries: 1..3, context: 0..0, own: 1..3 };
-        against_composed(4, 4, vec![span]);
-    }
-
-    #[test]
-    fn the_future_has_no_influence() {
-        let spans = Arc::new(vec![Span { queries: 0..5, context: 0..0, own: 0..5 }]);
-        let (q, k) = (random_var(&[5, 24], 1), random_var(&[5, 12], 2));
-        let v = random_var(&[5, 12], 3);
-        let run = |v: &Tensor| {
-            attention(&q, &k, v, HEADS, &spans)
-                .unwrap()
-                .narrow(0, 0, 4)
-                .unwrap()
-                .flatten_all()
-                .unwrap()
-        };
-        let before = run(&v).to_vec1::<f32>().unwrap();
-        let mut values = v.flatten_all().unwrap().to_vec1::<f32>().unwrap();
-        values[48..].fill(1e30);
-        let after = run(&Tensor::from_vec(values, (5, 12), &Device::Cpu).unwrap());
-        assert_eq!(before, after.to_vec1::<f32>().unwrap());
-    }
-
-    #[test]
-    fn spans_out_of_bounds_are_errors() {
-        let (q, k) = (random_var(&[5, 24], 1), random_var(&[5, 12], 2));
-        for bad in [
-            Span { queries: 0..6, context: 0..0, own: 0..6 },
-            Span { queries: 0..2, context: 0..0, own: 0..3 },
-            Span { queries: 0..2, context: 4..6, own: 0..2 },
-        ] {
-            assert!(attention(&q, &k, &k, HEADS, &Arc::new(vec![bad])).is_err());
-        }
-    }
 }
