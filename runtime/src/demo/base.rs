@@ -12,7 +12,7 @@ use crate::tokenizer::Tokenizer;
 /// The characters that the model knows.
 pub const ALPHABET: &str = "abcdefghijklmnopqrstuvwxyz=";
 
-const STEPS: usize = 250;
+const STEPS: usize = 400;
 const ROWS: usize = 64;
 
 /// One step of supervised training.
@@ -58,6 +58,15 @@ pub fn model_config() -> Config {
 /// If a tensor operation fails.
 pub fn base_model(
     seed: u64,
+    observe: impl FnMut(SftProgress),
+) -> Result<(Llama, Tokenizer), RuntimeError> {
+    supervised(seed, STEPS, observe)
+}
+
+/// [`base_model`] after a number of steps.
+pub(super) fn supervised(
+    seed: u64,
+    steps: usize,
     mut observe: impl FnMut(SftProgress),
 ) -> Result<(Llama, Tokenizer), RuntimeError> {
     let tokenizer = Tokenizer::characters(ALPHABET)?;
@@ -66,7 +75,7 @@ pub fn base_model(
     let config = AdamWConfig { weight_decay: 0.01, ..AdamWConfig::default() };
     let mut optimiser = AdamW::new(config, model.trainable().to_vec())?;
     let schedule = Schedule { peak: 3e-3, warmup: 20, decay: Decay::Cosine };
-    for step in 0..STEPS {
+    for step in 0..steps {
         let mut rows = Rows::default();
         let mut tokens = 0;
         for _ in 0..ROWS {
@@ -84,9 +93,9 @@ pub fn base_model(
         gradients.assert_all_reached(model.trainable())?;
         let factor = clip_factor(gradients.norm()?, Some(1.0));
         let gradients: Vec<Tensor> = gradients.iter().map(|(_, g)| g.clone()).collect();
-        optimiser.step(&gradients, schedule.rate(step, STEPS), factor)?;
+        optimiser.step(&gradients, schedule.rate(step, steps), factor)?;
         let loss = -sums.iter().sum::<f64>() / tokens as f64;
-        observe(SftProgress { step: step + 1, steps: STEPS, loss });
+        observe(SftProgress { step: step + 1, steps, loss });
     }
     Ok((model, tokenizer))
 }

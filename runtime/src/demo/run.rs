@@ -32,10 +32,10 @@ pub struct DemoReport {
 /// The settings with which the task is learnt in seconds.
 pub fn train_config(seed: u64) -> TrainConfig {
     TrainConfig {
-        length: Length::Steps(80),
+        length: Length::Steps(120),
         batch_size: 32,
         micro_batch: 32,
-        schedule: Schedule { peak: 5e-4, warmup: 10, decay: Decay::Linear },
+        schedule: Schedule { peak: 1.5e-4, warmup: 10, decay: Decay::Linear },
         seed,
         eval_every: Some(10),
         ..TrainConfig::default()

@@ -53,14 +53,16 @@ fn it_learns_the_order() {
     assert_eq!(first.accuracy, 0.5);
     assert!(last.accuracy > 0.9, "{last:?}");
     assert!(report.before.exactness() < 0.3, "{}", report.before.exactness());
-    assert!(report.after.exactness() > report.before.exactness() + 0.2, "{:?}", report.after.exact);
+    assert!(report.after.exactness() > 0.4, "{}", report.after.exactness());
+    // Learning by unlearning would lower the good answers as well.
+    assert!(last.chosen_logp > first.chosen_logp, "{last:?}");
     assert_eq!(report.after.texts.len(), HELD_OUT_PAIRS);
 }
 
 #[test]
 fn the_base_model_is_fixed_by_its_seed() {
     let weights = |seed| {
-        let (model, _) = base_model(seed, |_| {}).expect("trains");
+        let (model, _) = super::base::supervised(seed, 3, |_| {}).expect("trains");
         let (_, first) = &crate::model::CausalLm::trainable(&model)[0];
         first.flatten_all().and_then(|t| t.to_vec1::<f32>()).expect("f32")
     };

@@ -99,3 +99,54 @@ impl MetricsFile {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::metrics::SavedRecord;
+
+    fn record(step: usize) -> Record {
+        Record::Saved(SavedRecord { step, path: "x".into() })
+    }
+
+    #[test]
+    fn a_file_is_there_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().expect("folder");
+        let path = dir.path().join("a");
+        write_whole(&path, b"one").expect("writes");
+        write_whole(&path, b"two").expect("replaces");
+        assert_eq!(fs::read(&path).expect("reads"), b"two");
+        assert!(write_whole(&dir.path().join("no/where"), b"x").is_err());
+        // A folder in the way: the rename fails after the temporary file was written.
+        fs::create_dir_all(dir.path().join("b/c")).expect("creates");
+        let error = write_whole(&dir.path().join("b"), b"x").expect_err("in the way");
+        assert!(error.to_string().starts_with("cannot write"), "{error}");
+        let names = fs::read_dir(dir.path()).expect("reads").count();
+        assert_eq!(names, 2, "no temporary file is left");
+    }
+
+    #[test]
+    fn reopening_drops_later_and_broken_lines() {
+        let dir = tempfile::tempdir().expect("folder");
+        let mut file = MetricsFile::create(dir.path()).expect("creates");
+        (1..=4).for_each(|s| file.write(&record(s)).expect("writes"));
+        let path = dir.path().join(METRICS);
+        let whole = fs::read_to_string(&path).expect("reads");
+        fs::write(&path, format!("{whole}{{\"step\": 2, \"lo")).expect("writes");
+        let mut file = MetricsFile::reopen(dir.path(), 2).expect("reopens");
+        file.write(&record(3)).expect("writes");
+        let text = fs::read_to_string(&path).expect("reads");
+        let first_three: String = whole.lines().take(3).map(|l| format!("{l}\n")).collect();
+        assert_eq!(text, first_three);
+    }
+
+    /// `/dev/full` refuses every write as a full disk does.
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_full_disk_is_an_error_that_names_the_file() {
+        let path = PathBuf::from("/dev/full");
+        let file = OpenOptions::new().append(true).open(&path).expect("the device");
+        let error = MetricsFile { file, path }.write(&record(1)).expect_err("full");
+        assert!(error.to_string().starts_with("cannot write /dev/full: "), "{error}");
+    }
+}
