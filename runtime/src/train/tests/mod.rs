@@ -1,0 +1,153 @@
+//! A model of a few thousand numbers, trained for a few steps.
+
+mod resuming;
+mod running;
+
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+use candle_core::Device;
+
+use super::*;
+use crate::data::{EncodedPair, Sequence};
+use crate::model::{Architecture, CausalLm, Config, Gradients, Llama, LoraConfig};
+use crate::op::fixture::{Custom, Dpo, spread};
+use crate::op::{Evaluated, LossKernel, RuntimeError};
+use crate::optim::{Decay, Schedule};
+
+fn tiny() -> Llama {
+    let config = Config {
+        architecture: Architecture::Llama,
+        hidden_size: 16,
+        intermediate_size: 32,
+        num_hidden_layers: 1,
+        num_attention_heads: 2,
+        num_key_value_heads: 1,
+        head_dim: 8,
+        vocab_size: 12,
+        max_position_embeddings: 32,
+        rope_theta: 10_000.0,
+        rope_scaling: None,
+        rms_norm_eps: 1e-5,
+        tie_word_embeddings: true,
+        qkv_bias: false,
+        o_bias: false,
+        mlp_bias: false,
+        initializer_range: 0.02,
+        bos_token_id: None,
+        eos_token_ids: vec![0],
+    };
+    Llama::random(config, 5, &Device::Cpu).expect("valid configuration")
+}
+
+fn full() -> Llama {
+    tiny().into_trainable().expect("trainable")
+}
+
+fn adapter(dropout: f64) -> Llama {
+    let config = LoraConfig { rank: 2, dropout, ..LoraConfig::default() };
+    tiny().with_adapter(&config, 3).expect("adapter")
+}
+
+/// Prompts of two tokens; the chosen response counts up, the rejected one down, of unequal lengths.
+fn pairs(n: usize) -> Vec<EncodedPair> {
+    let one = |i: usize| {
+        let a = (i % 5) as u32 + 3;
+        let up: Vec<u32> = (0..2 + i % 3).map(|k| (a + k as u32) % 11 + 1).collect();
+        let down: Vec<u32> = (0..1 + i % 4).map(|k| (a + 11 - k as u32) % 11 + 1).collect();
+        let side = |r: &[u32]| Sequence { ids: [&[1, a], r, &[0]].concat(), start: 2 };
+        let columns = vec![i as f64];
+        EncodedPair { row: i, chosen: side(&up), rejected: side(&down), columns }
+    };
+    (0..n).map(one).collect()
+}
+
+fn config(steps: usize) -> TrainConfig {
+    TrainConfig {
+        length: Length::Steps(steps),
+        batch_size: 6,
+        micro_batch: 4,
+        schedule: Schedule { peak: 3e-3, warmup: 2, decay: Decay::Cosine },
+        clip: Some(1.0),
+        seed: 9,
+        eval_every: Some(4),
+        ..TrainConfig::default()
+    }
+}
+
+struct Setup<'a> {
+    policy: &'a Llama,
+    kernel: &'a dyn LossKernel,
+    config: TrainConfig,
+    output: Option<&'a Path>,
+    train: Vec<EncodedPair>,
+    stop: AtomicBool,
+    records: Vec<Record>,
+    /// Ask to stop when this step was recorded.
+    stop_after: Option<usize>,
+}
+
+impl<'a> Setup<'a> {
+    fn new(policy: &'a Llama, kernel: &'a dyn LossKernel, steps: usize) -> Self {
+        Self {
+            policy,
+            kernel,
+            config: config(steps),
+            output: None,
+            train: pairs(20),
+            stop: AtomicBool::new(false),
+            records: Vec::new(),
+            stop_after: None,
+        }
+    }
+
+    fn go(&mut self, from: Option<&Path>) -> Result<Outcome, RuntimeError> {
+        let held_out: Vec<EncodedPair> = pairs(28).split_off(20);
+        let (stop, stop_after, records) = (&self.stop, self.stop_after, &mut self.records);
+        let mut observe = |r: &Record| {
+            if let (Record::Step(s), Some(last)) = (r, stop_after) {
+                stop.store(s.step >= last, std::sync::atomic::Ordering::Relaxed);
+            }
+            records.push(r.clone());
+        };
+        let run = Run {
+            policy: self.policy,
+            kernel: self.kernel,
+            names: &Names::default(),
+            config: &self.config,
+            train: &self.train,
+            held_out: &held_out,
+            reference: Reference::Initial,
+            output: self.output,
+            stop: &self.stop,
+            observe: &mut observe,
+        };
+        match from {
+            None => train(run),
+            Some(checkpoint) => resume(run, checkpoint),
+        }
+    }
+}
+
+fn weights(model: &Llama) -> Vec<(String, Vec<f32>)> {
+    let read = |(n, v): &(String, candle_core::Var)| {
+        let values = v.flatten_all().and_then(|t| t.to_vec1::<f32>()).expect("f32");
+        (n.clone(), values)
+    };
+    model.trainable().iter().map(read).collect()
+}
+
+fn folder() -> tempfile::TempDir {
+    tempfile::tempdir().expect("a temporary folder")
+}
+
+impl Setup<'_> {
+    fn stop_after(mut self, step: usize) -> Self {
+        self.stop_after = Some(step);
+        self
+    }
+}
+
+fn message(r: Result<Outcome, RuntimeError>) -> String {
+    r.expect_err("refused").to_string()
+}

@@ -1,0 +1,222 @@
+//! Steps, gradients, records, bindings.
+
+use super::*;
+use crate::train::batch::{BatchError, gradient};
+
+#[test]
+fn a_run_is_repeatable_and_depends_on_the_seed() {
+    let kernel = Dpo::new(0.5);
+    let run = |seed: u64| {
+        let model = full();
+        let mut setup = Setup::new(&model, &kernel, 4);
+        setup.config.seed = seed;
+        setup.go(None).expect("trains");
+        weights(&model)
+    };
+    assert_eq!(run(1), run(1));
+    assert_ne!(run(1), run(2));
+}
+
+fn flat(g: &Gradients) -> Vec<f32> {
+    g.iter().flat_map(|(_, t)| t.flatten_all().unwrap().to_vec1::<f32>().unwrap()).collect()
+}
+
+#[test]
+fn micro_batches_leave_value_and_gradient_as_they_are() {
+    let (dpo, coupled) = (Dpo::new(0.5), spread());
+    for kernel in [&dpo as &dyn LossKernel, &coupled] {
+        let model = full();
+        let data = pairs(7);
+        let batch: Vec<&EncodedPair> = data.iter().collect();
+        let binding = Binding::new(kernel, &Names::default()).expect("binds");
+        let reference = reference_log_probs(&tiny(), &data, 3, |_| {}).expect("reference");
+        let at = |micro: usize| match gradient(
+            &model,
+            kernel,
+            &binding,
+            &batch,
+            Some(&reference),
+            micro,
+        ) {
+            Ok(r) => (r.loss, r.sums, flat(&r.gradients)),
+            Err(_) => panic!("a valid batch"),
+        };
+        let (loss, sums, whole) = at(7);
+        assert!(whole.iter().any(|g| g.abs() > 1e-3));
+        for micro in [1, 2, 5] {
+            let (l, s, parts) = at(micro);
+            for (a, b) in loss.iter().chain(&sums).zip(l.iter().chain(&s)) {
+                assert!((a - b).abs() < 2e-6 * (1.0 + a.abs()), "{} {a} {b}", kernel.name());
+            }
+            for (a, b) in whole.iter().zip(&parts) {
+                assert!((a - b).abs() < 2e-5, "{}: {a} {b}", kernel.name());
+            }
+        }
+    }
+}
+
+#[test]
+fn it_learns_and_reports() {
+    let kernel = Dpo::new(0.5);
+    let model = full();
+    let mut setup = Setup::new(&model, &kernel, 60);
+    setup.config.schedule.peak = 1e-2;
+    let outcome = setup.go(None).expect("trains");
+    let (first, last) = (outcome.first_eval.expect("eval"), outcome.last_eval.expect("eval"));
+    // The reference is the policy itself: all margins are 0, all pairs tie.
+    assert_eq!((first.step, first.summary.accuracy), (0, 0.5));
+    assert!(first.summary.margin.abs() < 1e-6, "{first:?}");
+    assert!((first.summary.loss - std::f64::consts::LN_2).abs() < 1e-6);
+    assert_eq!(first.chosen_change_per_token, 0.0);
+    assert_eq!(last.step, 60);
+    assert!(last.summary.accuracy > 0.9, "{last:?}");
+    assert!(last.summary.loss < 0.4, "{last:?}");
+    let change = last.summary.chosen_logp_per_token - first.summary.chosen_logp_per_token;
+    assert_eq!(last.chosen_change_per_token, change);
+    // Of the held-out pairs 20..28 (lengths 2 + i % 3 against 1 + i % 4), by hand.
+    let expected: f64 = (20..28)
+        .map(|i| match (2 + i % 3).cmp(&(1 + i % 4)) {
+            std::cmp::Ordering::Greater => 1.0,
+            std::cmp::Ordering::Equal => 0.5,
+            std::cmp::Ordering::Less => 0.0,
+        })
+        .sum::<f64>()
+        / 8.0;
+    assert_eq!(last.summary.longer_accuracy, expected);
+    assert_eq!(last.summary.shorter_accuracy, 1.0 - expected);
+    let steps: Vec<&StepRecord> = setup
+        .records
+        .iter()
+        .filter_map(|r| if let Record::Step(s) = r { Some(s) } else { None })
+        .collect();
+    assert_eq!(steps.len(), 60);
+    assert!((steps[0].loss - std::f64::consts::LN_2).abs() < 1e-6);
+    assert!(steps.iter().all(|s| s.gradient_norm > 0.0 && s.tokens_per_second > 0.0));
+    assert!((steps[1].lr - 1e-2 * 2.0 / 3.0).abs() < 1e-12);
+    assert!((steps[9].epoch - 3.0).abs() < 1e-12);
+    let evals = setup.records.iter().filter(|r| matches!(r, Record::Eval(_))).count();
+    assert_eq!(evals, 1 + 15, "before the first step and after every fourth");
+    assert!(matches!(&setup.records[0], Record::Run(r) if r.steps == 60 && r.train_pairs == 20));
+}
+
+/// A kernel that gives NaN from its `bad`-th evaluation on: in the loss, or in the gradient alone.
+fn failing(bad: usize, in_gradient: bool) -> Custom {
+    let count = std::sync::atomic::AtomicUsize::new(0);
+    let mut kernel = Custom::new(&["logp(pi,w)", "logp(pi,l)"], move |c| {
+        let n = c[0].len();
+        let now = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1 >= bad;
+        let (loss, grad) = match (now, in_gradient) {
+            (false, _) => (1.0, -0.1),
+            (true, true) => (1.0, f64::NAN),
+            (true, false) => (f64::NAN, -0.1),
+        };
+        Evaluated { loss: vec![loss; n], grads: vec![Some(vec![grad; n]), None] }
+    });
+    kernel.couples = false;
+    kernel
+}
+
+#[test]
+fn nan_stops_the_run_before_the_step() {
+    for in_gradient in [false, true] {
+        // One evaluation of the 8 held-out pairs takes 2, each step 2 micro-batches: bad in step 3.
+        let kernel = failing(2 + 4 + 1, in_gradient);
+        let model = full();
+        let mut setup = Setup::new(&model, &kernel, 9);
+        let error = setup.go(None).expect_err("NaN");
+        let RuntimeError::Diverged { step, rows, value, what } = &error else {
+            panic!("{error}");
+        };
+        assert_eq!((*step, rows.len()), (3, 6));
+        assert!(value.is_nan());
+        assert_eq!(what.contains("gradient"), in_gradient, "{what}");
+        assert!(error.to_string().starts_with("step 3: "), "{error}");
+        let before = full();
+        let sane = failing(usize::MAX, false);
+        Setup::new(&before, &sane, 9).stop_after(2).go(None).expect("two steps");
+        assert_eq!(weights(&model), weights(&before), "the bad step changed nothing");
+    }
+}
+
+#[test]
+fn settings_out_of_range_are_refused() {
+    let kernel = Dpo::new(0.5);
+    let model = full();
+    type Change = fn(&mut TrainConfig);
+    let changes: [Change; 8] = [
+        |c| c.batch_size = 0,
+        |c| c.batch_size = 21,
+        |c| c.micro_batch = 0,
+        |c| c.length = Length::Steps(0),
+        |c| c.length = Length::Epochs(f64::NAN),
+        |c| c.schedule.peak = -1.0,
+        |c| c.clip = Some(0.0),
+        |c| c.eval_every = Some(0),
+    ];
+    for change in changes {
+        let mut setup = Setup::new(&model, &kernel, 2);
+        change(&mut setup.config);
+        assert!(matches!(setup.go(None), Err(RuntimeError::Setting(_))), "{:?}", setup.config);
+    }
+    let steps = |length| TrainConfig { length, ..config(1) }.steps(20).expect("valid");
+    assert_eq!(steps(Length::Epochs(1.0)), 4, "20 pairs in batches of 6");
+    assert_eq!(steps(Length::Epochs(0.3)), 1);
+}
+
+#[test]
+fn inputs_find_their_sources() {
+    let names = Names { policy: "p".into(), chosen: "good".into(), ..Names::default() };
+    let kernel = Custom::new(
+        &["mean_logp(p,good)", "logp(ref,l)", "mean_logp(ref, good)", "len(l)", "margin"],
+        |c| Evaluated { loss: vec![0.0; c[0].len()], grads: vec![None; 5] },
+    );
+    let binding = Binding::new(&kernel, &names).expect("binds");
+    assert_eq!(binding.data_columns()[0].name, "margin");
+    assert!(binding.needs_reference());
+    assert_eq!(binding.reward(), Reward { reference: true, mean: true });
+    let data = pairs(2);
+    let batch: Vec<&EncodedPair> = data.iter().collect();
+    let columns = binding.columns(&batch, Some(&[[-4.0, -6.0], [-8.0, -9.0]])).expect("columns");
+    let got = columns.resolve(&[-3.0, -1.0, -8.0, -1.0]).expect("sums");
+    // Lengths with the end token: chosen 3 and 4, rejected 2 and 3.
+    assert_eq!(got, [[-1.0, -2.0], [-6.0, -9.0], [-4.0 / 3.0, -2.0], [2.0, 3.0], [0.0, 1.0]]);
+    assert!(binding.columns(&batch, None).is_err(), "a reference is wanted");
+    for unknown in ["kl(ref,pi,w)", "logp(pi,y)", "logp(other,w)", "token_logp(pi,w)"] {
+        let kernel = Custom::new(&[unknown], |_| Evaluated { loss: vec![], grads: vec![] });
+        let error = Binding::new(&kernel, &Names::default()).expect_err(unknown).to_string();
+        assert!(error.contains(unknown) && error.contains("supplies"), "{error}");
+    }
+}
+
+#[test]
+fn scores_of_pairs() {
+    let kernel = Dpo::new(0.5);
+    let binding = Binding::new(&kernel, &Names::default()).expect("binds");
+    let (model, data) = (full(), pairs(5));
+    let reference = vec![[-5.0, -5.0]; 5];
+    let scores = score(&model, &kernel, &binding, &data, Some(&reference), (2, 1)).expect("scores");
+    assert_eq!(scores.iter().map(|s| s.row).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+    for s in &scores {
+        assert_eq!(s.margin, s.chosen_logp - s.rejected_logp);
+        let z = 0.5 * s.margin;
+        assert!((s.loss - (1.0 + (-z).exp()).ln()).abs() < 1e-12);
+    }
+    assert_eq!(summarise(&[]), Summary::default());
+    assert!(score(&model, &kernel, &binding, &data, Some(&reference[..2]), (2, 1)).is_err());
+}
+
+#[test]
+fn an_error_of_the_loss_comes_back_as_itself() {
+    let kernel = Custom::new(&["logp(pi,w)", "logp(pi,l)"], |_| Evaluated {
+        loss: vec![0.0],
+        grads: vec![None],
+    });
+    let (model, data) = (full(), pairs(2));
+    let batch: Vec<&EncodedPair> = data.iter().collect();
+    let binding = Binding::new(&kernel, &Names::default()).expect("binds");
+    match gradient(&model, &kernel, &binding, &batch, None, 2) {
+        Err(BatchError::Other(RuntimeError::Shape(text))) => assert!(text.contains("gradients")),
+        Err(BatchError::Other(e)) => panic!("{e}"),
+        _ => panic!("one gradient for two inputs"),
+    }
+}
