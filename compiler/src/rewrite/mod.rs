@@ -136,7 +136,7 @@ pub fn optimise(graph: &Graph, options: &Options) -> Result<Optimised, Diagnosti
     check_total(&out, stats.stopped.as_deref())?;
     let mut derivation = None;
     if options.derive {
-        let stable = stable_terms(&egraph, graph, &classes, &choice);
+        let stable = stable_terms(&egraph, graph, &classes, &choice.nodes);
         match proof::derive(graph, &out, &stable, &runner, domain) {
             Ok(found) => derivation = Some(found),
             Err(reason) => warnings
@@ -162,28 +162,21 @@ fn load(egraph: &mut Egraph, graph: &Graph) -> Vec<Id> {
     classes
 }
 
-/// The stable form of every live node of the written graph: the chosen term of its class, or the best one
-/// where the result does not need the class.
+/// The stable form of every live node of the written graph: the chosen term of its class, or the operation
+/// over the stable forms of its operands where the result does not need the class.
 fn stable_terms(
     egraph: &Egraph,
     written: &Graph,
     classes: &[Id],
-    choice: &extract::Choice,
+    chosen: &BTreeMap<Id, Expr>,
 ) -> BTreeMap<NodeId, Arc<Term>> {
-    fn build(
-        choice: &extract::Choice,
-        class: Id,
-        known: &mut BTreeMap<Id, Arc<Term>>,
-    ) -> Option<Arc<Term>> {
-        if let Some(term) = known.get(&class) {
-            return Some(term.clone());
+    let mut terms: BTreeMap<Id, Arc<Term>> = BTreeMap::new();
+    for id in extract::order(chosen).unwrap_or_default() {
+        let node = &chosen[&id];
+        let args: Option<Vec<_>> = node.children().iter().map(|c| terms.get(c).cloned()).collect();
+        if let Some(args) = args {
+            terms.insert(id, Term::new(node, args));
         }
-        let node = choice.nodes.get(&class).or_else(|| choice.best.get(&class))?;
-        let args: Option<Vec<_>> =
-            node.children().iter().map(|c| build(choice, *c, known)).collect();
-        let term = Term::new(node, args?);
-        known.insert(class, term.clone());
-        Some(term)
     }
     let mut live = vec![false; written.nodes.len()];
     for root in &written.roots {
@@ -194,12 +187,12 @@ fn stable_terms(
             written.nodes[i].op.operands().for_each(|o| live[o.0 as usize] = true);
         }
     }
-    let mut known = BTreeMap::new();
-    let mut out = BTreeMap::new();
-    for (i, class) in classes.iter().enumerate().filter(|(i, _)| live[*i]) {
-        if let Some(term) = build(choice, egraph.find(*class), &mut known) {
-            out.insert(NodeId(i as u32), term);
-        }
+    let mut out: BTreeMap<NodeId, Arc<Term>> = BTreeMap::new();
+    for (i, node) in written.nodes.iter().enumerate().filter(|(i, _)| live[*i]) {
+        let expr = Expr::from_node(&node.op, node.level, |_| Id::from(0));
+        let over = node.op.operands().filter_map(|o| out.get(&o).cloned()).collect();
+        let term = terms.get(&egraph.find(classes[i])).cloned();
+        out.insert(NodeId(i as u32), term.unwrap_or_else(|| Term::new(&expr, over)));
     }
     out
 }
