@@ -15,12 +15,14 @@
 //! | [`lir`] | MIR | the kernel plan |
 //! | [`codegen`] | MIR, LIR | an interpreter, CUDA C, ... |
 //!
-//! Beside the pipeline: [`relate`] compares two losses, [`landscape`] counts and lists them.
+//! Beside the pipeline: [`explain`] says what a loss means, [`relate`] compares two losses, [`landscape`]
+//! counts and lists them.
 
 pub mod adjoint;
 pub mod circuit;
 pub mod codegen;
 pub mod decompile;
+pub mod explain;
 pub mod hir;
 pub mod landscape;
 pub mod lir;

@@ -3,6 +3,12 @@
 //! In: the parser. Out: the canonical printer and `compiler::hir`. Invariant: printing a tree and
 //! parsing the text gives the same tree up to spans.
 
+mod operators;
+mod spans;
+
+pub use operators::{BinaryOp, CompareOp, UnaryOp};
+pub use spans::Spans;
+
 use crate::span::Span;
 
 /// A name as written.
@@ -23,6 +29,25 @@ pub struct File {
     pub imports: Vec<Import>,
     /// Losses, variants and functions in the order written.
     pub items: Vec<Item>,
+    /// `//` comments in the order written.
+    pub comments: Vec<Comment>,
+}
+
+/// A `//` comment. Its place is counted in words, not bytes, so that it survives a new layout and
+/// compares equal up to spans.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Comment {
+    /// The comment with its slashes.
+    pub text: String,
+    /// How many words stand before it in the text. Words are names, numbers, quoted paths and
+    /// reserved words (`xor` too), each line of documentation, and the brace that ends a loss.
+    pub word: usize,
+    /// False when it follows something on its line.
+    pub own_line: bool,
+    /// True when it has a line of its own and the next line is blank.
+    pub blank_after: bool,
+    /// Where it stands.
+    pub span: Span,
 }
 
 /// `import "path";`
@@ -311,54 +336,4 @@ pub enum ExprKind {
         /// What is reduced.
         body: Box<Expr>,
     },
-}
-
-/// Prefix operators.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UnaryOp {
-    /// `-`
-    Neg,
-    /// `!`
-    Not,
-}
-
-/// Infix operators, loosest first: `<->`, `->` (right), `xor`, `|`, `&`, comparisons (not
-/// chained), `+ -`, `* /`, then prefix `- !`, then `^` (right), then call and index.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BinaryOp {
-    /// `<->`
-    Iff,
-    /// `->`
-    Implies,
-    /// `xor`
-    Xor,
-    /// `|`
-    Or,
-    /// `&`
-    And,
-    /// `<`, `<=`, `>`, `>=`
-    Compare(CompareOp),
-    /// `+`
-    Add,
-    /// `-`
-    Sub,
-    /// `*`
-    Mul,
-    /// `/`
-    Div,
-    /// `^`
-    Pow,
-}
-
-/// Comparisons.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CompareOp {
-    /// `<`
-    Lt,
-    /// `<=`
-    Le,
-    /// `>`
-    Gt,
-    /// `>=`
-    Ge,
 }

@@ -7,6 +7,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("E0003", "the file cannot be read"),
     ("E0004", "the text nests too deeply"),
     ("E0005", "unknown edition"),
+    ("E0006", "a number does not fit a 64-bit float"),
     ("E0101", "unknown name"),
     ("E0102", "a name is defined twice"),
     ("E0103", "unknown loss"),

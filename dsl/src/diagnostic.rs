@@ -6,6 +6,9 @@
 mod json;
 mod text;
 
+pub use json::to_json;
+pub use text::to_text;
+
 use crate::span::Span;
 
 /// How bad it is.

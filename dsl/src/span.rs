@@ -63,6 +63,11 @@ impl SourceMap {
         &self.sources[file.0 as usize]
     }
 
+    /// The text behind any handle, if this map gave it out.
+    pub fn find(&self, file: FileId) -> Option<&Source> {
+        self.sources.get(file.0 as usize)
+    }
+
     /// The characters of a span.
     pub fn slice(&self, span: Span) -> &str {
         &self.get(span.file).text[span.start as usize..span.end as usize]
@@ -71,7 +76,11 @@ impl SourceMap {
     /// Line and column of a byte offset, both counted from 1, columns in characters.
     pub fn line_column(&self, file: FileId, offset: u32) -> (usize, usize) {
         let text = &self.get(file).text;
-        let before = &text[..(offset as usize).min(text.len())];
+        let mut end = (offset as usize).min(text.len());
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let before = &text[..end];
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().map_or(0, |s| s.chars().count()) + 1;
         (line, column)

@@ -1,1 +1,11 @@
-//! (in the making)
+//! Runs compiled losses and trains language models with them.
+
+pub mod data;
+pub mod demo;
+pub mod generate;
+pub mod logprob;
+pub mod model;
+pub mod op;
+pub mod optim;
+pub mod tokenizer;
+pub mod train;

@@ -10,11 +10,16 @@
 //!   non-negative, every divisor of one sign and every `log1mexp` argument non-positive, so that no
 //!   evaluation inside the declared input domain yields NaN.
 
+pub mod infix;
 pub mod interval;
+pub mod parse;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 #[cfg(test)]
 mod tests;
+pub mod text;
+#[cfg(test)]
+mod text_tests;
 pub mod transfer;
 pub mod verify;
 

@@ -109,8 +109,13 @@ impl Domain {
         // The order of declaration must not show.
         groups.sort();
         let reads = |n: &&Node| Expr::from_op_with(&n.op, |_| Id::from(0)).reads_loop();
-        let mut loops: Vec<Level> =
-            graph.nodes.iter().filter(reads).flat_map(|n| n.op.operands()).map(|o| graph.node(o).level).collect();
+        let mut loops: Vec<Level> = graph
+            .nodes
+            .iter()
+            .filter(reads)
+            .flat_map(|n| n.op.operands())
+            .map(|o| graph.node(o).level)
+            .collect();
         loops.sort();
         loops.dedup();
         let practical_params = graph.params.iter().map(|p| {
@@ -167,9 +172,8 @@ impl Domain {
         };
         let constant = fold(node, &operands);
         let point = constant.map(Interval::point);
-        let interval = point.unwrap_or_else(|| {
-            transfer(&op, &of(|f| f.interval), &self.params, &self.inputs)
-        });
+        let interval =
+            point.unwrap_or_else(|| transfer(&op, &of(|f| f.interval), &self.params, &self.inputs));
         let practical = point.unwrap_or_else(|| {
             let (params, inputs) = self.practical();
             transfer(&op, &of(|f| f.practical), params, inputs)
@@ -197,14 +201,12 @@ impl Domain {
 
     fn print(&self, node: &Expr, op: &Op, operands: &[&Facts]) -> f64 {
         match node {
-            Expr::Input(i) => self
-                .inputs
-                .get(*i as usize)
-                .map_or(0.0, |x| generic_point(&x.range, &x.name)),
-            Expr::Param(i) => self
-                .params
-                .get(*i as usize)
-                .map_or(0.0, |x| generic_point(&x.range, &x.name)),
+            Expr::Input(i) => {
+                self.inputs.get(*i as usize).map_or(0.0, |x| generic_point(&x.range, &x.name))
+            }
+            Expr::Param(i) => {
+                self.params.get(*i as usize).map_or(0.0, |x| generic_point(&x.range, &x.name))
+            }
             _ if node.reads_loop() => {
                 let seed = operands.iter().fold(format!("{}", node.operator()), |text, f| {
                     format!("{text} {:.6e}", f.print)
@@ -212,7 +214,8 @@ impl Domain {
                 unit_hash(&seed) - 0.5
             }
             _ => {
-                let points: Vec<Interval> = operands.iter().map(|f| Interval::point(f.print)).collect();
+                let points: Vec<Interval> =
+                    operands.iter().map(|f| Interval::point(f.print)).collect();
                 middle(&transfer(op, &points, &[], &[]))
             }
         }
@@ -327,20 +330,18 @@ impl Analysis<Expr> for Domain {
 
     fn merge(&mut self, a: &mut Facts, b: Facts) -> DidMerge {
         let before = a.clone();
-        let (interval, practical) = match (
-            a.interval.intersect(&b.interval),
-            a.practical.intersect(&b.practical),
-        ) {
-            (Some(i), Some(p)) => (i, p),
-            _ => {
-                let text = format!(
-                    "rule `{}` makes {} equal to {}",
-                    self.applying, a.interval, b.interval
-                );
-                self.contradiction.get_or_insert(text);
-                (a.interval, a.practical)
-            }
-        };
+        let (interval, practical) =
+            match (a.interval.intersect(&b.interval), a.practical.intersect(&b.practical)) {
+                (Some(i), Some(p)) => (i, p),
+                _ => {
+                    let text = format!(
+                        "rule `{}` makes {} equal to {}",
+                        self.applying, a.interval, b.interval
+                    );
+                    self.contradiction.get_or_insert(text);
+                    (a.interval, a.practical)
+                }
+            };
         let settled = a.narrowings >= MOST_NARROWINGS;
         let (interval, practical) =
             if settled { (a.interval, a.practical) } else { (interval, practical) };

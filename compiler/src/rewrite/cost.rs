@@ -112,8 +112,7 @@ fn vanishes(f: &Facts) -> bool {
 impl<'a> Model<'a> {
     /// `canonical` are the nodes of the normal forms of sums.
     pub(super) fn new(egraph: &'a Egraph, weights: &'a Weights, canonical: &[Expr]) -> Model<'a> {
-        let canonical =
-            canonical.iter().map(|n| n.map_children(|id| egraph.find(id))).collect();
+        let canonical = canonical.iter().map(|n| n.map_children(|id| egraph.find(id))).collect();
         Model { egraph, weights, canonical }
     }
 
@@ -157,7 +156,9 @@ impl<'a> Model<'a> {
                 Binary::Pow => w.composite + w.product,
             },
             Expr::Select(_) => w.sum,
-            Expr::Reduce(..) | Expr::Count(..) | Expr::SuffixSum(_) | Expr::PrefixSum(_) => w.quotient,
+            Expr::Reduce(..) | Expr::Count(..) | Expr::SuffixSum(_) | Expr::PrefixSum(_) => {
+                w.quotient
+            }
             Expr::Sort(_) | Expr::Unsort(_) => w.composite,
             Expr::Shift(..) => w.sum,
         };
@@ -221,9 +222,10 @@ impl<'a> Model<'a> {
         let signed = here.is_nonneg() || here.is_nonpos();
         let limit = [a, b].iter().any(|f| f.constant.is_some_and(|c| c != 0.0));
         let saturates = [node.children()[0], node.children()[1]].iter().any(|id| {
-            self.egraph[*id].nodes.iter().any(|n| {
-                matches!(n, Expr::Unary(Unary::Exp | Unary::Sigmoid | Unary::Expm1, _))
-            })
+            self.egraph[*id]
+                .nodes
+                .iter()
+                .any(|n| matches!(n, Expr::Unary(Unary::Exp | Unary::Sigmoid | Unary::Expm1, _)))
         });
         if minus {
             hazard += self.difference_hazard(node);

@@ -83,9 +83,8 @@ fn options(egraph: &Egraph, model: &Model<'_>) -> BTreeMap<Id, Options> {
             .map(|n| (model.cost(class.id, &n), n))
             .collect();
         // Ties fall to the values of the operands, which do not depend on the way of writing.
-        let prints = |n: &Expr| -> Vec<f64> {
-            n.children().iter().map(|c| egraph[*c].data.print).collect()
-        };
+        let prints =
+            |n: &Expr| -> Vec<f64> { n.children().iter().map(|c| egraph[*c].data.print).collect() };
         list.sort_by(|(ca, a), (cb, b)| {
             let values = || {
                 let (x, y) = (prints(a), prints(b));
@@ -104,9 +103,9 @@ fn options(egraph: &Egraph, model: &Model<'_>) -> BTreeMap<Id, Options> {
 fn undominated(list: Options) -> Options {
     let mut kept: Options = Vec::new();
     for (cost, node) in list {
-        let useless = kept.iter().any(|(c, k)| {
-            *c <= cost && k.children().iter().all(|x| node.children().contains(x))
-        });
+        let useless = kept
+            .iter()
+            .any(|(c, k)| *c <= cost && k.children().iter().all(|x| node.children().contains(x)));
         if !useless {
             kept.push((cost, node));
         }
@@ -191,9 +190,9 @@ pub(super) fn order(nodes: &BTreeMap<Id, Expr>) -> Option<Vec<Id>> {
     let mut done: BTreeSet<Id> = BTreeSet::new();
     let mut out = Vec::with_capacity(nodes.len());
     loop {
-        let ready = nodes.iter().filter(|(id, n)| {
-            !done.contains(*id) && n.children().iter().all(|c| done.contains(c))
-        });
+        let ready = nodes
+            .iter()
+            .filter(|(id, n)| !done.contains(*id) && n.children().iter().all(|c| done.contains(c)));
         let ready: Vec<Id> = ready.map(|(id, _)| *id).collect();
         if ready.is_empty() {
             break;
@@ -230,7 +229,13 @@ impl Search<'_> {
     }
 
     /// `open`: needed and undecided; `bound`: the least that they cost together.
-    fn visit(&mut self, chosen: &mut BTreeMap<Id, Expr>, mut open: Vec<Id>, spent: Cost, bound: Cost) {
+    fn visit(
+        &mut self,
+        chosen: &mut BTreeMap<Id, Expr>,
+        mut open: Vec<Id>,
+        spent: Cost,
+        bound: Cost,
+    ) {
         if self.steps >= self.budget || spent + bound >= self.incumbent.0 {
             return;
         }

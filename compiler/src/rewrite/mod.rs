@@ -210,7 +210,8 @@ fn unload(
         inputs: written.inputs.clone(),
         ..Graph::new(written.name.clone())
     };
-    let order = extract::order(nodes).ok_or_else(|| internal("a chosen term is circular".to_owned()))?;
+    let order =
+        extract::order(nodes).ok_or_else(|| internal("a chosen term is circular".to_owned()))?;
     let mut places: BTreeMap<Id, NodeId> = BTreeMap::new();
     for id in order {
         let expr = &nodes[&id];

@@ -53,7 +53,9 @@ fn join(op: &Expr, args: &[(String, u8)], params: &[Param], inputs: &[Input]) ->
         Expr::Binary(Binary::Sub, _) => two("-", SUM, PRODUCT, SUM),
         Expr::Binary(Binary::Mul, _) => two("*", PRODUCT, NEGATION, PRODUCT),
         Expr::Binary(Binary::Div, _) => two("/", PRODUCT, NEGATION, PRODUCT),
-        Expr::Binary(b, _) => (format!("{}({}, {})", binary_name(*b), part(0, 0), part(1, 0)), ATOM),
+        Expr::Binary(b, _) => {
+            (format!("{}({}, {})", binary_name(*b), part(0, 0), part(1, 0)), ATOM)
+        }
         Expr::Select(_) => {
             (format!("select({} > 0, {}, {})", part(0, 0), part(1, 0), part(2, 0)), ATOM)
         }
@@ -84,7 +86,10 @@ pub fn listing(graph: &Graph) -> String {
             node.op.operands().map(|o| texts[o.0 as usize].clone()).collect();
         let expr = Expr::from_node(&node.op, node.level, |id: NodeId| Id::from(id.0 as usize));
         let text = join(&expr, &args, &graph.params, &graph.inputs);
-        let small = matches!(node.op, Op::Const(_) | Op::Param(_) | Op::Input(_) | Op::Unary(Unary::Neg, _));
+        let small = matches!(
+            node.op,
+            Op::Const(_) | Op::Param(_) | Op::Input(_) | Op::Unary(Unary::Neg, _)
+        );
         if live[i] && uses[i] > 1 && !small {
             let name = format!("t{i}");
             // Writing to a string does not fail.

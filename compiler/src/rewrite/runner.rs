@@ -52,7 +52,8 @@ pub(super) fn compile(rule: &'static Rule) -> Result<Vec<Rewrite<Expr, Domain>>,
     }
     let mut out = Vec::new();
     for lhs in Pattern::parse(lhs)?.orders() {
-        let applier = Proved { rhs: rhs.clone(), conditions: conditions.clone(), guard: rule.guard };
+        let applier =
+            Proved { rhs: rhs.clone(), conditions: conditions.clone(), guard: rule.guard };
         out.push(Rewrite::new(rule.name, lhs.to_egg(), applier)?);
     }
     Ok(out)
@@ -224,4 +225,3 @@ impl Runner {
             || classes != egraph.number_of_classes()
     }
 }
-

@@ -48,7 +48,11 @@ impl Term {
         expr
     }
 
-    fn push_into(self: &Arc<Term>, expr: &mut RecExpr<Expr>, seen: &mut BTreeMap<Arc<Term>, Id>) -> Id {
+    fn push_into(
+        self: &Arc<Term>,
+        expr: &mut RecExpr<Expr>,
+        seen: &mut BTreeMap<Arc<Term>, Id>,
+    ) -> Id {
         if let Some(id) = seen.get(self) {
             return *id;
         }
@@ -203,7 +207,8 @@ impl Pattern {
                 None => bindings.insert(*v, term.clone()).is_none(),
             },
             Pattern::Node(op, args) => {
-                *op == term.op && args.iter().zip(&term.args).all(|(p, t)| p.match_into(t, bindings))
+                *op == term.op
+                    && args.iter().zip(&term.args).all(|(p, t)| p.match_into(t, bindings))
             }
         }
     }

@@ -33,7 +33,12 @@ pub(super) const RULES: &[Rule] = &[
     // The definition of softplus read backwards.
     law("exp-softplus", "e^softplus(x) = 1 + e^x", "(exp (softplus ?x))", "(+ 1 (exp ?x))"),
     // 1 / (1 + e^x).
-    law("exp-neg-softplus", "e^-softplus(x) = s(-x)", "(exp (neg (softplus ?x)))", "(sigmoid (neg ?x))"),
+    law(
+        "exp-neg-softplus",
+        "e^-softplus(x) = s(-x)",
+        "(exp (neg (softplus ?x)))",
+        "(sigmoid (neg ?x))",
+    ),
     // e^log(e^a + e^b).
     law(
         "sum-of-exps",

@@ -4,7 +4,12 @@ use super::{Fact::NonNegative, Rule, is, law};
 
 pub(super) const RULES: &[Rule] = &[
     // The definition.
-    law("log-sum-of-exps", "log(e^a + e^b) = logaddexp(a, b)", "(log (+ (exp ?a) (exp ?b)))", "(logaddexp ?a ?b)"),
+    law(
+        "log-sum-of-exps",
+        "log(e^a + e^b) = logaddexp(a, b)",
+        "(log (+ (exp ?a) (exp ?b)))",
+        "(logaddexp ?a ?b)",
+    ),
     // x = e^(log x) for x >= 0.
     law(
         "log-sum-with-exp",
@@ -14,11 +19,26 @@ pub(super) const RULES: &[Rule] = &[
     )
     .given(&[is("?x", NonNegative)]),
     // The definition, one rule a level of the result.
-    law("log-sum-exp-uniform", "log sum e^x = logsumexp x", "(log (sum@uniform (exp ?x)))", "(logsumexp@uniform ?x)"),
+    law(
+        "log-sum-exp-uniform",
+        "log sum e^x = logsumexp x",
+        "(log (sum@uniform (exp ?x)))",
+        "(logsumexp@uniform ?x)",
+    ),
     // As above.
-    law("log-sum-exp-batch", "log sum e^x = logsumexp x", "(log (sum@batch (exp ?x)))", "(logsumexp@batch ?x)"),
+    law(
+        "log-sum-exp-batch",
+        "log sum e^x = logsumexp x",
+        "(log (sum@batch (exp ?x)))",
+        "(logsumexp@batch ?x)",
+    ),
     // As above.
-    law("log-sum-exp-example", "log sum e^x = logsumexp x", "(log (sum@example (exp ?x)))", "(logsumexp@example ?x)"),
+    law(
+        "log-sum-exp-example",
+        "log sum e^x = logsumexp x",
+        "(log (sum@example (exp ?x)))",
+        "(logsumexp@example ?x)",
+    ),
     // As above.
     law(
         "log-sum-exp-candidate",
@@ -27,7 +47,12 @@ pub(super) const RULES: &[Rule] = &[
         "(logsumexp@candidate ?x)",
     ),
     // Gives a softmax denominator its logarithm.
-    law("sum-exp-example", "sum e^x = e^logsumexp x", "(sum@example (exp ?x))", "(exp (logsumexp@example ?x))"),
+    law(
+        "sum-exp-example",
+        "sum e^x = e^logsumexp x",
+        "(sum@example (exp ?x))",
+        "(exp (logsumexp@example ?x))",
+    ),
     // As above.
     law(
         "sum-exp-candidate",

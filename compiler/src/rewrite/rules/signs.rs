@@ -6,7 +6,8 @@ pub(super) const RULES: &[Rule] = &[
     // |x| of a known sign.
     law("abs-nonnegative", "|x| = x for x >= 0", "(abs ?x)", "?x").given(&[is("?x", NonNegative)]),
     // As above.
-    law("abs-nonpositive", "|x| = -x for x <= 0", "(abs ?x)", "(neg ?x)").given(&[is("?x", NonPositive)]),
+    law("abs-nonpositive", "|x| = -x for x <= 0", "(abs ?x)", "(neg ?x)")
+        .given(&[is("?x", NonPositive)]),
     // Even.
     law("abs-neg", "|-x| = |x|", "(abs (neg ?x))", "(abs ?x)"),
     // Odd.
@@ -14,5 +15,10 @@ pub(super) const RULES: &[Rule] = &[
     // The polar form.
     law("sign-times-abs", "sign(x) |x| = x", "(* (sign ?x) (abs ?x))", "?x"),
     // A value without derivative is a value.
-    law("stop-gradient-twice", "sg(sg(x)) = sg(x)", "(stop_gradient (stop_gradient ?x))", "(stop_gradient ?x)"),
+    law(
+        "stop-gradient-twice",
+        "sg(sg(x)) = sg(x)",
+        "(stop_gradient (stop_gradient ?x))",
+        "(stop_gradient ?x)",
+    ),
 ];

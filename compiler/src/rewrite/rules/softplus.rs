@@ -8,11 +8,21 @@ pub(super) const RULES: &[Rule] = &[
     // The definition with log1p.
     law("log1p-exp", "log1p(e^x) = softplus(x)", "(log1p (exp ?x))", "(softplus ?x)"),
     // The definition with s.
-    law("log-sigmoid", "log s(x) = -softplus(-x)", "(log (sigmoid ?x))", "(neg (softplus (neg ?x)))"),
+    law(
+        "log-sigmoid",
+        "log s(x) = -softplus(-x)",
+        "(log (sigmoid ?x))",
+        "(neg (softplus (neg ?x)))",
+    ),
     // e^0 = 1.
     law("logaddexp-zero", "logaddexp(0, x) = softplus(x)", "(logaddexp 0 ?x)", "(softplus ?x)"),
     // log(1 + e^x) - log e^x = log(1 + e^-x), without cancellation.
-    law("softplus-reflection", "softplus(x) - x = softplus(-x)", "(- (softplus ?x) ?x)", "(softplus (neg ?x))"),
+    law(
+        "softplus-reflection",
+        "softplus(x) - x = softplus(-x)",
+        "(- (softplus ?x) ?x)",
+        "(softplus (neg ?x))",
+    ),
     // The same with the other sign.
     law(
         "softplus-reflection-negated",

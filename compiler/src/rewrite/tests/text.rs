@@ -39,7 +39,8 @@ fn words(text: &str) -> Vec<&str> {
     let mut rest = text.trim_start();
     while let Some(c) = rest.chars().next() {
         let end = if c.is_alphanumeric() {
-            rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.')).unwrap_or(rest.len())
+            rest.find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '.'))
+                .unwrap_or(rest.len())
         } else {
             c.len_utf8()
         };

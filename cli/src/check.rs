@@ -1,0 +1,65 @@
+//! Checking loss files from the grammar to the proof that every operation is defined.
+//!
+//! In: a path. Out: every diagnostic of the file and of each of its losses. Invariant: a diagnostic is
+//! reported once, even when several losses share the text that it is about.
+
+use ponens_compiler::hir::Program;
+use ponens_compiler::session::{self, Options};
+use ponens_dsl::{Diagnostic, SourceMap};
+use ponens_losses::Catalogue;
+use std::io::Read as _;
+use std::path::Path;
+
+/// What was found in one file.
+#[derive(Clone, Debug)]
+pub struct Checked {
+    /// The name of the file as given; `<stdin>` for `-`.
+    pub name: String,
+    /// The texts.
+    pub sources: SourceMap,
+    /// How many losses the file defines.
+    pub losses: usize,
+    /// All findings.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Checks a file; `-` is standard input.
+pub fn check(path: &Path) -> Checked {
+    let mut program = Program::new();
+    let (name, file, mut diagnostics) = if path == Path::new("-") {
+        let name = "<stdin>".to_owned();
+        let mut bytes = Vec::new();
+        let text =
+            std::io::stdin().lock().read_to_end(&mut bytes).map(|_| String::from_utf8(bytes));
+        match text {
+            Ok(Ok(text)) => {
+                let (file, found) = program.add_text(&name, &text);
+                (name, Some(file), found)
+            }
+            Ok(Err(_)) => (name, None, vec![Diagnostic::error("E0002", "<stdin> is not UTF-8")]),
+            Err(e) => {
+                let d = Diagnostic::error("E0003", format!("<stdin> cannot be read: {e}"));
+                (name, None, vec![d])
+            }
+        }
+    } else {
+        let (file, found) = program.add_file(path);
+        (path.display().to_string(), file, found)
+    };
+    diagnostics.extend(program.duplicates());
+    let losses: Vec<String> = file
+        .map(|f| program.losses_of(f).iter().map(|n| n.text.clone()).collect())
+        .unwrap_or_default();
+    for loss in &losses {
+        let found = match session::compile(&mut program, loss, &Catalogue, &Options::default()) {
+            Ok(compiled) => compiled.warnings,
+            Err(found) => found,
+        };
+        for d in found {
+            if !diagnostics.contains(&d) {
+                diagnostics.push(d);
+            }
+        }
+    }
+    Checked { name, sources: program.sources, losses: losses.len(), diagnostics }
+}

@@ -1,0 +1,142 @@
+//! `ponens emit`
+
+use crate::args::LossArg;
+use crate::failure::{Failure, Outcome, Status};
+use crate::output::Ui;
+use clap::ValueEnum;
+use ponens::compiler::codegen::cuda;
+use ponens::compiler::lir;
+use ponens::compiler::rewrite;
+use ponens::compiler::session::{Compiled, Options};
+use ponens::dsl::Diagnostic;
+use ponens::locate;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+const EXAMPLE: &str = "\
+Examples:
+  ponens emit dpo --target mir
+  ponens emit orpo --target mir --stage written
+  ponens emit orpo --target mir --stage value --explain
+  ponens emit orpo --target cuda > orpo.cu";
+
+/// Print the code that a loss is compiled to
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    loss: LossArg,
+    /// The language
+    #[arg(long, value_enum)]
+    target: Target,
+    /// For `mir`: the loss as written, in its stable form, or with its gradients
+    #[arg(long, value_enum, default_value = "gradient")]
+    stage: Stage,
+    /// For `mir`: also print the derivation of the stable form, rule by rule
+    #[arg(long)]
+    explain: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Target {
+    /// The scalar graph
+    Mir,
+    /// CUDA C: the streaming kernels and one generated kernel a phase
+    Cuda,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Stage {
+    /// As the text says it
+    Written,
+    /// The value in its stable form
+    Value,
+    /// Value and gradients in their stable form
+    Gradient,
+}
+
+pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
+    if args.explain && (args.target != Target::Mir || args.stage == Stage::Written) {
+        return Err(Failure::Usage(
+            "--explain belongs to --target mir with --stage value or gradient".to_owned(),
+        ));
+    }
+    let mut options = Options::default();
+    options.rewrite.derive = args.explain;
+    let (compiled, located) = locate::locate(&args.loss.loss)?.compile(&options)?;
+    ui.report(&located.program.sources, &located.warnings);
+    let code = match args.target {
+        Target::Cuda => cuda::emit(&lir::plan(compiled.graph()).map_err(|e| {
+            Diagnostic::error("E0205", format!("`{}` has no kernel: {e}", located.name))
+        })?),
+        Target::Mir => mir(args, &compiled),
+    };
+    let target = match args.target {
+        Target::Cuda => "cuda",
+        Target::Mir => "mir",
+    };
+    let steps = if args.explain { Some(derivation(args, &compiled)?) } else { None };
+    if ui.is_json() {
+        ui.json(&json!({
+            "name": located.name, "target": target, "code": code, "derivation": steps,
+        }))?;
+        return Ok(Status::Done);
+    }
+    ui.text(&code)?;
+    for lemma in steps.iter().flatten() {
+        ui.line("")?;
+        let text = |key: &str| lemma[key].as_str().unwrap_or_default().to_owned();
+        ui.line(format!("{} {}", ui.style.strong(&text("node")), text("from")))?;
+        for step in lemma["steps"].as_array().into_iter().flatten() {
+            let text = |key: &str| step[key].as_str().unwrap_or_default().to_owned();
+            ui.line(format!("  {}  {}", text("rule"), ui.style.faint(&text("law"))))?;
+            ui.line(format!("    {}", text("before")))?;
+            ui.line(format!("    = {}", text("after")))?;
+        }
+        ui.line(format!("  so {}", text("to")))?;
+    }
+    if steps.is_some() {
+        ui.line("")?;
+        ui.line("every step was checked: instance of its rule, conditions, value in high precision")?;
+    }
+    Ok(Status::Done)
+}
+
+/// The steps from the written form to the stable one, accepted by the checker.
+fn derivation(args: &Args, compiled: &Compiled) -> Result<Vec<Value>, Failure> {
+    let optimised = if args.stage == Stage::Value { &compiled.value } else { &compiled.gradient };
+    let Some(d) = &optimised.derivation else {
+        return Err(Diagnostic::error("E0602", "the rewriter found no derivation")
+            .help("leave --explain out to see the result")
+            .into());
+    };
+    rewrite::verify_derivation(d).map_err(|e| {
+        Diagnostic::error("E0603", format!("the checker refuses the derivation: {e}"))
+    })?;
+    let text = |t: &Arc<rewrite::Term>| rewrite::infix(t, &d.written.params, &d.written.inputs);
+    let lemma = |l: &rewrite::Lemma| {
+        let steps: Vec<Value> = l
+            .steps
+            .iter()
+            .map(|s| {
+                let rule = if s.reversed { format!("{} (backwards)", s.rule) } else { s.rule.to_owned() };
+                json!({
+                    "rule": rule, "law": s.law, "path": s.path,
+                    "before": text(&s.before), "after": text(&s.after),
+                })
+            })
+            .collect();
+        json!({
+            "node": l.node.to_string(), "from": text(&l.from), "to": text(&l.to), "steps": steps,
+        })
+    };
+    Ok(d.lemmas.iter().map(lemma).collect())
+}
+
+fn mir(args: &Args, compiled: &Compiled) -> String {
+    match args.stage {
+        Stage::Written => compiled.written.to_string(),
+        Stage::Value => compiled.value.graph.to_string(),
+        Stage::Gradient => compiled.gradient.graph.to_string(),
+    }
+}

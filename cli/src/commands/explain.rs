@@ -1,0 +1,174 @@
+//! `ponens explain`
+
+use crate::args::LossArg;
+use crate::failure::{Failure, Outcome, Status};
+use crate::output::Ui;
+use crate::table::Table;
+use ponens::compiler::explain::{self, Explanation, Row};
+use ponens::compiler::logic::Mark;
+use ponens::compiler::session::Options;
+use ponens::dsl::diagnostic::to_json;
+use ponens::dsl::{Diagnostic, SourceMap, codes, suggest};
+use ponens::locate;
+use serde_json::{Map, Value, json};
+
+const EXAMPLE: &str = "\
+Examples:
+  ponens explain dpo
+  ponens explain my.loss:mine --format json | jq .core
+  ponens explain E0301                  what a diagnostic code means";
+
+/// Explain a loss: its logical core, truth table, gradients and what lies outside the logic
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLE)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    loss: LossArg,
+}
+
+pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
+    if is_code(&args.loss.loss) {
+        return code(&args.loss.loss, ui);
+    }
+    let (compiled, located) = locate::locate(&args.loss.loss)?.compile(&Options::default())?;
+    let e = explain::explain(&compiled);
+    let sources = &located.program.sources;
+    if ui.is_json() {
+        ui.json(&document(&e, sources))?;
+    } else {
+        show(&e, ui)?;
+        ui.report(sources, &e.warnings);
+    }
+    Ok(Status::Done)
+}
+
+fn is_code(text: &str) -> bool {
+    let mut letters = text.chars();
+    matches!(letters.next(), Some('E' | 'W'))
+        && text.len() == 5
+        && letters.all(|c| c.is_ascii_digit())
+}
+
+fn code(code: &str, ui: &mut Ui) -> Outcome {
+    let Some(headline) = codes::headline(code) else {
+        let d = Diagnostic::error("E0101", format!("there is no diagnostic code `{code}`"));
+        let known = codes::CODES.iter().map(|(c, _)| *c);
+        return Err(Failure::from(match suggest::closest(code, known) {
+            Some(s) => d.help(format!("did you mean `{s}`?")),
+            None => d.help("a code is a letter and four digits, such as E0301"),
+        }));
+    };
+    let severity = if code.starts_with('W') { "warning" } else { "error" };
+    if ui.is_json() {
+        ui.json(&json!({ "code": code, "severity": severity, "headline": headline }))?;
+    } else {
+        ui.line(format!("{} ({severity}): {headline}", ui.style.strong(code)))?;
+    }
+    Ok(Status::Done)
+}
+
+/// The rows of a truth table as JSON.
+pub(super) fn rows(rows: &[Row]) -> Value {
+    rows.iter()
+        .map(|r| {
+            let assignment: Map<String, Value> =
+                r.assignment.iter().map(|(a, v)| (a.clone(), Value::from(*v))).collect();
+            json!({ "assignment": assignment, "mark": r.mark.to_string() })
+        })
+        .collect()
+}
+
+fn document(e: &Explanation, sources: &SourceMap) -> Value {
+    let core = e.core.as_ref().map(|c| json!({ "p": c.p, "given": c.given, "tie": c.tie }));
+    let outside: Value =
+        e.outside.iter().map(|o| json!({ "text": o.text, "why": o.why })).collect();
+    let gradients: Map<String, Value> =
+        e.gradients.iter().map(|(c, g)| (c.clone(), Value::from(g.as_str()))).collect();
+    let place = e.place.clone().unwrap_or_default();
+    json!({
+        "name": e.name,
+        "title": e.title,
+        "source": e.source,
+        "core": core,
+        "no_core": e.no_core.as_ref().map(|n| n.reason.as_str()),
+        "rows": rows(&e.rows),
+        "rho": e.rho,
+        "link": e.link,
+        "outside": outside,
+        "node": place.node,
+        "neighbours": { "above": place.above, "below": place.below },
+        "value": e.value,
+        "gradients": gradients,
+        "warnings": to_json(&e.warnings, sources),
+    })
+}
+
+/// Prints the parts that people read first at the top.
+pub(super) fn show(e: &Explanation, ui: &mut Ui) -> Result<(), Failure> {
+    let style = ui.style;
+    ui.line(format!("{}  {}", style.strong(&e.name), e.title))?;
+    if let Some(source) = &e.source {
+        ui.line(style.faint(source))?;
+    }
+    if let Some(core) = &e.core {
+        ui.line("")?;
+        ui.line(style.strong("core"))?;
+        ui.line(format!("  prefer  {}", core.p))?;
+        ui.line(format!("  given   {}", core.given))?;
+        ui.line(format!("  tie     {}", core.tie))?;
+        ui.line("")?;
+        truth_table(&e.rows, ui)?;
+    }
+    if let Some(none) = &e.no_core {
+        ui.line("")?;
+        ui.line(format!("{}  {}", style.strong("no logical core"), none.reason))?;
+    }
+    ui.line("")?;
+    for (name, text) in [("rho", &e.rho), ("link", &e.link)] {
+        if let Some(text) = text {
+            ui.line(format!("{}  {text}", style.strong(&format!("{name:<4}"))))?;
+        }
+    }
+    ui.line(format!("{}  {}", style.strong("loss"), e.value))?;
+    if !e.outside.is_empty() {
+        ui.line("")?;
+        ui.line(style.strong("outside the logic"))?;
+        for o in &e.outside {
+            ui.line(format!("  {}  {}", o.text, style.faint(&format!("({})", o.why))))?;
+        }
+    }
+    if let Some(place) = &e.place {
+        ui.line("")?;
+        ui.line(style.strong("in the two-atom lattice"))?;
+        let list = |names: &[String]| match names {
+            [] => "none".to_owned(),
+            names => names.join(", "),
+        };
+        let node = place.node.as_deref().unwrap_or("none of its nodes");
+        ui.line(format!("  is           {node}"))?;
+        ui.line(format!("  entails      {}", list(&place.above)))?;
+        ui.line(format!("  entailed by  {}", list(&place.below)))?;
+    }
+    ui.line("")?;
+    ui.line(style.strong("gradients"))?;
+    e.gradients.iter().try_for_each(|(c, g)| ui.line(format!("  d/{c} = {g}")))
+}
+
+/// Prints a truth table, true as 1.
+pub(super) fn truth_table(rows: &[Row], ui: &mut Ui) -> Result<(), Failure> {
+    let style = ui.style;
+    let atoms = rows.first().map(|r| r.assignment.as_slice()).unwrap_or_default();
+    let mut table = Table::new(atoms.iter().map(|(a, _)| a.clone()).chain([String::new()]));
+    for r in rows {
+        let mut cells: Vec<String> =
+            r.assignment.iter().map(|(_, v)| if *v { "1" } else { "0" }.to_owned()).collect();
+        cells.push(match r.mark {
+            Mark::Tick => style.good("✓"),
+            Mark::Cross => style.bad("✗"),
+            Mark::Both => format!("{}{}", style.good("✓"), style.bad("✗")),
+            Mark::None => String::new(),
+        });
+        table.row(cells);
+    }
+    ui.lines(table.lines(style).into_iter().map(|l| format!("  {}", l.trim_end())))
+}

@@ -1,0 +1,76 @@
+//! One loss in the names of another.
+
+use ponens_compiler::hir::{DataShape, Loss, Quantity, Role};
+use ponens_compiler::logic::{Atom, AtomKind, Structure};
+use std::collections::HashMap;
+
+/// From the names of one loss to those of another with the same roles and ranks.
+pub(super) struct Renaming {
+    models: HashMap<String, String>,
+    responses: HashMap<String, String>,
+}
+
+impl Renaming {
+    /// Names of `from` as `to` would call them; a name without a counterpart stays.
+    pub(super) fn new(from: &Loss, to: &Loss) -> Self {
+        let of_role = |l: &Loss, role: Role| -> Vec<String> {
+            l.models.iter().filter(|m| m.role == role).map(|m| m.name.clone()).collect()
+        };
+        let mut models = HashMap::new();
+        for role in [Role::Policy, Role::Reference] {
+            models.extend(of_role(from, role).into_iter().zip(of_role(to, role)));
+        }
+        let same_shape = matches!(
+            (&from.shape, &to.shape),
+            (DataShape::Pair { .. }, DataShape::Pair { .. })
+                | (DataShape::Labelled { .. }, DataShape::Labelled { .. })
+        );
+        let all = |l: &Loss| l.shape.responses().into_iter().map(str::to_owned).collect::<Vec<_>>();
+        let responses =
+            if same_shape { all(from).into_iter().zip(all(to)).collect() } else { HashMap::new() };
+        Self { models, responses }
+    }
+
+    fn model(&self, name: &str) -> String {
+        self.models.get(name).map_or(name, String::as_str).to_owned()
+    }
+
+    fn response(&self, name: &str) -> String {
+        self.responses.get(name).map_or(name, String::as_str).to_owned()
+    }
+
+    /// A structure with its atoms renamed.
+    pub(super) fn structure(&self, s: &Structure) -> Structure {
+        let atom = |a: &Atom| match &a.kind {
+            AtomKind::Response { model, response, mean } => {
+                Atom::aggregated(&self.model(model), &self.response(response), *mean)
+            }
+            _ => a.clone(),
+        };
+        Structure { atoms: s.atoms.iter().map(atom).collect(), ..s.clone() }
+    }
+
+    /// The name of a quantity's column after renaming.
+    pub(super) fn column(&self, q: &Quantity) -> String {
+        let mut q = q.clone();
+        match &mut q {
+            Quantity::Logp { model, response }
+            | Quantity::MeanLogp { model, response }
+            | Quantity::SharedLogp { model, response }
+            | Quantity::TailLogp { model, response }
+            | Quantity::LogSumP2 { model, response } => {
+                *model = self.model(model);
+                *response = self.response(response);
+            }
+            Quantity::MismatchedLogp { model } => *model = self.model(model),
+            Quantity::Kl { first, second, response } => {
+                *first = self.model(first);
+                *second = self.model(second);
+                *response = self.response(response);
+            }
+            Quantity::Len { response } => *response = self.response(response),
+            Quantity::Label { .. } | Quantity::Data { .. } => {}
+        }
+        q.to_string()
+    }
+}

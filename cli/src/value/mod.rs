@@ -1,0 +1,17 @@
+//! A loss and its gradients on given log-probabilities.
+//!
+//! Why: the numbers of a loss can be looked at, compared and tested without any model. In: a compiled
+//! loss and rows of JSON whose columns are the loss's quantities by name. Out: the loss of every row or
+//! batch, and its derivative with respect to every column that was given.
+//!
+//! The stages: [`read`] cuts a file into rows, [`bind`] finds the columns of the loss in them and checks
+//! every number, [`means`] replaces means by sums, [`evaluate`] runs the graph. Invariant: nothing is evaluated unless every row is sound.
+
+pub mod bind;
+pub mod evaluate;
+pub mod means;
+pub mod read;
+
+pub use bind::{Batching, Bound, Mean, bind};
+pub use evaluate::{Outcome, evaluate, is_batch_coupled};
+pub use read::{Row, Rows};

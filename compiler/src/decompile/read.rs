@@ -1,0 +1,347 @@
+//! Reading a product of powers as two weighted counts.
+
+use super::expr::{Expr, UnaryOp};
+use super::normal::Normaliser;
+use super::product::{Factor, Product};
+use super::range::Range;
+use super::reason::{Failure, NotLogic, Reason};
+use super::scalar::Scalar;
+use super::step::{Claim, Form, Law, Step};
+use super::{Decompiled, ExprKind, nearest};
+use crate::logic::{
+    Atom, AtomKind, Inadmissible, MAX_ATOMS, MAX_VARIABLES, Monomial, Polynomial, Rational,
+    Structure,
+};
+
+/// What reading needs from normalising.
+pub(super) struct Reader {
+    pub(super) normaliser: Normaliser,
+    /// The tag of the whole expression.
+    pub(super) tag: usize,
+    /// The steps so far.
+    pub(super) steps: Vec<Step>,
+    /// The expression that they led to.
+    pub(super) plain: Expr,
+}
+
+impl Reader {
+    pub(super) fn read(mut self, product: &Product) -> Result<Decompiled, NotLogic> {
+        let tag = self.tag;
+        let too_large = || Failure::too_large(tag);
+        let own = product.coprime().ok_or_else(too_large)?;
+        if own.is_empty() {
+            return Err(Failure::new(Reason::Constant, self.tag).into());
+        }
+        if let Some(factor) = own.iter().find(|f| f.exponent.as_integer().is_none()) {
+            return Err(nearest::not_whole(&self, product, &own, factor));
+        }
+        if own.iter().all(|f| f.exponent.as_integer().is_some_and(|e| e.abs() > 1))
+            && common_power(&own).is_some()
+        {
+            return Err(nearest::not_whole(&self, product, &own, &own[0]));
+        }
+        let number = product.scale.times(product.content).ok_or_else(too_large)?;
+        if product.content != Rational::ONE && number != Rational::ONE {
+            return Err(nearest::coefficient(self, product));
+        }
+        let constant = self.constant(product, number)?;
+        let mut all = product.clone();
+        (all.scale, all.content) = (Rational::ONE, Rational::ONE);
+        all.constant = Scalar::default();
+        if let Some((_, factor)) = &constant {
+            all.factors.push(factor.clone());
+        }
+        let coprime = all.coprime().ok_or_else(too_large)?;
+        if coprime.is_empty() {
+            return Err(Failure::new(Reason::Constant, self.tag).into());
+        }
+        self.aggregates(&coprime)?;
+        let (written, cancelled) = (whole(&all.factors), whole(&coprime));
+        let form = Form::of_factors(&self.normaliser.atoms, cancelled);
+        let (t, b) = form.expanded().ok_or_else(too_large)?;
+        let (structure, t, b) = self.structure(&coprime, &t, &b)?;
+        self.first_form(product, number, &all, constant.is_some());
+        let written = Form::of_factors(&self.normaliser.atoms, written);
+        let before = written.expanded();
+        let reduced = Form::of_quotient(&structure.atoms, &t, &b);
+        if before.as_ref() != form.expanded().as_ref() {
+            self.same(Law::CommonFactor, written.clone(), form.clone());
+            self.same(Law::Expanded, form, reduced.clone());
+        } else {
+            self.same(Law::Expanded, written.clone(), reduced.clone());
+        }
+        let core = structure.core();
+        let rows = Claim::Rows { form: reduced, structure: structure.clone() };
+        self.steps.push(Step { law: Law::Semantics, claim: rows });
+        let clauses = Claim::Clauses { structure: structure.clone(), core: core.clone() };
+        self.steps.push(Step { law: Law::Clauses, claim: clauses });
+        let written = before.and_then(|(t, b)| as_written(&self.normaliser.atoms, &t, &b));
+        Ok(Decompiled {
+            structure,
+            core,
+            written,
+            constant: constant.map(|(c, _)| c),
+            t,
+            b,
+            constants: self.normaliser.constants,
+            steps: self.steps,
+        })
+    }
+
+    /// The constant added to the logarithm, written out, and the factor that stands for it.
+    fn constant(
+        &mut self,
+        product: &Product,
+        number: Rational,
+    ) -> Result<Option<(Expr, Factor)>, Failure> {
+        let tag = self.tag;
+        let too_large = || Failure::too_large(tag);
+        let mut sum = product.constant.clone();
+        if number != Rational::ONE {
+            // log of a number below 1 is written as the negative of one above.
+            let above = number > Rational::ONE;
+            let size =
+                if above { number } else { Rational::ONE.over(number).ok_or_else(too_large)? };
+            let log = Expr::unary(UnaryOp::Log, Expr::rational(size, tag), tag);
+            let range = Range::point(size.numerator(), size.denominator()).ln();
+            let range = Range::new(range.lo.max(0.0), range.hi);
+            let log = self.normaliser.symbols.define(log.clone(), log.to_string(), range);
+            let signed = if above { Some(log) } else { log.negated() };
+            sum = signed.and_then(|log| sum.plus(&log)).ok_or_else(too_large)?;
+        }
+        if sum.is_zero() {
+            return Ok(None);
+        }
+        let positive = self.normaliser.is_positive(&sum, tag)?;
+        let size = if positive { sum.clone() } else { sum.negated().ok_or_else(too_large)? };
+        let base = self.normaliser.constant_atom(&size, tag)?;
+        let exponent = Scalar::integer(if positive { -1 } else { 1 });
+        Ok(Some((sum.expr(&self.normaliser.symbols, tag), Factor { base, exponent, tag })))
+    }
+
+    /// The sum and the mean of one response must not both be left.
+    fn aggregates(&self, factors: &[Factor]) -> Result<(), Failure> {
+        let left = factors.iter().fold(0, |mask, f| mask | f.base.support());
+        let atoms = self.normaliser.atoms.iter().enumerate();
+        let mut present = atoms.filter(|(i, _)| left >> i & 1 == 1);
+        let clash = present.find_map(|(i, atom)| {
+            let AtomKind::Response { model, response, mean } = &atom.kind else { return None };
+            let other = AtomKind::Response {
+                model: model.clone(),
+                response: response.clone(),
+                mean: !mean,
+            };
+            let twin = self.normaliser.atoms.iter().position(|a| a.kind == other)?;
+            (left >> twin & 1 == 1).then(|| (i.max(twin), model.clone(), response.clone()))
+        });
+        let Some((_, model, response)) = clash else { return Ok(()) };
+        // The later mention is the odd one out.
+        let tags = self.normaliser.atoms.iter().zip(&self.normaliser.atom_tags);
+        let named = tags.filter(|(a, _)| {
+            matches!(&a.kind, AtomKind::Response { model: m, response: r, .. }
+                if *m == model && *r == response)
+        });
+        let tag = last_mentioned(&self.plain, &named.map(|(a, _)| a).collect::<Vec<_>>());
+        Err(Failure::new(Reason::MixedAggregates { model, response }, tag.unwrap_or(self.tag)))
+    }
+
+    /// The structure of T and B, with both over its atoms.
+    fn structure(
+        &self,
+        factors: &[Factor],
+        t: &Polynomial,
+        b: &Polynomial,
+    ) -> Result<(Structure, Polynomial, Polynomial), NotLogic> {
+        let tag = self.tag;
+        let too_large = || Failure::too_large(tag);
+        let (atoms, map) = compact(&self.normaliser.atoms, t.support() | b.support());
+        let n = atoms.len();
+        if n > MAX_ATOMS {
+            return Err(Failure::new(Reason::TooManyAtoms(n), self.tag).into());
+        }
+        let [t, b] = [t, b].map(|p| p.remap(&map).ok_or_else(too_large));
+        let (t, b) = (t?, b?);
+        let mut rows = Vec::new();
+        for (p, above) in [(&t, true), (&b, false)] {
+            match p.indicator(n) {
+                Ok(table) => rows.push(table),
+                Err(why) => {
+                    let side: Vec<&Factor> = factors
+                        .iter()
+                        .filter(|f| f.exponent.as_integer().is_some_and(|e| (e > 0) == above))
+                        .collect();
+                    let tag = blame(&side, &why).unwrap_or(self.tag);
+                    return Err(self.inadmissible(factors, &atoms, p, why, tag));
+                }
+            }
+        }
+        let structure = Structure::from_rows(atoms, rows[0], rows[1])
+            .map_err(|e| Failure::new(Reason::Structure(e), self.tag))?;
+        structure.validate().map_err(|e| Failure::new(Reason::Structure(e), self.tag))?;
+        Ok((structure, t, b))
+    }
+
+    fn inadmissible(
+        &self,
+        factors: &[Factor],
+        atoms: &[Atom],
+        p: &Polynomial,
+        why: Inadmissible,
+        tag: usize,
+    ) -> NotLogic {
+        let coefficient = |m: &Monomial| p.terms().find(|(n, _)| n == m).map_or(1, |(_, c)| c);
+        let text = |m: &Monomial| {
+            Polynomial::of_terms([(*m, coefficient(m))]).unwrap_or_default().shown(atoms)
+        };
+        let (reason, monomials) = match &why {
+            Inadmissible::TooLarge => (Reason::TooLarge, Vec::new()),
+            Inadmissible::Squared(list) => (Reason::Squared, list.iter().map(text).collect()),
+            Inadmissible::Value { vertex, value, monomials } => {
+                let row = atoms.iter().enumerate().filter(|(i, _)| vertex >> i & 1 == 1);
+                let row = row.map(|(_, a)| a.name.clone()).collect();
+                let reason = Reason::NotAnIndicator { row, value: *value };
+                (reason, monomials.iter().map(text).collect())
+            }
+        };
+        let nearest = nearest::of_polynomials(&self.normaliser.atoms, factors);
+        NotLogic { reason, tag, monomials, nearest: nearest.map(Box::new) }
+    }
+
+    /// The steps from the expression to the quotient of factors as written.
+    fn first_form(&mut self, product: &Product, number: Rational, all: &Product, constant: bool) {
+        let atoms = self.normaliser.atoms.clone();
+        let symbols = &self.normaliser.symbols;
+        let added = Some(product.constant.expr(symbols, self.tag)).filter(|c| !c.is_zero());
+        let first = Form {
+            atoms: atoms.clone(),
+            number,
+            constant: added,
+            factors: whole(&product.factors),
+        };
+        let (before, after) = (self.plain.clone(), first.expr());
+        if before.to_string() != after.to_string() {
+            let law = joining_law(&before);
+            self.steps.push(Step { law, claim: Claim::Equal { before, after: after.clone() } });
+        }
+        if constant {
+            let with_atom = Form::of_factors(&atoms, whole(&all.factors)).expr();
+            let claim = Claim::Equal { before: after, after: with_atom };
+            self.steps.push(Step { law: Law::ConstantAtom, claim });
+        }
+    }
+
+    fn same(&mut self, law: Law, before: Form, after: Form) {
+        if before.expr().to_string() != after.expr().to_string() {
+            self.steps.push(Step { law, claim: Claim::SameFraction { before, after } });
+        }
+    }
+}
+
+/// The power that all factors share up to sign, if they do and it is not 1.
+pub(super) fn common_power(factors: &[Factor]) -> Option<Scalar> {
+    let first = &factors.first()?.exponent;
+    let minus = first.negated()?;
+    let negative = first.as_rational().is_some_and(|r| r.signum() < 0);
+    let all = factors.iter().all(|f| f.exponent == *first || f.exponent == minus);
+    all.then(|| if negative { minus } else { first.clone() })
+}
+
+/// The factors with their powers, all whole by now.
+fn whole(factors: &[Factor]) -> Vec<(Polynomial, i64)> {
+    factors.iter().filter_map(|f| Some((f.base.clone(), f.exponent.as_integer()?))).collect()
+}
+
+/// The atoms of `mask`, and the map from their old numbers to their new ones.
+pub(super) fn compact(atoms: &[Atom], mask: u32) -> (Vec<Atom>, Vec<usize>) {
+    let mut kept = Vec::new();
+    let map = atoms
+        .iter()
+        .enumerate()
+        .map(|(i, atom)| {
+            if mask >> i & 1 == 1 {
+                kept.push(atom.clone());
+                kept.len() - 1
+            } else {
+                usize::MAX
+            }
+        })
+        .collect();
+    (kept, map)
+}
+
+/// The structure of the polynomials before cancelling, if they have one.
+fn as_written(atoms: &[Atom], t: &Polynomial, b: &Polynomial) -> Option<Structure> {
+    let (atoms, map) = compact(atoms, t.support() | b.support());
+    let n = atoms.len();
+    let rows = |p: &Polynomial| p.remap(&map)?.indicator(n).ok();
+    Structure::from_rows(atoms, rows(t)?, rows(b)?).ok()
+}
+
+/// The factor to blame: one that is inadmissible by itself, else the last of those that meet in the
+/// monomials named.
+fn blame(side: &[&Factor], why: &Inadmissible) -> Option<usize> {
+    let alone = |f: &&&Factor| {
+        let e = f.exponent.as_integer().unwrap_or(0);
+        let values = f.base.vertex_values(MAX_VARIABLES);
+        e.abs() > 1
+            || !f.base.is_multilinear()
+            || values.is_none_or(|v| v.iter().any(|v| !matches!(v, 0 | 1)))
+    };
+    if let Some(factor) = side.iter().find(alone) {
+        return Some(factor.tag);
+    }
+    let Inadmissible::Squared(_) = why else { return side.last().map(|f| f.tag) };
+    let mut seen = 0;
+    for factor in side {
+        if factor.base.support() & seen != 0 {
+            return Some(factor.tag);
+        }
+        seen |= factor.base.support();
+    }
+    None
+}
+
+/// The tag of the last node that mentions one of two atoms, not counting repetitions of the first one.
+fn last_mentioned(expr: &Expr, atoms: &[&Atom]) -> Option<usize> {
+    let mut first: Option<&Atom> = None;
+    let mut todo = vec![expr];
+    while let Some(node) = todo.pop() {
+        if let ExprKind::Prob(atom) | ExprKind::Logp(atom) = &node.kind
+            && atoms.contains(&atom)
+        {
+            match first {
+                None => first = Some(atom),
+                Some(known) if known != atom => return Some(node.tag),
+                Some(_) => {}
+            }
+        }
+        todo.extend(node.operands().into_iter().rev());
+    }
+    None
+}
+
+/// The law by which a sum becomes one logarithm.
+fn joining_law(expr: &Expr) -> Law {
+    use super::BinaryOp::{Add, Div, Mul, Sub};
+    let (mut logs, mut minus) = (0, false);
+    let mut todo = vec![expr];
+    while let Some(node) = todo.pop() {
+        match &node.kind {
+            ExprKind::Unary(UnaryOp::Log, _) => logs += 1,
+            ExprKind::Unary(UnaryOp::Neg, a) => {
+                minus = true;
+                todo.push(a);
+            }
+            ExprKind::Binary(op @ (Add | Sub | Mul | Div), a, b) => {
+                minus |= *op == Sub;
+                todo.extend([&**a, &**b]);
+            }
+            _ => {}
+        }
+    }
+    match (logs, minus) {
+        (0 | 1, _) => Law::OneQuotient,
+        (_, true) => Law::LogOfQuotient,
+        (_, false) => Law::LogOfProduct,
+    }
+}

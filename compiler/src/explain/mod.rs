@@ -1,0 +1,171 @@
+//! What a loss says: its logical core, the arithmetic around it, and where it stands.
+//!
+//! In: a compiled loss. Out: an [`Explanation`], plain data that the command line renders. Invariant:
+//! the core and the parts outside it together make up the whole loss (SEMANTICS, section 7).
+
+mod around;
+mod gradient;
+mod place;
+pub mod rho;
+
+pub use around::{Around, Outside};
+pub use place::Place;
+
+use crate::decompile::Decompiled;
+use crate::hir::{self, Core};
+use crate::logic::{Mark, Structure};
+use crate::mir::infix::infix;
+use crate::session::Compiled;
+use ponens_dsl::{Diagnostic, Span};
+
+/// A row of the truth table.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// Atoms and their truth values.
+    pub assignment: Vec<(String, bool)>,
+    /// Ticked, crossed, both or neither.
+    pub mark: Mark,
+}
+
+/// The formulas (P, Pc, Pa) as text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CoreText {
+    /// P
+    pub p: String,
+    /// Pc
+    pub given: String,
+    /// Pa
+    pub tie: String,
+}
+
+/// Everything that `explain` shows.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    /// The name of the loss.
+    pub name: String,
+    /// First sentence of its documentation.
+    pub title: String,
+    /// Its paper.
+    pub source: Option<String>,
+    /// The structure, when rho is logic.
+    pub structure: Option<Structure>,
+    /// Its formulas.
+    pub core: Option<CoreText>,
+    /// Its truth table.
+    pub rows: Vec<Row>,
+    /// Why there is no structure.
+    pub no_core: Option<NoStructure>,
+    /// Where the structure stands in the two-atom lattice.
+    pub place: Option<Place>,
+    /// rho in its stable form.
+    pub rho: Option<String>,
+    /// The link and its argument, as written.
+    pub link: Option<String>,
+    /// The terms outside the core, and why each is outside.
+    pub outside: Vec<Outside>,
+    /// The loss in its stable form.
+    pub value: String,
+    /// The gradients in their stable form, by column.
+    pub gradients: Vec<(String, String)>,
+    /// What deserves attention.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// How a loss came to have a structure.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The structure: of the clauses, or of the canonical fraction.
+    pub structure: Structure,
+    /// How it was decompiled; `None` when the text gives it.
+    pub decompiled: Option<Box<Decompiled>>,
+}
+
+/// Why a loss has no structure.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NoStructure {
+    /// The reason, with the nearest reading where there is one.
+    pub reason: String,
+    /// The expression to blame.
+    pub span: Option<Span>,
+}
+
+/// The structure of a loss, from its formulas or by decompiling its rho (SEMANTICS, section 3).
+///
+/// # Errors
+/// The reason why rho is no structure, and its place in the text when it has one.
+pub fn structure(loss: &hir::Loss) -> Result<Found, NoStructure> {
+    if let Some(Core::Logical { prefer, given, tie, span }) = &loss.core {
+        let atoms = loss.atoms.iter().map(|a| a.atom.clone()).collect();
+        return match Structure::from_clauses(atoms, *prefer, *given, *tie) {
+            Ok(structure) => Ok(Found { structure, decompiled: None }),
+            Err(e) => Err(NoStructure { reason: e.to_string(), span: Some(*span) }),
+        };
+    }
+    let Some(id) = rho::core_expression(loss) else {
+        let reason = "no single rho: the loss is arithmetic only".to_owned();
+        return Err(NoStructure { reason, span: None });
+    };
+    match rho::decompile(loss, id) {
+        Ok(d) => Ok(Found { structure: d.structure.clone(), decompiled: Some(Box::new(d)) }),
+        Err(n) => {
+            let span = loss.exprs.get(n.tag).map(|e| e.span);
+            Err(NoStructure { reason: n.to_string(), span })
+        }
+    }
+}
+
+/// The formulas of a structure, in the names of its atoms.
+pub fn core_text(structure: &Structure) -> CoreText {
+    let names: Vec<&str> = structure.atoms.iter().map(|a| a.name.as_str()).collect();
+    let c = structure.core();
+    CoreText {
+        p: c.p.shown(&names).to_string(),
+        given: c.given.shown(&names).to_string(),
+        tie: c.tie.shown(&names).to_string(),
+    }
+}
+
+/// The truth table of a structure.
+pub fn table(structure: &Structure) -> Vec<Row> {
+    let names = || structure.atoms.iter().map(|a| a.name.clone());
+    structure
+        .rows()
+        .map(|r| Row { assignment: names().zip(r.assignment).collect(), mark: r.mark })
+        .collect()
+}
+
+/// Explains a compiled loss.
+pub fn explain(compiled: &Compiled) -> Explanation {
+    let loss = &compiled.loss;
+    let found = structure(loss);
+    let Around { link, outside } = around::around(loss);
+    let mut warnings = compiled.warnings.clone();
+    warnings.extend(gradient::usable(compiled));
+    let (structure, no_core) = match found {
+        Ok(f) => (Some(f.structure), None),
+        Err(e) => (None, Some(e)),
+    };
+    let core = structure.as_ref().map(core_text);
+    let rows = structure.as_ref().map_or_else(Vec::new, table);
+    let graph = compiled.graph();
+    Explanation {
+        name: loss.name.clone(),
+        title: loss.title(),
+        source: loss.source(),
+        place: structure.as_ref().and_then(place::place),
+        structure,
+        core,
+        rows,
+        no_core,
+        rho: compiled.rho.as_ref().map(|g| infix(g, g.roots[0].node)),
+        link,
+        outside,
+        value: infix(&compiled.value.graph, compiled.value.graph.roots[0].node),
+        gradients: graph
+            .roots
+            .iter()
+            .filter_map(|r| Some((r.name.strip_prefix("d/")?.to_owned(), infix(graph, r.node))))
+            .collect(),
+        warnings,
+    }
+}

@@ -1,0 +1,97 @@
+//! rho as the decompiler reads it.
+
+use crate::decompile::{self, BinaryOp, Decompiled, Expr, NotLogic, UnaryOp};
+use crate::hir::{Core, ExprId, Fn1, Fn2, Kind, Loss, Quantity};
+use crate::logic::{Atom, AtomKind};
+use crate::mir::Level;
+
+/// The expression that stands for rho: the bound one, or what a lone link is applied to, less a
+/// constant factor in front.
+pub fn core_expression(loss: &Loss) -> Option<ExprId> {
+    match loss.core {
+        Some(Core::Arithmetic { value, .. }) => Some(value),
+        Some(Core::Logical { .. }) => None,
+        None => {
+            let mut links = loss.exprs.iter().filter_map(|e| match e.kind {
+                Kind::Link(_, x, _) => Some(x),
+                _ => None,
+            });
+            let first = links.next()?;
+            if links.next().is_some() { None } else { Some(unscaled(loss, first)) }
+        }
+    }
+}
+
+fn unscaled(loss: &Loss, id: ExprId) -> ExprId {
+    match loss.expr(id).kind {
+        Kind::Call2(Fn2::Mul, a, b) if loss.expr(a).level == Level::Uniform => unscaled(loss, b),
+        Kind::Call2(Fn2::Mul, a, b) if loss.expr(b).level == Level::Uniform => unscaled(loss, a),
+        _ => id,
+    }
+}
+
+/// Decompiles an expression of a loss; the tags are the indices of its expressions.
+///
+/// # Errors
+/// The reason why it is no structure.
+pub fn decompile(loss: &Loss, id: ExprId) -> Result<Decompiled, NotLogic> {
+    let order: Vec<Atom> = loss.atoms.iter().map(|a| a.atom.clone()).collect();
+    decompile::decompile_over(&convert(loss, id), &order)
+}
+
+fn convert(loss: &Loss, id: ExprId) -> Expr {
+    let tag = id.0 as usize;
+    let sub = |x: ExprId| convert(loss, x);
+    let opaque = || Expr::opaque(&loss.display(id), tag);
+    match loss.expr(id).kind {
+        Kind::Number(x) => Expr::number(x, tag),
+        Kind::Param(p) => Expr::symbol(&loss.params[p].name, loss.params[p].range, tag),
+        Kind::Probability(a) => Expr::prob(loss.atoms[a].atom.clone(), tag),
+        Kind::Column(c) => match atom(&loss.columns[c].quantity) {
+            Some(atom) => Expr::logp(atom, tag),
+            None => opaque(),
+        },
+        Kind::Call1(f, a) => {
+            let op = match f {
+                Fn1::Neg => UnaryOp::Neg,
+                Fn1::Exp => UnaryOp::Exp,
+                Fn1::Log => UnaryOp::Log,
+                Fn1::Log1p => UnaryOp::Log1p,
+                Fn1::Expm1 => UnaryOp::Expm1,
+                Fn1::Log1mExp => UnaryOp::Log1mExp,
+                Fn1::Softplus => UnaryOp::Softplus,
+                Fn1::Sigmoid => UnaryOp::Sigmoid,
+                Fn1::LogSigmoid => UnaryOp::LogSigmoid,
+                Fn1::Square | Fn1::Abs | Fn1::StopGradient => return opaque(),
+            };
+            Expr::unary(op, sub(a), tag)
+        }
+        Kind::Call2(f, a, b) => {
+            let op = match f {
+                Fn2::Add => BinaryOp::Add,
+                Fn2::Sub => BinaryOp::Sub,
+                Fn2::Mul => BinaryOp::Mul,
+                Fn2::Div => BinaryOp::Div,
+                Fn2::Pow => BinaryOp::Pow,
+                Fn2::LogAddExp => {
+                    let list = vec![sub(a), sub(b)];
+                    return Expr { kind: decompile::ExprKind::LogSumExp(list), tag };
+                }
+                Fn2::Max | Fn2::Min => return opaque(),
+            };
+            Expr::binary(op, sub(a), sub(b), tag)
+        }
+        _ => opaque(),
+    }
+}
+
+/// The atom whose log-weight a quantity is.
+fn atom(q: &Quantity) -> Option<Atom> {
+    let (model, response, mean) = match q {
+        Quantity::Logp { model, response } => (model, response, false),
+        Quantity::MeanLogp { model, response } => (model, response, true),
+        _ => return None,
+    };
+    let kind = AtomKind::Response { model: model.clone(), response: response.clone(), mean };
+    Some(Atom { name: format!("{model}({response})"), kind })
+}

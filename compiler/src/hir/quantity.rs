@@ -1,0 +1,147 @@
+//! What a loss reads: quantities of an example, with canonical column names.
+
+use crate::mir::{Interval, Level};
+use std::fmt;
+
+/// A number per example that comes from a model or from the data.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Quantity {
+    /// Sum of the token log-probabilities of a response under a model.
+    Logp {
+        /// The model.
+        model: String,
+        /// The response.
+        response: String,
+    },
+    /// Mean of the token log-probabilities; 0 for an empty response.
+    MeanLogp {
+        /// The model.
+        model: String,
+        /// The response.
+        response: String,
+    },
+    /// The part of [`Quantity::Logp`] on the first min(len, len of the other) tokens (LD-DPO).
+    SharedLogp {
+        /// The model.
+        model: String,
+        /// The response.
+        response: String,
+    },
+    /// The rest of [`Quantity::Logp`].
+    TailLogp {
+        /// The model.
+        model: String,
+        /// The response.
+        response: String,
+    },
+    /// Log-probability of a response that belongs to another prompt of the batch (KTO).
+    MismatchedLogp {
+        /// The model.
+        model: String,
+    },
+    /// Sum over the response's tokens of log sum_v p_v^2 (WPO).
+    LogSumP2 {
+        /// The model.
+        model: String,
+        /// The response.
+        response: String,
+    },
+    /// Sum over the response's positions of KL(first || second) over the vocabulary (TDPO).
+    Kl {
+        /// The distribution that the expectation is taken under.
+        first: String,
+        /// The other distribution.
+        second: String,
+        /// The response.
+        response: String,
+    },
+    /// Number of tokens of a response.
+    Len {
+        /// The response.
+        response: String,
+    },
+    /// Whether an unpaired response is good; 1 or 0.
+    Label {
+        /// The name in the loss.
+        name: String,
+    },
+    /// A column of the data set.
+    Data {
+        /// Its name.
+        name: String,
+    },
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Quantity::Logp { model, response } => write!(f, "logp({model},{response})"),
+            Quantity::MeanLogp { model, response } => write!(f, "mean_logp({model},{response})"),
+            Quantity::SharedLogp { model, response } => {
+                write!(f, "shared_logp({model},{response})")
+            }
+            Quantity::TailLogp { model, response } => write!(f, "tail_logp({model},{response})"),
+            Quantity::MismatchedLogp { model } => write!(f, "mismatched_logp({model})"),
+            Quantity::LogSumP2 { model, response } => write!(f, "log_sum_p2({model},{response})"),
+            Quantity::Kl { first, second, response } => {
+                write!(f, "kl({first},{second},{response})")
+            }
+            Quantity::Len { response } => write!(f, "len({response})"),
+            Quantity::Label { .. } => f.write_str("label"),
+            Quantity::Data { name } => f.write_str(name),
+        }
+    }
+}
+
+impl Quantity {
+    /// The interval that every value lies in, unless the loss narrows it.
+    pub fn domain(&self) -> Interval {
+        match self {
+            Quantity::Logp { .. }
+            | Quantity::MeanLogp { .. }
+            | Quantity::SharedLogp { .. }
+            | Quantity::TailLogp { .. }
+            | Quantity::MismatchedLogp { .. }
+            | Quantity::LogSumP2 { .. } => Interval::LOG_PROB,
+            Quantity::Kl { .. } | Quantity::Len { .. } => {
+                Interval { lo: 0.0, lo_open: false, ..Interval::REAL }
+            }
+            Quantity::Label { .. } => Interval::closed(0.0, 1.0),
+            Quantity::Data { .. } => Interval::REAL,
+        }
+    }
+
+    /// The models that have to be run to know the value.
+    pub fn models(&self) -> Vec<&str> {
+        match self {
+            Quantity::Logp { model, .. }
+            | Quantity::MeanLogp { model, .. }
+            | Quantity::SharedLogp { model, .. }
+            | Quantity::TailLogp { model, .. }
+            | Quantity::MismatchedLogp { model }
+            | Quantity::LogSumP2 { model, .. } => vec![model],
+            Quantity::Kl { first, second, .. } => vec![first, second],
+            Quantity::Len { .. } | Quantity::Label { .. } | Quantity::Data { .. } => vec![],
+        }
+    }
+}
+
+/// A column that the loss reads.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Column {
+    /// What it holds.
+    pub quantity: Quantity,
+    /// Its level.
+    pub level: Level,
+    /// The values allowed.
+    pub range: Interval,
+    /// True when the policy determines it, so that the loss has a gradient with respect to it.
+    pub differentiable: bool,
+}
+
+impl Column {
+    /// The canonical column name.
+    pub fn name(&self) -> String {
+        self.quantity.to_string()
+    }
+}

@@ -1,0 +1,69 @@
+//! The functions that the language knows, as data.
+
+use crate::hir::model::{BatchFn, Fn1, Fn2, Link, Noise};
+
+/// What a name that is called means.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Builtin {
+    One(Fn1),
+    Two(Fn2),
+    Batch(BatchFn),
+    Link(Link),
+    Noise(Noise),
+    Quantity(QuantityFn),
+    /// The same expression over a response that belongs to another prompt.
+    Mismatched,
+}
+
+/// Functions of models and responses.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum QuantityFn {
+    Logp,
+    MeanLogp,
+    SharedLogp,
+    TailLogp,
+    LogSumP2,
+    Nll,
+    Kl,
+    Len,
+}
+
+/// Every name, what it means and how it is written.
+pub(super) const BUILTINS: &[(&str, Builtin, &str)] = &[
+    ("exp", Builtin::One(Fn1::Exp), "exp(x)"),
+    ("log", Builtin::One(Fn1::Log), "log(x)"),
+    ("log1p", Builtin::One(Fn1::Log1p), "log1p(x)"),
+    ("expm1", Builtin::One(Fn1::Expm1), "expm1(x)"),
+    ("log1mexp", Builtin::One(Fn1::Log1mExp), "log1mexp(x)"),
+    ("softplus", Builtin::One(Fn1::Softplus), "softplus(x)"),
+    ("sigmoid", Builtin::One(Fn1::Sigmoid), "sigmoid(x)"),
+    ("log_sigmoid", Builtin::One(Fn1::LogSigmoid), "log_sigmoid(x)"),
+    ("square", Builtin::One(Fn1::Square), "square(x)"),
+    ("abs", Builtin::One(Fn1::Abs), "abs(x)"),
+    ("stop_gradient", Builtin::One(Fn1::StopGradient), "stop_gradient(x)"),
+    ("max", Builtin::Two(Fn2::Max), "max(a, b)"),
+    ("min", Builtin::Two(Fn2::Min), "min(a, b)"),
+    ("logaddexp", Builtin::Two(Fn2::LogAddExp), "logaddexp(a, b)"),
+    ("batch_mean", Builtin::Batch(BatchFn::Mean), "batch_mean(x)"),
+    ("batch_sum", Builtin::Batch(BatchFn::Sum), "batch_sum(x)"),
+    ("batch_sort", Builtin::Batch(BatchFn::Sort), "batch_sort(x)"),
+    ("logistic", Builtin::Link(Link::Logistic), "logistic(x)"),
+    ("hinge", Builtin::Link(Link::Hinge), "hinge(x, margin = 1)"),
+    ("squared", Builtin::Link(Link::Squared), "squared(x, target)"),
+    ("smooth", Builtin::Noise(Noise::Smooth), "smooth(rate, link(x))"),
+    ("debias", Builtin::Noise(Noise::Debias), "debias(rate, link(x))"),
+    ("mismatched", Builtin::Mismatched, "mismatched(x)"),
+    ("logp", Builtin::Quantity(QuantityFn::Logp), "logp(model, response)"),
+    ("mean_logp", Builtin::Quantity(QuantityFn::MeanLogp), "mean_logp(model, response)"),
+    ("shared_logp", Builtin::Quantity(QuantityFn::SharedLogp), "shared_logp(model, response)"),
+    ("tail_logp", Builtin::Quantity(QuantityFn::TailLogp), "tail_logp(model, response)"),
+    ("log_sum_p2", Builtin::Quantity(QuantityFn::LogSumP2), "log_sum_p2(model, response)"),
+    ("nll", Builtin::Quantity(QuantityFn::Nll), "nll(model, response)"),
+    ("kl", Builtin::Quantity(QuantityFn::Kl), "kl(first, second, response)"),
+    ("len", Builtin::Quantity(QuantityFn::Len), "len(response)"),
+];
+
+/// Looks a name up.
+pub(super) fn builtin(name: &str) -> Option<(Builtin, &'static str)> {
+    BUILTINS.iter().find(|(n, ..)| *n == name).map(|(_, b, usage)| (*b, *usage))
+}

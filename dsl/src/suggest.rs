@@ -1,0 +1,80 @@
+//! Spelling help: the candidate that a misspelt word was meant to be.
+//!
+//! Shared by every stage that looks names up, so that all of them guess alike.
+
+/// Longest word that is compared; the cost is quadratic in the length.
+const LONGEST: usize = 64;
+
+/// The number of edits (insert, delete, replace, swap two neighbours) that turn `a` into `b`,
+/// counted in characters.
+pub fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut before: Vec<usize> = Vec::new();
+    let mut above: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let replace = above[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let mut best = replace.min(above[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                best = best.min(before[j - 2] + 1);
+            }
+            row.push(best);
+        }
+        before = std::mem::replace(&mut above, row);
+    }
+    above[b.len()]
+}
+
+/// The candidate nearest to `word`, if it is near enough to be a slip of the pen: at most one edit in
+/// three characters (and at least one allowed), upper and lower case counting as equal, and something must remain. Of equally
+/// near candidates the first wins; `word` itself is never suggested.
+pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let length = word.chars().count();
+    if length > LONGEST {
+        return None;
+    }
+    let folded = word.to_lowercase();
+    let allowed = (length / 3).max(1);
+    candidates
+        .into_iter()
+        .filter(|c| *c != word && c.chars().count() <= LONGEST)
+        .map(|c| (distance(&folded, &c.to_lowercase()), c))
+        .filter(|(d, c)| *d <= allowed && *d < c.chars().count().max(length))
+        .min_by_key(|(d, _)| *d)
+        .map(|(_, c)| c)
+}
+
+/// `did you mean `x`?` for the nearest candidate, ready to be a diagnostic's help.
+pub fn did_you_mean<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<String> {
+    closest(word, candidates).map(|c| format!("did you mean `{c}`?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_edits() {
+        assert_eq!(distance("", ""), 0);
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("minimise", "minimize"), 1);
+        assert_eq!(distance("perfer", "prefer"), 1);
+        assert_eq!(distance("kitten", "sitting"), 3);
+    }
+
+    #[test]
+    fn suggests_only_what_is_near() {
+        let words = ["minimize", "model", "prefer"];
+        assert_eq!(closest("minimise", words), Some("minimize"));
+        assert_eq!(closest("Prefer", words), Some("prefer"));
+        assert_eq!(closest("banana", words), None);
+        assert_eq!(closest("model", words), None);
+        assert_eq!(closest("x", ["y"]), None);
+        assert_eq!(closest(&"m".repeat(100), words), None);
+        assert_eq!(did_you_mean("modle", words).as_deref(), Some("did you mean `model`?"));
+    }
+}

@@ -1,0 +1,211 @@
+//! From text to tokens, with one rule for where the response begins and one for what is cut.
+//!
+//! The tokens of a response are those of `prompt + response` beyond the longest prefix that they share
+//! with the tokens of the prompt alone, and the end-of-sequence token: a token that spans the border
+//! counts for the response. Both responses of a pair lose the same tokens of the prompt.
+
+use std::path::Path;
+
+use ponens_dsl::Diagnostic;
+
+use super::error::DataError;
+use super::prompt::PromptFormat;
+use super::record::PairRecord;
+use crate::tokenizer::Tokenizer;
+
+/// Turns text into tokens.
+pub trait Encoder {
+    /// The tokens of a text that begins a sequence; with `add_special` also those that the tokenizer puts
+    /// around a text by itself, such as a begin token.
+    ///
+    /// # Errors
+    /// With the reason why the text has no tokens.
+    fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>, String>;
+
+    /// The token that begins a sequence, if there is one: cutting a prompt leaves it in place.
+    fn begin_of_sequence(&self) -> Option<u32>;
+
+    /// The token that ends a response; `None` where the model knows none.
+    fn end_of_sequence(&self) -> Option<u32>;
+}
+
+impl Encoder for Tokenizer {
+    fn encode(&self, text: &str, add_special: bool) -> Result<Vec<u32>, String> {
+        Tokenizer::encode(self, text, add_special).map_err(|e| e.to_string())
+    }
+
+    fn begin_of_sequence(&self) -> Option<u32> {
+        self.bos()
+    }
+
+    fn end_of_sequence(&self) -> Option<u32> {
+        self.eos()
+    }
+}
+
+/// Limits of length, in tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EncodeOptions {
+    /// The longest sequence, prompt and response together; at least 2.
+    pub max_length: usize,
+    /// What a prompt may keep (its end) when a pair is too long; below `max_length`.
+    pub max_prompt: usize,
+}
+
+impl EncodeOptions {
+    /// At most `max_length` tokens, of which a prompt keeps at most half when there are too many.
+    pub fn new(max_length: usize) -> Self {
+        Self { max_length, max_prompt: max_length / 2 }
+    }
+}
+
+/// The tokens of a prompt and a response.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Sequence {
+    /// All tokens.
+    pub ids: Vec<u32>,
+    /// Where the response begins; at least 1 and below the length.
+    pub start: usize,
+}
+
+impl Sequence {
+    /// The number of response tokens.
+    pub fn response_len(&self) -> usize {
+        self.ids.len() - self.start
+    }
+}
+
+/// One preference pair in tokens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EncodedPair {
+    /// Its row in the data, counted from 0.
+    pub row: usize,
+    /// Prompt and preferred response.
+    pub chosen: Sequence,
+    /// Prompt and the other response.
+    pub rejected: Sequence,
+    /// The values of the columns asked for.
+    pub columns: Vec<f64>,
+}
+
+/// What cutting to length did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EncodeReport {
+    /// Pairs encoded.
+    pub pairs: usize,
+    /// Pairs whose prompt lost tokens at its beginning.
+    pub prompts_cut: usize,
+    /// Responses that lost tokens at their end, and the end-of-sequence token with them.
+    pub responses_cut: usize,
+    /// Tokens lost in all.
+    pub tokens_cut: usize,
+    /// Pairs whose responses are the same tokens (before or after cutting): no preference to learn.
+    pub identical: usize,
+    /// The longest sequence that is left.
+    pub longest: usize,
+}
+
+/// Encodes all pairs.
+///
+/// # Errors
+/// If limits contradict each other, a text has no tokens, a prompt leaves nothing to condition on, or the
+/// format does not fit the data: the first ten different findings.
+pub fn encode_pairs(
+    records: &[PairRecord],
+    name: &Path,
+    format: &PromptFormat,
+    encoder: &dyn Encoder,
+    options: EncodeOptions,
+) -> Result<(Vec<EncodedPair>, EncodeReport), DataError> {
+    if options.max_length < 2 || options.max_prompt == 0 || options.max_prompt >= options.max_length
+    {
+        let reason = format!(
+            "a longest sequence of {} tokens with {} for the prompt leaves no room",
+            options.max_length, options.max_prompt
+        );
+        return Err(DataError::whole(name, Diagnostic::error("E0405", reason)));
+    }
+    let mut error = DataError::new(name);
+    let mut report = EncodeReport::default();
+    let mut pairs = Vec::with_capacity(records.len());
+    for record in records {
+        match encode(record, format, encoder) {
+            Ok(pair) => pairs.push(cut(pair, options, encoder.begin_of_sequence(), &mut report)),
+            Err(d) => error.add(record.line, d),
+        }
+    }
+    if error.findings.is_empty() { Ok((pairs, report)) } else { Err(error) }
+}
+
+fn encode(
+    record: &PairRecord,
+    format: &PromptFormat,
+    encoder: &dyn Encoder,
+) -> Result<EncodedPair, Diagnostic> {
+    let text = format.render(record)?;
+    let tokens = |text: &str, what: &str| {
+        encoder
+            .encode(text, format.add_special())
+            .map_err(|e| Diagnostic::error("E0403", format!("`{what}` cannot be tokenised: {e}")))
+    };
+    let prompt = tokens(&text.prompt, "prompt")?;
+    let response = |response: &str, what: &str| {
+        let mut ids = tokens(&format!("{}{response}", text.prompt), what)?;
+        let start = ids.iter().zip(&prompt).take_while(|(a, b)| a == b).count();
+        if start == 0 {
+            return Err(Diagnostic::error("E0405", "the prompt gives no token").help(
+                "a response needs at least one token before it: add a prompt or a template",
+            ));
+        }
+        let end = encoder.end_of_sequence();
+        // A chat template may end the turn with that token itself.
+        if ids.len() == start || ids.last() != end.as_ref() {
+            ids.extend(end);
+        }
+        if ids.len() == start {
+            return Err(Diagnostic::error("E0404", format!("`{what}` gives no token")));
+        }
+        Ok(Sequence { ids, start })
+    };
+    Ok(EncodedPair {
+        row: record.row,
+        chosen: response(&text.chosen, "chosen")?,
+        rejected: response(&text.rejected, "rejected")?,
+        columns: record.columns.clone(),
+    })
+}
+
+/// Cuts the beginning of the prompt first, down to its share; then the ends of the responses.
+fn cut(
+    mut pair: EncodedPair,
+    options: EncodeOptions,
+    begin: Option<u32>,
+    report: &mut EncodeReport,
+) -> EncodedPair {
+    report.pairs += 1;
+    let longest = pair.chosen.ids.len().max(pair.rejected.ids.len());
+    let excess = longest.saturating_sub(options.max_length);
+    let prompt = pair.chosen.start.min(pair.rejected.start);
+    let from_prompt = excess.min(prompt.saturating_sub(options.max_prompt));
+    if from_prompt > 0 {
+        report.prompts_cut += 1;
+        report.tokens_cut += from_prompt;
+    }
+    for side in [&mut pair.chosen, &mut pair.rejected] {
+        let first = usize::from(side.start > from_prompt && side.ids.first().copied() == begin);
+        side.ids.drain(first..first + from_prompt);
+        side.start -= from_prompt;
+        // The starts differ where a token spans the border; the later one may lie beyond the share.
+        let keep = options.max_length.max(side.start + 1);
+        if side.ids.len() > keep {
+            report.responses_cut += 1;
+            report.tokens_cut += side.ids.len() - keep;
+            side.ids.truncate(keep);
+        }
+        report.longest = report.longest.max(side.ids.len());
+    }
+    if pair.chosen == pair.rejected {
+        report.identical += 1;
+    }
+    pair
+}

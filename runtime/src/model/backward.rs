@@ -1,0 +1,167 @@
+//! The backward pass, driven by hand.
+//!
+//! Only the layers are on the tensor library's tape. The head is not: its log-probabilities and
+//! gradients are streamed ([`crate::logprob`]). Nor is the embedding, whose gradient is one addition a
+//! token. With checkpointing each layer gets a tape of its own, made again when its turn comes.
+
+use candle_core::{Tensor, Var, backprop::GradStore};
+
+use super::{
+    body::Pass,
+    causal_lm::TokenWeights,
+    error::{Error, Result},
+    gradients::{Collector, Gradients},
+    llama::Llama,
+    rows::{Packed, Rows},
+};
+use crate::logprob::{self, FrozenForward, RowStats};
+
+pub(super) fn backward(
+    model: &Llama,
+    rows: &Rows,
+    weights: &mut TokenWeights<'_>,
+) -> Result<(Vec<Vec<f32>>, Gradients)> {
+    if model.trainable.is_empty() {
+        return Err(Error::NothingTrainable);
+    }
+    let packed = model.pack(rows)?;
+    if packed.targets.is_empty() {
+        return Err(Error::NoCompletion);
+    }
+    let pass = Pass::new(&model.config, &packed, Some(model.next_seed()));
+    let embedded = model.plain.embed(&packed.tokens)?;
+    let mut collector = Collector::new(&model.trainable);
+    let (logps, d_embedded) = if model.checkpointing() {
+        checkpointed(model, &packed, &pass, embedded, weights, &mut collector)?
+    } else {
+        taped(model, &packed, &pass, embedded, weights, &mut collector)?
+    };
+    if let Some(d_embedded) = d_embedded {
+        let embedding = &model.tracked.embedding;
+        let index = Tensor::from_slice(&packed.tokens, packed.tokens.len(), embedding.device())?;
+        let gradient = match collector.take(embedding.id()) {
+            Some(of_head) => of_head,
+            None => model.plain.embedding.zeros_like()?,
+        };
+        collector.add(embedding.id(), &gradient.index_add(&index, &d_embedded, 0)?)?;
+    }
+    Ok((logps, collector.finish()))
+}
+
+/// All layers on one tape.
+fn taped(
+    model: &Llama,
+    packed: &Packed,
+    pass: &Pass,
+    embedded: Tensor,
+    weights: &mut TokenWeights<'_>,
+    collector: &mut Collector<'_>,
+) -> Result<(Vec<Vec<f32>>, Option<Tensor>)> {
+    let leaf = leaf_if(model.tracked.embedding.is_variable(), embedded)?;
+    let mut x = leaf.clone();
+    for layer in &model.tracked.layers {
+        x = layer.forward(&x, &model.config, pass)?;
+    }
+    let top = model.tracked.finish(&x, &packed.predictors, &model.config)?;
+    drop(x);
+    let (logps, d_top) = through_head(model, packed, &top, weights, collector)?;
+    let store = pull(&top, &d_top)?;
+    collector.absorb(&store)?;
+    let d_leaf = store.get(&leaf).map(Tensor::detach);
+    Ok((logps, d_leaf))
+}
+
+/// One tape a layer, made from the layer's kept input.
+fn checkpointed(
+    model: &Llama,
+    packed: &Packed,
+    pass: &Pass,
+    embedded: Tensor,
+    weights: &mut TokenWeights<'_>,
+    collector: &mut Collector<'_>,
+) -> Result<(Vec<Vec<f32>>, Option<Tensor>)> {
+    let mut inputs = vec![embedded];
+    let mut x = inputs[0].clone();
+    for layer in &model.plain.layers {
+        x = layer.forward(&x, &model.config, pass)?;
+        inputs.push(x.clone());
+    }
+    drop(x);
+    let Some(last) = inputs.pop() else { return Err(Error::NothingTrainable) };
+    let last = leaf_if(true, last)?;
+    let top = model.tracked.finish(&last, &packed.predictors, &model.config)?;
+    let (logps, d_top) = through_head(model, packed, &top, weights, collector)?;
+    let store = pull(&top, &d_top)?;
+    collector.absorb(&store)?;
+    let mut d_output = store.get(&last).map(Tensor::detach);
+    drop((store, top, d_top, last));
+    for (i, layer) in model.tracked.layers.iter().enumerate().rev() {
+        let (Some(d), Some(input)) = (d_output.take(), inputs.pop()) else { break };
+        let input = leaf_if(i > 0 || model.tracked.embedding.is_variable(), input)?;
+        let output = layer.forward(&input, &model.config, pass)?;
+        if !output.track_op() {
+            // The lowest layer of an adapted model may have nothing to train.
+            break;
+        }
+        let store = pull(&output, &d)?;
+        collector.absorb(&store)?;
+        d_output = store.get(&input).map(Tensor::detach);
+    }
+    Ok((logps, d_output))
+}
+
+/// A leaf of the tape if a gradient is wanted there.
+fn leaf_if(wanted: bool, tensor: Tensor) -> Result<Tensor> {
+    Ok(if wanted { Var::from_tensor(&tensor)?.into_inner() } else { tensor })
+}
+
+/// Gradients of everything below `output`, given dLoss / d output.
+fn pull(output: &Tensor, gradient: &Tensor) -> Result<GradStore> {
+    Ok((output * gradient)?.sum_all()?.backward()?)
+}
+
+/// Log-probabilities of the targets, and dLoss / d hidden; the head's own gradient goes to the
+/// collector.
+fn through_head(
+    model: &Llama,
+    packed: &Packed,
+    top: &Tensor,
+    weights: &mut TokenWeights<'_>,
+    collector: &mut Collector<'_>,
+) -> Result<(Vec<Vec<f32>>, Tensor)> {
+    let hidden = top.detach();
+    let head = model.head();
+    let trained = model.tracked.head();
+    let rows_of =
+        |stats: &[RowStats]| packed.split(&stats.iter().map(|s| s.logp).collect::<Vec<f32>>());
+    if trained.is_variable() {
+        let stats = logprob::forward(&hidden, &head, &packed.targets)?;
+        let logps = rows_of(&stats);
+        let grad = checked(&logps, weights(&logps)?)?;
+        let back = logprob::backward(&hidden, &head, &packed.targets, &stats, &grad, true)?;
+        if let Some(d_weight) = &back.weight {
+            collector.add(trained.id(), d_weight)?;
+        }
+        Ok((logps, back.hidden))
+    } else {
+        let forward: FrozenForward = logprob::forward_frozen(&hidden, &head, &packed.targets)?;
+        let logps = rows_of(&forward.rows);
+        let grad = checked(&logps, weights(&logps)?)?;
+        Ok((logps, forward.backward(&grad)?))
+    }
+}
+
+/// One weight for each token, in one list.
+fn checked(logps: &[Vec<f32>], weights: Vec<Vec<f32>>) -> Result<Vec<f32>> {
+    let (expected, actual) = (logps.len(), weights.len());
+    if expected != actual {
+        return Err(Error::Weights { what: "rows", expected, actual });
+    }
+    for (row, weights) in logps.iter().zip(&weights) {
+        if row.len() != weights.len() {
+            let (expected, actual) = (row.len(), weights.len());
+            return Err(Error::Weights { what: "tokens of a row", expected, actual });
+        }
+    }
+    Ok(weights.into_iter().flatten().collect())
+}

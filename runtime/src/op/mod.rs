@@ -1,0 +1,86 @@
+//! Compiled losses as tensor operations.
+//!
+//! Why: a loss is small (a handful of numbers an example), the logits that feed it are huge (one row of
+//! vocabulary size a token). In: logits, target tokens, reference log-probabilities and other columns,
+//! and a [`LossKernel`]. Out: the loss with its gradient, twice over:
+//!
+//! * [`fused`]: statistics of each row in one pass, the kernel on a few scalars, the gradient in a second
+//!   pass; no log-probability of any other token is ever stored;
+//! * [`composed`]: the same from the tensor library's own primitives, which needs several copies of the
+//!   logits; the check of the first and a back end for devices that have no fused kernel.
+//!
+//! Invariant: both agree with the kernel's interpreter, value and gradient.
+
+pub mod column;
+pub mod composed;
+mod elementwise;
+mod emit;
+mod error;
+pub mod fused;
+mod graph;
+
+#[cfg(test)]
+pub(crate) mod fixture;
+#[cfg(test)]
+mod graph_tests;
+#[cfg(test)]
+mod tests;
+
+pub use column::{Column, Columns};
+pub use error::RuntimeError;
+pub use graph::GraphKernel;
+
+use ponens_compiler::mir::Input;
+
+/// The value and the gradient of a loss on one batch of `n` examples.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluated {
+    /// The loss of each example; a loss of the whole batch stands at every example. The loss of the
+    /// batch is the mean.
+    pub loss: Vec<f64>,
+    /// By input: d(sum of `loss`)/d(input of example e), or `None` where the loss has no gradient.
+    pub grads: Vec<Option<Vec<f64>>>,
+}
+
+/// A compiled loss at the example level: from the quantities of a batch to the value and all gradients.
+pub trait LossKernel: Send + Sync {
+    /// The name of the loss.
+    fn name(&self) -> &str;
+
+    /// The columns it reads, by their canonical names: `logp(pi,w)`, `mean_logp(pi,w)`, `logp(ref,l)`,
+    /// `len(w)`, a declared column's own name.
+    fn inputs(&self) -> &[Input];
+
+    /// False only if the loss of an example depends on no other example of the batch.
+    fn couples_examples(&self) -> bool {
+        true
+    }
+
+    /// Evaluates one batch; `columns[i][e]` is input `i` of example `e`.
+    ///
+    /// # Errors
+    /// If the number of columns is not that of [`LossKernel::inputs`], or their lengths differ.
+    fn evaluate(&self, columns: &[Vec<f64>]) -> Result<Evaluated, RuntimeError>;
+}
+
+/// The common length of a kernel's columns.
+///
+/// # Errors
+/// If a column is missing, there is one too many, or the lengths differ.
+pub fn batch_len(kernel: &dyn LossKernel, columns: &[Vec<f64>]) -> Result<usize, RuntimeError> {
+    let reason = |reason: String| RuntimeError::Loss { loss: kernel.name().to_owned(), reason };
+    let inputs = kernel.inputs();
+    if inputs.len() != columns.len() {
+        return Err(reason(format!("{} columns wanted, {} given", inputs.len(), columns.len())));
+    }
+    let len = columns.first().map_or(0, Vec::len);
+    match inputs.iter().zip(columns).find(|(_, c)| c.len() != len) {
+        None => Ok(len),
+        Some((input, c)) => Err(reason(format!(
+            "column `{}` has {} values where `{}` has {len}",
+            input.name,
+            c.len(),
+            inputs[0].name
+        ))),
+    }
+}

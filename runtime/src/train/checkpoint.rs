@@ -1,0 +1,226 @@
+//! Everything a run needs to continue bit for bit, in one folder that is there whole or not at all.
+//!
+//! A checkpoint is written under a temporary name beside its place, flushed to the disk file by file, and
+//! renamed. The order of the data is a function of the seed and the step, so both are all of its state.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use candle_core::{Device, Tensor, Var};
+use serde::{Deserialize, Serialize};
+
+use crate::data::{EncodedPair, Sequence};
+use crate::op::RuntimeError;
+use crate::optim::AdamW;
+
+use super::config::TrainConfig;
+use super::output::sync_folder;
+use super::reference::ReferenceLogProbs;
+
+const PREFIX: &str = "checkpoint-";
+const WEIGHTS: &str = "weights.safetensors";
+const OPTIMISER: &str = "optimizer.safetensors";
+const REFERENCE: &str = "reference.safetensors";
+const STATE: &str = "state.json";
+const VERSION: u32 = 1;
+
+/// The numbers of a checkpoint that are not tensors.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct State {
+    version: u32,
+    /// Optimiser steps taken; with the seed, the position in the data.
+    pub(super) step: usize,
+    /// Seconds of training so far.
+    pub(super) seconds: f64,
+    /// The loss that was trained with.
+    pub(super) loss: String,
+    /// The settings.
+    pub(super) config: TrainConfig,
+    /// A digest of all training and held-out tokens.
+    pub(super) data: String,
+    /// Log-probability by token of the held-out chosen responses before the first step.
+    pub(super) baseline: Option<f64>,
+}
+
+impl State {
+    pub(super) fn new(loss: &str, config: &TrainConfig, data: String) -> Self {
+        Self {
+            version: VERSION,
+            step: 0,
+            seconds: 0.0,
+            loss: loss.to_owned(),
+            config: config.clone(),
+            data,
+            baseline: None,
+        }
+    }
+}
+
+/// A digest (64-bit FNV-1a) of tokens, borders and columns: tells one data set from another.
+pub(super) fn digest(parts: &[&[EncodedPair]]) -> String {
+    let mut hash = 0xcbf2_9ce4_8422_2325u64;
+    let mut eat = |word: u64| {
+        for byte in word.to_le_bytes() {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    };
+    for part in parts {
+        eat(part.len() as u64);
+        for pair in *part {
+            let mut side = |s: &Sequence| {
+                eat(s.ids.len() as u64);
+                eat(s.start as u64);
+                s.ids.iter().for_each(|&id| eat(u64::from(id)));
+            };
+            side(&pair.chosen);
+            side(&pair.rejected);
+            pair.columns.iter().for_each(|c| eat(c.to_bits()));
+        }
+    }
+    format!("{hash:016x}")
+}
+
+fn name(step: usize) -> String {
+    format!("{PREFIX}{step:08}")
+}
+
+/// All complete checkpoints in a run's folder, oldest first.
+fn all(folder: &Path) -> Result<Vec<(usize, PathBuf)>, RuntimeError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(RuntimeError::io("cannot read", folder)(e)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(RuntimeError::io("cannot read", folder))?.path();
+        let step = path
+            .file_name()
+            .and_then(|n| n.to_str())
+            .and_then(|n| n.strip_prefix(PREFIX))
+            .and_then(|n| n.parse().ok());
+        if let Some(step) = step.filter(|_| path.join(STATE).is_file()) {
+            found.push((step, path));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The newest checkpoint in a run's folder.
+///
+/// # Errors
+/// If the folder cannot be read; a folder that is not there has none.
+pub fn latest(folder: &Path) -> Result<Option<PathBuf>, RuntimeError> {
+    Ok(all(folder)?.pop().map(|(_, path)| path))
+}
+
+fn save_tensors(tensors: &HashMap<String, Tensor>, path: &Path) -> Result<(), RuntimeError> {
+    if !tensors.is_empty() {
+        candle_core::safetensors::save(tensors, path)
+            .map_err(|e| RuntimeError::format(path, format!("cannot write: {e}")))?;
+        let file = File::open(path).and_then(|f| f.sync_all());
+        file.map_err(RuntimeError::io("cannot write", path))?;
+    }
+    Ok(())
+}
+
+/// Writes a checkpoint into the run's folder and removes all but the `keep` newest; returns its folder.
+pub(super) fn save(
+    folder: &Path,
+    state: &State,
+    variables: &[(String, Var)],
+    optimiser: &AdamW,
+    reference: &ReferenceLogProbs,
+) -> Result<PathBuf, RuntimeError> {
+    fs::create_dir_all(folder).map_err(RuntimeError::io("cannot create", folder))?;
+    // Dropping the handle on any error below removes the half-written folder.
+    let temporary = tempfile::Builder::new()
+        .prefix(".unfinished-")
+        .tempdir_in(folder)
+        .map_err(RuntimeError::io("cannot write", folder))?;
+    let at = |file: &str| temporary.path().join(file);
+    let weights = variables.iter().map(|(n, v)| (n.clone(), v.as_tensor().clone())).collect();
+    save_tensors(&weights, &at(WEIGHTS))?;
+    save_tensors(&optimiser.state()?, &at(OPTIMISER))?;
+    save_tensors(&reference.tensors()?, &at(REFERENCE))?;
+    let text = serde_json::to_vec_pretty(state)
+        .map_err(|e| RuntimeError::format(at(STATE), e.to_string()))?;
+    super::output::write_whole(&at(STATE), &text)?;
+    let place = folder.join(name(state.step));
+    let rename =
+        |from: &Path, to: &Path| fs::rename(from, to).map_err(RuntimeError::io("cannot write", to));
+    if place.is_dir() {
+        // The same step again, after a resume: the old one goes out of the way first.
+        let old = temporary.path().join("replaced");
+        rename(&place, &old)?;
+        fs::remove_dir_all(&old).map_err(RuntimeError::io("cannot remove", &old))?;
+    }
+    rename(temporary.path(), &place)?;
+    // The name is gone: the handle has nothing left to remove.
+    let _ = temporary.keep();
+    sync_folder(folder)?;
+    let mut found = all(folder)?;
+    found.retain(|(step, _)| *step != state.step);
+    while found.len() + 1 > state.config.keep {
+        let (_, oldest) = found.remove(0);
+        fs::remove_dir_all(&oldest).map_err(RuntimeError::io("cannot remove", &oldest))?;
+    }
+    Ok(place)
+}
+
+fn load_tensors(path: &Path) -> Result<HashMap<String, Tensor>, RuntimeError> {
+    if !path.exists() {
+        return Ok(HashMap::new());
+    }
+    candle_core::safetensors::load(path, &Device::Cpu)
+        .map_err(|e| RuntimeError::format(path, e.to_string()))
+}
+
+/// Reads a checkpoint's numbers.
+pub(super) fn load_state(checkpoint: &Path) -> Result<State, RuntimeError> {
+    let path = checkpoint.join(STATE);
+    let text = fs::read(&path).map_err(RuntimeError::io("cannot read", &path))?;
+    let state: State =
+        serde_json::from_slice(&text).map_err(|e| RuntimeError::format(&path, e.to_string()))?;
+    if state.version != VERSION {
+        let reason = format!("version {}, this program reads {VERSION}", state.version);
+        return Err(RuntimeError::format(&path, reason));
+    }
+    Ok(state)
+}
+
+/// Puts a checkpoint's weights and optimiser state in place; nothing changes on an error.
+pub(super) fn restore(
+    checkpoint: &Path,
+    step: usize,
+    variables: &[(String, Var)],
+    optimiser: &mut AdamW,
+    pairs: (usize, usize),
+) -> Result<ReferenceLogProbs, RuntimeError> {
+    let path = checkpoint.join(WEIGHTS);
+    let weights = load_tensors(&path)?;
+    let mut new = Vec::with_capacity(variables.len());
+    for (name, v) in variables {
+        let tensor = weights.get(name).filter(|t| t.dims() == v.dims() && t.dtype() == v.dtype());
+        new.push(tensor.ok_or_else(|| {
+            RuntimeError::format(&path, format!("no fitting weights for `{name}`: another model?"))
+        })?);
+    }
+    if weights.len() != variables.len() {
+        let reason = format!(
+            "{} tensors for {} trainable variables: another model?",
+            weights.len(),
+            variables.len()
+        );
+        return Err(RuntimeError::format(&path, reason));
+    }
+    let path = checkpoint.join(REFERENCE);
+    let reference = ReferenceLogProbs::from_tensors(&load_tensors(&path)?, &path, pairs)?;
+    optimiser.restore(&load_tensors(&checkpoint.join(OPTIMISER))?, step as u64)?;
+    for ((_, v), tensor) in variables.iter().zip(new) {
+        v.set(tensor)?;
+    }
+    Ok(reference)
+}

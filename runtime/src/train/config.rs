@@ -1,0 +1,122 @@
+//! The settings of a run.
+
+use serde::{Deserialize, Serialize};
+
+use crate::op::RuntimeError;
+use crate::optim::{AdamWConfig, Decay, Schedule};
+
+/// How long to train.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Length {
+    /// Optimiser steps.
+    Steps(usize),
+    /// Passes over the training pairs; a part of the last batch may begin the next pass.
+    Epochs(f64),
+}
+
+/// The settings of a run; its meaning together with the data, the loss and the initial weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainConfig {
+    /// How long to train.
+    pub length: Length,
+    /// Pairs an optimiser step.
+    pub batch_size: usize,
+    /// Pairs a forward and backward pass, which bounds the memory; the step is the same.
+    pub micro_batch: usize,
+    /// The learning rate.
+    pub schedule: Schedule,
+    /// Gradients longer than this are scaled down to it.
+    pub clip: Option<f64>,
+    /// The optimiser's constants.
+    pub adamw: AdamWConfig,
+    /// Decides the order of the pairs.
+    pub seed: u64,
+    /// Steps between two evaluations on the held-out pairs; there is always one before the first step
+    /// and one after the last.
+    pub eval_every: Option<usize>,
+    /// Steps between two checkpoints; there is always one after the last step.
+    pub save_every: Option<usize>,
+    /// How many checkpoints stay; older ones are removed.
+    pub keep: usize,
+}
+
+impl Default for TrainConfig {
+    fn default() -> Self {
+        Self {
+            length: Length::Epochs(1.0),
+            batch_size: 16,
+            micro_batch: 4,
+            schedule: Schedule { peak: 1e-5, warmup: 10, decay: Decay::Linear },
+            clip: Some(1.0),
+            adamw: AdamWConfig::default(),
+            seed: 0,
+            eval_every: None,
+            save_every: None,
+            keep: 2,
+        }
+    }
+}
+
+impl TrainConfig {
+    /// The number of optimiser steps for this many training pairs.
+    ///
+    /// # Errors
+    /// Names the setting that is out of range or does not fit the data.
+    pub fn steps(&self, pairs: usize) -> Result<usize, RuntimeError> {
+        let wrong = |text: String| Err(RuntimeError::Setting(text));
+        if self.batch_size == 0 || self.micro_batch == 0 {
+            return wrong("batch size and micro-batch must be at least 1".into());
+        }
+        if self.batch_size > pairs {
+            return wrong(format!(
+                "a batch of {} pairs is wanted and the training data has {pairs}",
+                self.batch_size
+            ));
+        }
+        if !(self.schedule.peak >= 0.0 && self.schedule.peak.is_finite()) {
+            return wrong(format!("learning rate {} is outside [0, inf)", self.schedule.peak));
+        }
+        if self.clip.is_some_and(|c| c.is_nan() || c <= 0.0) {
+            return wrong("the clipping norm must be above 0".into());
+        }
+        if self.eval_every == Some(0) || self.save_every == Some(0) || self.keep == 0 {
+            return wrong("intervals and the number of kept checkpoints must be at least 1".into());
+        }
+        self.adamw.check()?;
+        let steps = match self.length {
+            Length::Steps(n) => n as f64,
+            Length::Epochs(e) => (e * pairs as f64 / self.batch_size as f64).ceil(),
+        };
+        // Beyond 2^53 steps a position in the data would not be exact either.
+        if (1.0..9e15).contains(&steps) {
+            Ok(steps as usize)
+        } else {
+            wrong(format!("a length of {:?} is no run", self.length))
+        }
+    }
+
+    /// Refuses to continue a run of these settings under `new` ones that would change what its past
+    /// steps meant.
+    ///
+    /// # Errors
+    /// Names the first setting that differs.
+    pub(super) fn continues_as(&self, new: &Self) -> Result<(), RuntimeError> {
+        let same = |name: &str, same: bool| match same {
+            true => Ok(()),
+            false => Err(RuntimeError::Setting(format!(
+                "the run to resume was started with another {name}"
+            ))),
+        };
+        same("batch size", self.batch_size == new.batch_size)?;
+        same("micro-batch", self.micro_batch == new.micro_batch)?;
+        same("learning-rate schedule", self.schedule == new.schedule)?;
+        same("clipping norm", self.clip == new.clip)?;
+        same("optimiser setting", self.adamw == new.adamw)?;
+        same("seed", self.seed == new.seed)?;
+        // A constant rate does not look at the end: such a run can be made longer.
+        let extends = self.schedule.decay == Decay::Constant;
+        same("length, and its learning rate depends on that", extends || self.length == new.length)
+    }
+}

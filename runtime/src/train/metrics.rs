@@ -1,0 +1,106 @@
+//! The records of a run: one JSON line each, with a `type`.
+
+use serde::Serialize;
+
+use super::config::TrainConfig;
+use super::score::Summary;
+
+/// One line of `metrics.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+pub enum Record {
+    /// The first line of a run.
+    Run(Box<RunRecord>),
+    /// One optimiser step.
+    Step(StepRecord),
+    /// One evaluation on the held-out pairs.
+    Eval(EvalRecord),
+    /// A checkpoint was written.
+    Saved(SavedRecord),
+}
+
+/// What is run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RunRecord {
+    /// The loss.
+    pub loss: String,
+    /// What accuracy and margin compare.
+    pub reward: String,
+    /// Optimiser steps in all.
+    pub steps: usize,
+    /// Training pairs.
+    pub train_pairs: usize,
+    /// Held-out pairs.
+    pub held_out_pairs: usize,
+    /// Trainable numbers.
+    pub trainable: usize,
+    /// The settings.
+    pub config: TrainConfig,
+}
+
+/// One optimiser step; log-probabilities and rewards are those before it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StepRecord {
+    /// Counted from 1.
+    pub step: usize,
+    /// Passes over the training pairs when the step ends.
+    pub epoch: f64,
+    /// Mean loss of the batch.
+    pub loss: f64,
+    /// Share of pairs with the chosen reward above the rejected one, ties half.
+    pub accuracy: f64,
+    /// Mean reward of chosen less rejected.
+    pub margin: f64,
+    /// Mean log-probability of the chosen responses, summed over tokens.
+    pub chosen_logp: f64,
+    /// The same of the rejected responses.
+    pub rejected_logp: f64,
+    /// By token.
+    pub chosen_logp_per_token: f64,
+    /// By token.
+    pub rejected_logp_per_token: f64,
+    /// Euclidean norm of the gradient before clipping.
+    pub gradient_norm: f64,
+    /// The learning rate.
+    pub lr: f64,
+    /// Tokens of prompts and responses that were trained on, a second.
+    pub tokens_per_second: f64,
+    /// Since the start of the run, earlier sittings included.
+    pub seconds: f64,
+}
+
+/// One evaluation on the held-out pairs.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct EvalRecord {
+    /// After how many steps.
+    pub step: usize,
+    /// The means.
+    #[serde(flatten)]
+    pub summary: Summary,
+    /// Change of the chosen responses' log-probability by token since the start: a fall while accuracy
+    /// rises means that the policy unlearns the good answers as well.
+    pub chosen_change_per_token: f64,
+    /// Since the start of the run, earlier sittings included.
+    pub seconds: f64,
+}
+
+/// A checkpoint was written.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SavedRecord {
+    /// After how many steps.
+    pub step: usize,
+    /// Its folder.
+    pub path: String,
+}
+
+impl Record {
+    /// After how many steps it was written.
+    pub fn step(&self) -> usize {
+        match self {
+            Record::Run(_) => 0,
+            Record::Step(r) => r.step,
+            Record::Eval(r) => r.step,
+            Record::Saved(r) => r.step,
+        }
+    }
+}
