@@ -245,9 +245,8 @@ impl Pass<'_> {
                 let mut rest = sum.clone();
                 rest.terms.remove(&atom);
                 let minus = self.builder.forms.sum(summand);
-                let expanded = rest
-                    .plus(k, &Sum::atom(whole))
-                    .and_then(|total| total.plus(-k, &minus));
+                let expanded =
+                    rest.plus(k, &Sum::atom(whole)).and_then(|total| total.plus(-k, &minus));
                 let Some(expanded) = expanded else { continue };
                 let tree = self.builder.tree(summand);
                 let tree = self.builder.whole(tree);

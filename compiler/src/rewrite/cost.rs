@@ -123,10 +123,8 @@ impl<'a> Model<'a> {
     /// The cost of a node of a class.
     pub(super) fn cost(&self, class: Id, node: &Expr) -> Cost {
         use Binary::{Add, Div, Mul, Sub};
-        let field = matches!(
-            node,
-            Expr::Unary(Unary::Neg, _) | Expr::Binary(Add | Sub | Mul | Div, _)
-        );
+        let field =
+            matches!(node, Expr::Unary(Unary::Neg, _) | Expr::Binary(Add | Sub | Mul | Div, _));
         Cost {
             hazard: self.hazard(class, node),
             work: self.work(class, node),
@@ -185,23 +183,23 @@ impl<'a> Model<'a> {
         }
         regrouped
             + match (node, operands.as_slice()) {
-            (Expr::Binary(Binary::Mul, _), [a, b]) => {
-                let meet = (infinite(a) && vanishes(b)) || (vanishes(a) && infinite(b));
-                if meet { nan(&operands) } else { 0 }
+                (Expr::Binary(Binary::Mul, _), [a, b]) => {
+                    let meet = (infinite(a) && vanishes(b)) || (vanishes(a) && infinite(b));
+                    if meet { nan(&operands) } else { 0 }
+                }
+                (Expr::Binary(Binary::Div, _), [a, b]) => {
+                    let meet = (infinite(a) && infinite(b)) || (vanishes(a) && vanishes(b));
+                    if meet { nan(&operands) } else { 0 }
+                }
+                (Expr::Binary(Binary::Add, _), [a, b]) => self.sum_hazard(class, node, a, b, false),
+                (Expr::Binary(Binary::Sub, _), [a, b]) => self.sum_hazard(class, node, a, b, true),
+                (Expr::Unary(u, _), [x]) => unary_hazard(*u, x),
+                // A disjunction that is nearly certain: two large parts make a small logarithm.
+                (Expr::Binary(Binary::LogAddExp, _), _) if self.facts(class).interval.hi == 0.0 => {
+                    CANCELLATION
+                }
+                _ => 0,
             }
-            (Expr::Binary(Binary::Div, _), [a, b]) => {
-                let meet = (infinite(a) && infinite(b)) || (vanishes(a) && vanishes(b));
-                if meet { nan(&operands) } else { 0 }
-            }
-            (Expr::Binary(Binary::Add, _), [a, b]) => self.sum_hazard(class, node, a, b, false),
-            (Expr::Binary(Binary::Sub, _), [a, b]) => self.sum_hazard(class, node, a, b, true),
-            (Expr::Unary(u, _), [x]) => unary_hazard(*u, x),
-            // A disjunction that is nearly certain: two large parts make a small logarithm.
-            (Expr::Binary(Binary::LogAddExp, _), _) if self.facts(class).interval.hi == 0.0 => {
-                CANCELLATION
-            }
-            _ => 0,
-        }
     }
 
     fn sum_hazard(&self, class: Id, node: &Expr, a: &Facts, b: &Facts, minus: bool) -> u64 {
@@ -262,9 +260,8 @@ impl Model<'_> {
             let near = |r: crate::mir::Interval| r.lo < 1.0 && r.hi > -1.0;
             if near(x) && near(y) { CANCELLATION } else { 0 }
         });
-        let near_minus_one = both(Unary::Expm1).map(|(x, y)| {
-            if x.lo < -LARGE && y.lo < -LARGE { CANCELLATION / 2 } else { 0 }
-        });
+        let near_minus_one = both(Unary::Expm1)
+            .map(|(x, y)| if x.lo < -LARGE && y.lo < -LARGE { CANCELLATION / 2 } else { 0 });
         near_one.into_iter().chain(near_minus_one).min().unwrap_or(0)
     }
 }

@@ -6,8 +6,21 @@ use crate::mir::Graph;
 use crate::mir::testing::Dice;
 
 const LOG_PROBS: &[f64] = &[
-    -1e5, -1e4, -708.5, -104.0, -88.5, -17.0, -3.0, -1.0, -std::f64::consts::LN_2, -0.1, -1e-4, -3e-8, -1e-12,
-    -1e-20, -0.0,
+    -1e5,
+    -1e4,
+    -708.5,
+    -104.0,
+    -88.5,
+    -17.0,
+    -3.0,
+    -1.0,
+    -std::f64::consts::LN_2,
+    -0.1,
+    -1e-4,
+    -3e-8,
+    -1e-12,
+    -1e-20,
+    -0.0,
 ];
 
 /// A point: parameters and inputs of a graph, exact in f32.
@@ -62,8 +75,16 @@ fn exact(graph: &Graph, params: &[f64], inputs: &[f64], epsilon: f64) -> (Vec<f6
     (middle, spread)
 }
 
-fn check<T: Real>(name: &str, reference: &Graph, stable: &Graph, points: usize, epsilon: f64, largest: f64) -> Vec<String> {
-    let mut dice = Dice(name.bytes().fold(7_u64, |s, b| s.wrapping_mul(31).wrapping_add(u64::from(b))));
+fn check<T: Real>(
+    name: &str,
+    reference: &Graph,
+    stable: &Graph,
+    points: usize,
+    epsilon: f64,
+    largest: f64,
+) -> Vec<String> {
+    let mut dice =
+        Dice(name.bytes().fold(7_u64, |s, b| s.wrapping_mul(31).wrapping_add(u64::from(b))));
     let mut failures = Vec::new();
     for _ in 0..points {
         // 1 - q(1 - p) with q = 1 exactly and p below the smallest number: see RULES.md.
@@ -82,7 +103,8 @@ fn check<T: Real>(name: &str, reference: &Graph, stable: &Graph, points: usize, 
                     inputs.iter().map(|x| if *x == 0.0 { -1e-60 } else { *x }).collect();
                 let limit = values::<Big<384>>(reference, &params, &near)[i].to_f64();
                 let one = inputs.iter().filter(|x| **x == 0.0).count() == 1;
-                !one || limit.abs() > 0.5 * largest || (g - limit).abs() <= 1e-4 * limit.abs() + 1e-36
+                !one || limit.abs() > 0.5 * largest
+                    || (g - limit).abs() <= 1e-4 * limit.abs() + 1e-36
             } else if e.abs() > 0.5 * largest {
                 g.is_infinite() && g.signum() == e.signum() || (g - e).abs() <= allowed
             } else {

@@ -1,7 +1,7 @@
 //! The published losses as papers write them, and the forms that they reach.
 
-use super::gradient::with_gradients;
 use super::text::written;
+use crate::adjoint::{Wrt, differentiate};
 use crate::mir::{Graph, verify};
 use crate::rewrite::{Optimised, Options, Purpose, listing, optimise, verify_derivation};
 use std::fmt::Write;
@@ -94,7 +94,7 @@ pub(super) fn value(text: &str, derive: bool) -> (Graph, Optimised) {
 
 /// The stable value with its gradients, from the stable value.
 pub(super) fn gradients(value: &Graph, derive: bool) -> (Graph, Optimised) {
-    let graph = with_gradients(value);
+    let graph = differentiate(value, Wrt::Policy);
     let options = Options { derive, ..Options::default() };
     let found = optimise(&graph, &options).unwrap_or_else(|e| panic!("{}: {e:?}", listing(&graph)));
     (graph, found)
