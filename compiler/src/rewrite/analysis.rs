@@ -373,8 +373,23 @@ impl Analysis<Expr> for Domain {
             return;
         }
         let constant = egraph.add_uncanonical(node);
-        egraph.union_trusted(id, constant, super::rules::FOLD);
+        let from = over_constants(egraph, id).unwrap_or(id);
+        egraph.union_trusted(from, constant, super::rules::FOLD);
     }
+}
+
+/// A node of the class over the numbers that its operands are: the term that a proof can fold by itself.
+fn over_constants(egraph: &mut Egraph, id: Id) -> Option<Id> {
+    let numbers = |n: &Expr| -> Option<Vec<f64>> {
+        n.children().iter().map(|c| egraph[*c].data.constant).collect()
+    };
+    let nodes = &egraph[id].nodes;
+    let found = nodes.iter().filter(|n| !n.is_leaf()).find_map(|n| Some((*n, numbers(n)?)))?;
+    let (mut node, values) = found;
+    for (place, value) in node.children_mut().iter_mut().zip(values) {
+        *place = egraph.add_uncanonical(Expr::constant(value));
+    }
+    Some(egraph.add_uncanonical(node))
 }
 
 #[cfg(test)]

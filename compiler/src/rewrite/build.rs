@@ -10,6 +10,7 @@ use super::rules::{PRODUCT, SUM};
 use super::shape::{Builder, Signed, add, mul, sub};
 use crate::mir::{Binary, Unary};
 use egg::{Id, Language};
+use std::collections::BTreeSet;
 
 /// A union made: the two terms' ids and the rule.
 pub(super) type Union = (Id, Id, &'static str);
@@ -18,13 +19,17 @@ pub(super) type Union = (Id, Id, &'static str);
 /// before and after. Returns the unions that changed it.
 pub(super) fn normalise(egraph: &mut Egraph) -> Vec<Union> {
     let ids = class_ids(egraph);
-    let mut pass = Pass { builder: Builder::new(egraph), unions: Vec::new() };
+    let exponents = exponents(egraph);
+    let mut pass = Pass { builder: Builder::new(egraph), exponents, unions: Vec::new() };
     for id in &ids {
         pass.sum_step(*id);
         pass.product_step(*id);
         pass.gather_exponentials(*id);
         pass.part_overflow(*id);
+        pass.part_choice(*id);
         pass.meet_partners(*id);
+        pass.meet_choices(*id);
+        pass.expand_exponent(*id);
     }
     pass.unions
 }
@@ -34,7 +39,8 @@ pub(super) fn canonical_nodes(egraph: &mut Egraph) -> Vec<Expr> {
     let ids = class_ids(egraph);
     let mut builder = Builder::new(egraph);
     for id in ids {
-        builder.tree(id);
+        let tree = builder.tree(id);
+        builder.whole(tree);
     }
     builder.made
 }
@@ -45,9 +51,19 @@ fn class_ids(egraph: &Egraph) -> Vec<Id> {
     ids
 }
 
+/// The operands of exponentials.
+fn exponents(egraph: &Egraph) -> BTreeSet<Id> {
+    let operand = |n: &Expr| match n {
+        Expr::Unary(Unary::Exp, [u]) => Some(egraph.find(*u)),
+        _ => None,
+    };
+    egraph.classes().flat_map(|c| c.nodes.iter().filter_map(operand)).collect()
+}
+
 /// One pass over all classes.
 struct Pass<'a> {
     builder: Builder<'a>,
+    exponents: BTreeSet<Id>,
     unions: Vec<Union>,
 }
 
@@ -157,6 +173,111 @@ impl Pass<'_> {
         self.join(from, to, PRODUCT);
     }
 
+    /// A choice with a branch 0, a mask of a gradient, is put beside the product of the other factors.
+    fn part_choice(&mut self, id: Id) {
+        let product = self.builder.forms.product(id);
+        if !self.builder.forms.product_node.contains_key(&id) || product.powers.len() < 2 {
+            return;
+        }
+        let egraph = &*self.builder.egraph;
+        let zero = |id: Id| egraph[id].data.constant == Some(0.0);
+        let masks = |atom: Id| {
+            egraph[atom].nodes.iter().any(|n| match n {
+                Expr::Select([_, a, b]) => zero(*a) || zero(*b),
+                _ => false,
+            })
+        };
+        let mask = product.powers.iter().find(|(atom, p)| **p == 1 && masks(**atom));
+        let Some(mask) = mask.map(|(atom, _)| *atom) else { return };
+        let mut rest = product.clone();
+        rest.powers.remove(&mask);
+        let rest = self.builder.product_tree(&rest);
+        let rest = self.builder.whole(rest);
+        let from = self.builder.product_tree(&product);
+        let from = self.builder.whole(from);
+        let to = self.builder.node(mul(mask, rest));
+        self.join(from, to, PRODUCT);
+    }
+
+    /// Two choices by one condition are put side by side.
+    fn meet_choices(&mut self, id: Id) {
+        if !self.builder.forms.sum_node.contains_key(&id) {
+            return;
+        }
+        let sum = self.builder.forms.sum(id);
+        let condition = |atom: Id| {
+            let egraph = &*self.builder.egraph;
+            egraph[atom].nodes.iter().find_map(|n| match n {
+                Expr::Select([c, _, _]) => Some(egraph.find(*c)),
+                _ => None,
+            })
+        };
+        let choices: Vec<(Id, f64, Id)> = sum
+            .terms
+            .iter()
+            .filter(|(_, k)| k.abs() == 1.0)
+            .filter_map(|(atom, k)| condition(*atom).map(|c| (*atom, *k, c)))
+            .collect();
+        for (i, (a, k, c)) in choices.iter().enumerate() {
+            for (b, l, d) in &choices[i + 1..] {
+                if c != d {
+                    continue;
+                }
+                let mut rest = sum.clone();
+                rest.terms.remove(a);
+                rest.terms.remove(b);
+                let pair = self.builder.node(if k == l { add(*a, *b) } else { sub(*a, *b) });
+                self.split(id, &rest, *k, pair);
+            }
+        }
+    }
+
+    /// Inside an exponential, softplus(p - q) stands as logaddexp(p, q) - q where that logaddexp is there:
+    /// it may cancel.
+    fn expand_exponent(&mut self, id: Id) {
+        if !self.exponents.contains(&id) || !self.builder.forms.sum_node.contains_key(&id) {
+            return;
+        }
+        let sum = self.builder.forms.sum(id);
+        for (atom, k) in sum.terms.clone() {
+            for y in operands_of(self.builder.egraph, atom, Unary::Softplus) {
+                let Some((whole, summand)) = self.logaddexp_behind(y) else { continue };
+                let mut rest = sum.clone();
+                rest.terms.remove(&atom);
+                let minus = self.builder.forms.sum(summand);
+                let expanded =
+                    rest.plus(k, &Sum::atom(whole)).and_then(|total| total.plus(-k, &minus));
+                let Some(expanded) = expanded else { continue };
+                let tree = self.builder.tree(summand);
+                let tree = self.builder.whole(tree);
+                let pair = self.builder.node(sub(whole, tree));
+                let from = self.split_tree(&rest, k, pair);
+                let to = self.builder.sum_tree(&expanded);
+                let to = self.builder.whole(to);
+                self.join(from, to, SUM);
+            }
+        }
+    }
+
+    /// A class of logaddexp(p, q) with p - q = y, and q.
+    fn logaddexp_behind(&self, y: Id) -> Option<(Id, Id)> {
+        let wanted = self.builder.forms.sum(y);
+        let egraph = &*self.builder.egraph;
+        for id in class_ids(egraph) {
+            for node in &egraph[id].nodes {
+                let Expr::Binary(Binary::LogAddExp, [p, q]) = node else { continue };
+                for (p, q) in [(p, q), (q, p)] {
+                    let (p, q) = (egraph.find(*p), egraph.find(*q));
+                    let minus = self.builder.forms.sum(q);
+                    if self.builder.forms.sum(p).plus(-1.0, &minus).as_ref() == Some(&wanted) {
+                        return Some((id, q));
+                    }
+                }
+            }
+        }
+        None
+    }
+
     /// Where a sum holds a function and minus what that function nearly is, puts the two side by side, for
     /// the rules that know their difference.
     fn meet_partners(&mut self, id: Id) {
@@ -223,21 +344,25 @@ impl Pass<'_> {
 
     /// Joins the class to rest + k pair.
     fn split(&mut self, id: Id, rest: &Sum, k: f64, pair: Id) {
+        let from = self.builder.tree(id);
+        let from = self.builder.whole(from);
+        let to = self.split_tree(rest, k, pair);
+        self.join(from, to, SUM);
+    }
+
+    /// rest + k pair.
+    fn split_tree(&mut self, rest: &Sum, k: f64, pair: Id) -> Id {
         let scaled = if k.abs() == 1.0 {
             pair
         } else {
             let c = self.builder.number(k.abs());
             self.builder.node(mul(c, pair))
         };
-        let from = self.builder.tree(id);
-        let from = self.builder.whole(from);
-        let to = if *rest == Sum::default() {
-            self.builder.whole((k.signum(), scaled))
-        } else {
-            let rest = self.builder.sum_tree(rest);
-            let rest = self.builder.whole(rest);
-            self.builder.node(if k < 0.0 { sub(rest, scaled) } else { add(rest, scaled) })
-        };
-        self.join(from, to, SUM);
+        if *rest == Sum::default() {
+            return self.builder.whole((k.signum(), scaled));
+        }
+        let rest = self.builder.sum_tree(rest);
+        let rest = self.builder.whole(rest);
+        self.builder.node(if k < 0.0 { sub(rest, scaled) } else { add(rest, scaled) })
     }
 }

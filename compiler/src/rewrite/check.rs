@@ -119,8 +119,8 @@ impl Checker {
 
     /// Checks a step; the error says what does not hold.
     pub(super) fn step(&mut self, step: &Step) -> Result<(), String> {
-        let rule = rules::by_name(step.rule)
-            .ok_or_else(|| format!("there is no rule `{}`", step.rule))?;
+        let rule =
+            rules::by_name(step.rule).ok_or_else(|| format!("there is no rule `{}`", step.rule))?;
         let (left, right) =
             if step.reversed { (&step.after, &step.before) } else { (&step.before, &step.after) };
         match rule.form {

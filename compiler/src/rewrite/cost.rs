@@ -123,10 +123,8 @@ impl<'a> Model<'a> {
     /// The cost of a node of a class.
     pub(super) fn cost(&self, class: Id, node: &Expr) -> Cost {
         use Binary::{Add, Div, Mul, Sub};
-        let field = matches!(
-            node,
-            Expr::Unary(Unary::Neg, _) | Expr::Binary(Add | Sub | Mul | Div, _)
-        );
+        let field =
+            matches!(node, Expr::Unary(Unary::Neg, _) | Expr::Binary(Add | Sub | Mul | Div, _));
         Cost {
             hazard: self.hazard(class, node),
             work: self.work(class, node),
@@ -185,19 +183,23 @@ impl<'a> Model<'a> {
         }
         regrouped
             + match (node, operands.as_slice()) {
-            (Expr::Binary(Binary::Mul, _), [a, b]) => {
-                let meet = (infinite(a) && vanishes(b)) || (vanishes(a) && infinite(b));
-                if meet { nan(&operands) } else { 0 }
+                (Expr::Binary(Binary::Mul, _), [a, b]) => {
+                    let meet = (infinite(a) && vanishes(b)) || (vanishes(a) && infinite(b));
+                    if meet { nan(&operands) } else { 0 }
+                }
+                (Expr::Binary(Binary::Div, _), [a, b]) => {
+                    let meet = (infinite(a) && infinite(b)) || (vanishes(a) && vanishes(b));
+                    if meet { nan(&operands) } else { 0 }
+                }
+                (Expr::Binary(Binary::Add, _), [a, b]) => self.sum_hazard(class, node, a, b, false),
+                (Expr::Binary(Binary::Sub, _), [a, b]) => self.sum_hazard(class, node, a, b, true),
+                (Expr::Unary(u, _), [x]) => unary_hazard(*u, x),
+                // A disjunction that is nearly certain: two large parts make a small logarithm.
+                (Expr::Binary(Binary::LogAddExp, _), _) if self.facts(class).interval.hi == 0.0 => {
+                    CANCELLATION
+                }
+                _ => 0,
             }
-            (Expr::Binary(Binary::Div, _), [a, b]) => {
-                let meet = (infinite(a) && infinite(b)) || (vanishes(a) && vanishes(b));
-                if meet { nan(&operands) } else { 0 }
-            }
-            (Expr::Binary(Binary::Add, _), [a, b]) => self.sum_hazard(class, node, a, b, false),
-            (Expr::Binary(Binary::Sub, _), [a, b]) => self.sum_hazard(class, node, a, b, true),
-            (Expr::Unary(u, _), [x]) => unary_hazard(*u, x),
-            _ => 0,
-        }
     }
 
     fn sum_hazard(&self, class: Id, node: &Expr, a: &Facts, b: &Facts, minus: bool) -> u64 {
@@ -223,16 +225,44 @@ impl<'a> Model<'a> {
                 .iter()
                 .any(|n| matches!(n, Expr::Unary(Unary::Exp | Unary::Sigmoid | Unary::Expm1, _)))
         });
-        let both_exp = [node.children()[0], node.children()[1]].iter().all(|id| {
-            self.egraph[*id].nodes.iter().any(|n| matches!(n, Expr::Unary(Unary::Exp, _)))
-        });
-        if minus && both_exp {
-            hazard += CANCELLATION;
+        if minus {
+            hazard += self.difference_hazard(node);
         }
         if meet && ((signed && !(a.rational && b.rational)) || (limit && saturates)) {
             hazard += CANCELLATION;
         }
         hazard
+    }
+}
+
+impl Model<'_> {
+    /// e^x - e^y cancels where both are near 1, expm1(x) - expm1(y) where both are near -1.
+    fn difference_hazard(&self, node: &Expr) -> u64 {
+        let direct = |id: Id, op: Unary| {
+            self.egraph[id].nodes.iter().find_map(|n| match n {
+                Expr::Unary(u, [x]) if *u == op => Some(self.facts(*x).practical),
+                _ => None,
+            })
+        };
+        let operand = |id: &Id, op: Unary| {
+            let negated = |n: &Expr| match n {
+                Expr::Unary(Unary::Neg, [x]) => direct(*x, op),
+                _ => None,
+            };
+            direct(*id, op).or_else(|| self.egraph[*id].nodes.iter().find_map(negated))
+        };
+        let both = |op| {
+            let mut ranges = node.children().iter().map(|id| operand(id, op));
+            Some((ranges.next()??, ranges.next()??))
+        };
+        // A class may hold both forms: the node in question is the same, so the milder hazard counts.
+        let near_one = both(Unary::Exp).map(|(x, y)| {
+            let near = |r: crate::mir::Interval| r.lo < 1.0 && r.hi > -1.0;
+            if near(x) && near(y) { CANCELLATION } else { 0 }
+        });
+        let near_minus_one = both(Unary::Expm1)
+            .map(|(x, y)| if x.lo < -LARGE && y.lo < -LARGE { CANCELLATION / 2 } else { 0 });
+        near_one.into_iter().chain(near_minus_one).min().unwrap_or(0)
     }
 }
 
@@ -251,7 +281,8 @@ fn unary_hazard(op: Unary, x: &Facts) -> u64 {
         Unary::Log if range.lo < F32.min_normal() && x.level != Level::Uniform => OVERFLOW,
         Unary::Log1p if range.hi > F32.max() => LOST_BEFORE_LOG,
         Unary::Log1p if range.lo < -0.5 && !x.rational => LOST_BEFORE_LOG,
-        Unary::Log1mExp if range.hi > -F32.min_normal() && !x.rational => LOST_BEFORE_LOG,
+        // Only an argument that underflows while the rest of it is 0 loses something.
+        Unary::Log1mExp if range.hi > -F32.min_normal() && !x.rational => LOST_BEFORE_LOG / 2,
         Unary::Exp | Unary::Expm1 => {
             let large = range.hi > LARGE || (op == Unary::Exp && range.lo < -LARGE);
             let overflow = if range.hi > F32.max().ln() { OVERFLOW } else { 0 };

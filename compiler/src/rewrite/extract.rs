@@ -19,8 +19,6 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(super) struct Choice {
     /// The node chosen for each class that the roots need.
     pub(super) nodes: BTreeMap<Id, Expr>,
-    /// The best term of every class, needed or not.
-    pub(super) best: BTreeMap<Id, Expr>,
     /// The cost of the chosen graph.
     pub(super) cost: Cost,
     /// Steps of the search.
@@ -68,7 +66,6 @@ pub(super) fn extract(
     Ok(Choice {
         cost: search.incumbent.0,
         nodes: search.incumbent.1,
-        best,
         steps: search.steps,
         exhausted: search.steps >= budget,
     })

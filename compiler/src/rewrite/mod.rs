@@ -37,6 +37,7 @@ pub use proof::{Derivation, Lemma, Step};
 pub use runner::{Limits, Stats};
 pub use term::Term;
 
+use crate::mir::verify::{Violation, verify};
 use crate::mir::{Graph, NodeId, Root, Stage};
 use analysis::{Domain, Egraph};
 use egg::{Id, Language};
@@ -104,6 +105,7 @@ pub struct Optimised {
 /// where a limit prevented a result; `E0603` where a rule contradicted an interval (a defect of the
 /// rule, not of the loss).
 pub fn optimise(graph: &Graph, options: &Options) -> Result<Optimised, Diagnostic> {
+    check_written(graph)?;
     let mut domain = Domain::new(graph);
     domain.final_form = options.purpose == Purpose::Final;
     let mut egraph = Egraph::new(domain.clone());
@@ -136,7 +138,7 @@ pub fn optimise(graph: &Graph, options: &Options) -> Result<Optimised, Diagnosti
     check_total(&out, stats.stopped.as_deref())?;
     let mut derivation = None;
     if options.derive {
-        let stable = stable_terms(&egraph, graph, &classes, &choice);
+        let stable = stable_terms(&egraph, graph, &classes, &choice.nodes);
         match proof::derive(graph, &out, &stable, &runner, domain) {
             Ok(found) => derivation = Some(found),
             Err(reason) => warnings
@@ -162,28 +164,21 @@ fn load(egraph: &mut Egraph, graph: &Graph) -> Vec<Id> {
     classes
 }
 
-/// The stable form of every live node of the written graph: the chosen term of its class, or the best one
-/// where the result does not need the class.
+/// The stable form of every live node of the written graph: the chosen term of its class, or the operation
+/// over the stable forms of its operands where the result does not need the class.
 fn stable_terms(
     egraph: &Egraph,
     written: &Graph,
     classes: &[Id],
-    choice: &extract::Choice,
+    chosen: &BTreeMap<Id, Expr>,
 ) -> BTreeMap<NodeId, Arc<Term>> {
-    fn build(
-        choice: &extract::Choice,
-        class: Id,
-        known: &mut BTreeMap<Id, Arc<Term>>,
-    ) -> Option<Arc<Term>> {
-        if let Some(term) = known.get(&class) {
-            return Some(term.clone());
+    let mut terms: BTreeMap<Id, Arc<Term>> = BTreeMap::new();
+    for id in extract::order(chosen).unwrap_or_default() {
+        let node = &chosen[&id];
+        let args: Option<Vec<_>> = node.children().iter().map(|c| terms.get(c).cloned()).collect();
+        if let Some(args) = args {
+            terms.insert(id, Term::new(node, args));
         }
-        let node = choice.nodes.get(&class).or_else(|| choice.best.get(&class))?;
-        let args: Option<Vec<_>> =
-            node.children().iter().map(|c| build(choice, *c, known)).collect();
-        let term = Term::new(node, args?);
-        known.insert(class, term.clone());
-        Some(term)
     }
     let mut live = vec![false; written.nodes.len()];
     for root in &written.roots {
@@ -194,12 +189,12 @@ fn stable_terms(
             written.nodes[i].op.operands().for_each(|o| live[o.0 as usize] = true);
         }
     }
-    let mut known = BTreeMap::new();
-    let mut out = BTreeMap::new();
-    for (i, class) in classes.iter().enumerate().filter(|(i, _)| live[*i]) {
-        if let Some(term) = build(choice, egraph.find(*class), &mut known) {
-            out.insert(NodeId(i as u32), term);
-        }
+    let mut out: BTreeMap<NodeId, Arc<Term>> = BTreeMap::new();
+    for (i, node) in written.nodes.iter().enumerate().filter(|(i, _)| live[*i]) {
+        let expr = Expr::from_node(&node.op, node.level, |_| Id::from(0));
+        let over = node.op.operands().filter_map(|o| out.get(&o).cloned()).collect();
+        let term = terms.get(&egraph.find(classes[i])).cloned();
+        out.insert(NodeId(i as u32), term.unwrap_or_else(|| Term::new(&expr, over)));
     }
     out
 }
@@ -239,30 +234,41 @@ fn unload(
     Ok((out, places))
 }
 
-/// Refuses a graph with a partial operation that is not proved.
+/// Refuses a graph that is not well formed.
+fn check_written(graph: &Graph) -> Result<(), Diagnostic> {
+    // Partial operations are what the optimiser is for, whatever stage the graph claims.
+    let written = Graph { stage: Stage::Written, ..graph.clone() };
+    verify(&written).map_err(|found| {
+        let mut refused = internal("the graph is not well formed".to_owned());
+        for violation in found {
+            refused = refused.note(violation.to_string());
+        }
+        refused
+    })
+}
+
+/// Refuses a result with a partial operation that is not proved.
 fn check_total(graph: &Graph, stopped: Option<&str>) -> Result<(), Diagnostic> {
-    use crate::mir::transfer::{Undefined, analyse, undefined};
-    let facts = analyse(graph);
-    for node in &graph.nodes {
-        let operands: Vec<_> = node.op.operands().map(|o| facts[o.0 as usize]).collect();
-        let partial = match undefined(&node.op, &operands) {
-            Some(
-                reason @ (Undefined::NegativeLog
-                | Undefined::PositiveLog1mExp
-                | Undefined::DivisorSign),
-            ) => reason,
-            _ => continue,
-        };
-        let shown: Vec<String> = operands.iter().map(ToString::to_string).collect();
-        return Err(match stopped {
-            Some(limit) => Diagnostic::error(
-                "E0602",
-                format!("the rewriter stopped at {limit} before {partial} was excluded"),
-            ),
-            None => Diagnostic::error("E0601", format!("{partial}"))
-                .note(format!("what is proved of the operands: {}", shown.join(", ")))
-                .help("declare the ranges of parameters and columns, or guard the operation"),
-        });
-    }
-    Ok(())
+    let Err(found) = verify(graph) else { return Ok(()) };
+    let terms = check::graph_terms(graph);
+    let partial = found.iter().find_map(|v| match v {
+        Violation::Partial { node, reason, operands } => Some((node, reason, operands)),
+        _ => None,
+    });
+    let Some((node, reason, operands)) = partial else {
+        return Err(internal(found.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")));
+    };
+    let text = infix(&terms[node.0 as usize], &graph.params, &graph.inputs);
+    let shown: Vec<String> = operands.iter().map(ToString::to_string).collect();
+    let refused = match stopped {
+        Some(limit) => Diagnostic::error(
+            "E0602",
+            format!("the rewriter stopped at {limit} before it was excluded that {reason}"),
+        ),
+        None => Diagnostic::error("E0601", reason.to_string()),
+    };
+    Err(refused
+        .note(format!("in its simplest form the expression is `{text}`"))
+        .note(format!("what is proved of its operands: {}", shown.join(", ")))
+        .help("declare the ranges of parameters and columns, or guard the operation"))
 }

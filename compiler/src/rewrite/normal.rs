@@ -116,8 +116,7 @@ fn is_proper(egraph: &Egraph, id: Id) -> bool {
         Expr::Unary(Unary::Neg, [a]) => functions(egraph.find(*a)).next().is_some(),
         _ => false,
     };
-    functions(id).next().is_some()
-        && !(only_softplus && egraph[id].nodes.iter().any(negates))
+    functions(id).next().is_some() && !(only_softplus && egraph[id].nodes.iter().any(negates))
 }
 
 fn is_function(egraph: &Egraph, node: &Expr) -> bool {
@@ -213,9 +212,8 @@ impl Forms {
     /// Of a class and its negation, each a node of the other, one is the one that both are made of: that
     /// with other nodes, else the positive one at the generic point.
     fn is_made_of_negation(egraph: &Egraph, id: Id, other: Id) -> bool {
-        let negates = |n: &Expr, id: Id| {
-            matches!(n, Expr::Unary(Unary::Neg, [a]) if egraph.find(*a) == id)
-        };
+        let negates =
+            |n: &Expr, id: Id| matches!(n, Expr::Unary(Unary::Neg, [a]) if egraph.find(*a) == id);
         let mutual = egraph[other].nodes.iter().any(|n| negates(n, id));
         let has_own = |of: Id, not: Id| {
             egraph[of].nodes.iter().any(|n| {

@@ -42,9 +42,9 @@ impl<T: Real> Point<T> {
             T::from_f64(c)
         } else if term.op.is_leaf() || term.op.reads_loop() {
             let name = term.to_expr().to_string();
-            let hash = name.bytes().fold(self.seed, |h, b| {
-                (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3)
-            });
+            let hash = name
+                .bytes()
+                .fold(self.seed, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3));
             T::from_f64(sample(&range(term, params, inputs), hash))
         } else {
             let args: Vec<T> = term.args.iter().map(|a| self.value(a, params, inputs)).collect();
@@ -87,9 +87,7 @@ fn apply<T: Real>(op: &Expr, args: &[T]) -> T {
             Unary::Sigmoid => x.sigmoid(),
             Unary::Abs => x.abs(),
             Unary::Step => T::from_f64(f64::from(x.is_positive())),
-            Unary::Sign => {
-                T::from_f64(f64::from(x.is_positive()) - f64::from(x.is_negative()))
-            }
+            Unary::Sign => T::from_f64(f64::from(x.is_positive()) - f64::from(x.is_negative())),
             Unary::StopGradient => x.clone(),
         },
         (Expr::Binary(b, _), [x, y]) => match b {
@@ -102,7 +100,13 @@ fn apply<T: Real>(op: &Expr, args: &[T]) -> T {
             Binary::Pow => x.pow(y),
             Binary::LogAddExp => x.logaddexp(y),
         },
-        (Expr::Select(_), [c, a, b]) => if c.exceeds(&zero()) { a.clone() } else { b.clone() },
+        (Expr::Select(_), [c, a, b]) => {
+            if c.exceeds(&zero()) {
+                a.clone()
+            } else {
+                b.clone()
+            }
+        }
         _ => T::from_f64(f64::NAN),
     }
 }
@@ -133,5 +137,9 @@ pub(super) fn compare<T: Real>(left: &T, coarse: f64, right: &T) -> Verdict {
         return Verdict::Silent;
     }
     let difference = left.sub(right).abs().to_f64();
-    if difference <= 1e-25 * scale || difference <= 1e-60 { Verdict::Equal } else { Verdict::Unequal }
+    if difference <= 1e-25 * scale || difference <= 1e-60 {
+        Verdict::Equal
+    } else {
+        Verdict::Unequal
+    }
 }

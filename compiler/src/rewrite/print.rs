@@ -71,7 +71,7 @@ pub fn listing(graph: &Graph) -> String {
     for root in &graph.roots {
         live[root.node.0 as usize] = true;
     }
-    for i in (0..graph.nodes.len()).rev().filter(|i| graph.nodes.get(*i).is_some()) {
+    for i in (0..graph.nodes.len()).rev() {
         if live[i] {
             for operand in graph.nodes[i].op.operands() {
                 uses[operand.0 as usize] += 1;

@@ -3,10 +3,13 @@
 //! Why: a reader must be able to follow the optimiser, and a program to check it. In: the written graph
 //! and the choice of the extractor. Out: a [`Derivation`], one lemma for each written operation whose
 //! stable form is not the operation itself, operands first. Method: saturate again with egg's
-//! explanations on, ask for one between the two terms of each lemma, and record each step. What is
-//! recorded is checked by [`super::check`], which trusts none of this.
+//! explanations on, ask for one between the two terms of each lemma, and record each step. egg
+//! explains a step by the terms that it matched first, so an explanation unfolds what earlier lemmas have
+//! settled, applies a rule and folds it again; [`shorten`] takes such detours out. What is recorded is
+//! checked by [`super::check`], which trusts none of this.
 
 use super::analysis::{Domain, Egraph};
+use super::check::Checker;
 use super::language::Expr;
 use super::rules;
 use super::runner::Runner;
@@ -73,6 +76,8 @@ pub(super) fn derive(
     super::load(&mut egraph, written);
     runner.run(&mut egraph);
     let mut lemmas = Vec::new();
+    let mut checker = Checker::new(written);
+    let mut settled = BTreeMap::new();
     for (i, node) in written.nodes.iter().enumerate() {
         let id = NodeId(i as u32);
         let Some(to) = stable.get(&id) else { continue };
@@ -88,6 +93,8 @@ pub(super) fn derive(
             return Err(format!("a term has more than {LARGEST_TERM} parts"));
         }
         let steps = explain(&mut egraph, &from, to)?;
+        let steps = shorten(&mut checker, &settled, &from, to, steps);
+        settled.insert(from.clone(), to.clone());
         lemmas.push(Lemma { node: id, from, to: to.clone(), steps });
     }
     Ok(Derivation { written: written.clone(), result: result.clone(), lemmas })
@@ -131,6 +138,83 @@ fn explain(egraph: &mut Egraph, from: &Arc<Term>, to: &Arc<Term>) -> Result<Vec<
         steps.push(Step { rule: rule.name, law: rule.law, reversed, path, before, after });
     }
     Ok(steps)
+}
+
+/// The same way through the forms that earlier lemmas have settled; the way as it was, where a step of the
+/// shorter one does not hold.
+fn shorten(
+    checker: &mut Checker,
+    settled: &BTreeMap<Arc<Term>, Arc<Term>>,
+    from: &Arc<Term>,
+    to: &Arc<Term>,
+    steps: Vec<Step>,
+) -> Vec<Step> {
+    let mut known = BTreeMap::new();
+    let mut whole = from.clone();
+    let mut stations = vec![(settle(from, settled, &mut known), None)];
+    for step in &steps {
+        let Some(next) = whole.replace(&step.path, &step.after) else { return steps };
+        whole = next;
+        let station = settle(&whole, settled, &mut known);
+        // Back where the way has been before: what lies between is a detour.
+        match stations.iter().position(|(s, _)| *s == station) {
+            Some(place) => stations.truncate(place + 1),
+            None => stations.push((station, Some(step))),
+        }
+    }
+    let ends = (stations.first().map(|s| &s.0), stations.last().map(|s| &s.0));
+    if ends != (Some(from), Some(to)) {
+        return steps;
+    }
+    let mut short = Vec::new();
+    for pair in stations.windows(2) {
+        let ((u, _), (v, Some(model))) = (&pair[0], &pair[1]) else { return steps };
+        match locate(checker, u, v, model) {
+            Some(step) => short.push(step),
+            None => return steps,
+        }
+    }
+    short
+}
+
+/// The term with every settled part in its stable form.
+fn settle(
+    term: &Arc<Term>,
+    settled: &BTreeMap<Arc<Term>, Arc<Term>>,
+    known: &mut BTreeMap<Arc<Term>, Arc<Term>>,
+) -> Arc<Term> {
+    if let Some(done) = known.get(term) {
+        return done.clone();
+    }
+    let args = term.args.iter().map(|a| settle(a, settled, known)).collect();
+    let over = Term::new(&term.op, args);
+    let done = settled.get(&over).cloned().unwrap_or(over);
+    known.insert(term.clone(), done.clone());
+    done
+}
+
+/// The step by the model's rule from one term to another, at the innermost place where it holds.
+fn locate(checker: &mut Checker, u: &Arc<Term>, v: &Arc<Term>, model: &Step) -> Option<Step> {
+    let mut path = Vec::new();
+    let (mut a, mut b) = (u, v);
+    while a.op == b.op {
+        let mut differing = (0..a.args.len()).filter(|i| a.args[*i] != b.args[*i]);
+        let (Some(place), None) = (differing.next(), differing.next()) else { break };
+        path.push(place);
+        (a, b) = (&a.args[place], &b.args[place]);
+    }
+    loop {
+        let step = Step {
+            path: path.clone(),
+            before: u.at(&path)?.clone(),
+            after: v.at(&path)?.clone(),
+            ..model.clone()
+        };
+        if checker.step(&step).is_ok() {
+            return Some(step);
+        }
+        path.pop()?;
+    }
 }
 
 /// The rule noted in a term and its place.

@@ -92,6 +92,14 @@ impl Proved {
                 check(x, &|id| egraph[id].data.interval.contains(f64::NEG_INFINITY))
             }
             Guard::BothOverflow(x, y) => last && check(x, &overflows) && check(y, &overflows),
+            Guard::Masks(a, b, y) => {
+                let zero = |id: Id| egraph[id].data.constant == Some(0.0);
+                let unbounded = |id: Id| {
+                    let range = egraph[id].data.practical;
+                    range.lo < -f64::from(f32::MAX) || range.hi > f64::from(f32::MAX)
+                };
+                (check(a, &zero) || check(b, &zero)) && check(y, &unbounded)
+            }
             Guard::OverflowTimesZero(u, x) => {
                 last && check(u, &overflows) && check(x, &|id| may_vanish(egraph, id))
             }
@@ -102,6 +110,7 @@ impl Proved {
 /// Can be 0, and nothing is known of its logarithm.
 fn may_vanish(egraph: &Egraph, id: Id) -> bool {
     egraph[id].data.interval.contains(0.0)
+        && !egraph[id].nodes.iter().any(|n| matches!(n, Expr::Select(_)))
         && !super::normal::has_logarithm(egraph, id, DEEPEST_PRODUCT)
 }
 

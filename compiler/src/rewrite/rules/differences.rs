@@ -1,6 +1,6 @@
 //! Differences of exponentials.
 
-use super::{Guard, Rule, law};
+use super::{Fact::NonPositive, Guard, Rule, is, law};
 
 pub(super) const RULES: &[Rule] = &[
     // Near 0 both exponentials round to 1; expm1 keeps the digits that differ.
@@ -10,6 +10,22 @@ pub(super) const RULES: &[Rule] = &[
         "(- (exp ?x) (exp ?y))",
         "(- (expm1 ?x) (expm1 ?y))",
     ),
+    // e^x (1 - e^(y - x)), where the sign of the difference is known: nothing cancels.
+    law(
+        "difference-of-ordered-exps",
+        "e^x - e^y = e^(x + log1mexp(y - x))",
+        "(- (exp ?x) (exp ?y))",
+        "(exp (+ ?x (log1mexp (- ?y ?x))))",
+    )
+    .given(&[is("(- ?y ?x)", NonPositive)]),
+    // The same with the other sign.
+    law(
+        "difference-of-ordered-exps-negated",
+        "e^x - e^y = -e^(y + log1mexp(x - y))",
+        "(- (exp ?x) (exp ?y))",
+        "(neg (exp (+ ?y (log1mexp (- ?x ?y)))))",
+    )
+    .given(&[is("(- ?x ?y)", NonPositive)]),
     // Where both overflow, the greater one decides: no inf - inf.
     law(
         "difference-of-large-exps",

@@ -31,13 +31,28 @@ pub(super) const RULES: &[Rule] = &[
     // Not (not A) is A.
     law("log1mexp-involution", "log1mexp(log1mexp(a)) = a", "(log1mexp (log1mexp ?a))", "?a")
         .given(&[is("?a", NonPositive)]),
-    // Not (B and not A) is (not B) or (A and B), and these exclude each other: no underflow of log1mexp(a)
-    // into the argument of another log1mexp.
+    // Not (B and not A) is (not B) or (A and B).
     law(
         "log1mexp-of-conjunction",
         "1 - q(1 - p) = (1 - q) + p q",
         "(log1mexp (+ ?b (log1mexp ?a)))",
         "(logaddexp (log1mexp ?b) (+ ?a ?b))",
+    )
+    .given(&[is("?a", NonPositive), is("?b", NonPositive)]),
+    // (not B) or (A and B) is not (B and not A).
+    law(
+        "disjunction-as-complement",
+        "(1 - q) + p q = 1 - q(1 - p)",
+        "(logaddexp (log1mexp ?b) (+ ?a ?b))",
+        "(log1mexp (+ ?b (log1mexp ?a)))",
+    )
+    .given(&[is("?a", NonPositive), is("?b", NonPositive)]),
+    // A or (not A and B) is not (not A and not B).
+    law(
+        "exclusive-disjunction-as-complement",
+        "p + (1 - p) q = 1 - (1 - p)(1 - q)",
+        "(logaddexp ?a (+ (log1mexp ?a) ?b))",
+        "(log1mexp (+ (log1mexp ?a) (log1mexp ?b)))",
     )
     .given(&[is("?a", NonPositive), is("?b", NonPositive)]),
     // The odds p / (1 - p) plus 1 are 1 / (1 - p).

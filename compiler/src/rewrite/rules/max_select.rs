@@ -1,6 +1,6 @@
 //! Maxima, minima and choices whose outcome is known.
 
-use super::{Fact::NonNegative, Fact::NonPositive, Fact::Positive, Rule, is, law};
+use super::{Fact::NonNegative, Fact::NonPositive, Fact::Positive, Guard, Rule, is, law};
 
 pub(super) const RULES: &[Rule] = &[
     // The greater one is known.
@@ -15,6 +15,28 @@ pub(super) const RULES: &[Rule] = &[
     law("min-same", "min(a, a) = a", "(min ?a ?a)", "?a"),
     // Both branches agree.
     law("select-same", "(a if c > 0 else a) = a", "(select ?c ?a ?a)", "?a"),
+    // A branch that is not chosen must not meet an infinity: no 0 inf.
+    law(
+        "select-times",
+        "(a if c > 0 else b) y = (a y if c > 0 else b y)",
+        "(* (select ?c ?a ?b) ?y)",
+        "(select ?c (* ?a ?y) (* ?b ?y))",
+    )
+    .guarded(Guard::Masks("?a", "?b", "?y")),
+    // Two choices by one condition are one.
+    law(
+        "select-plus-select",
+        "(a if c > 0 else b) + (x if c > 0 else y) = (a + x if c > 0 else b + y)",
+        "(+ (select ?c ?a ?b) (select ?c ?x ?y))",
+        "(select ?c (+ ?a ?x) (+ ?b ?y))",
+    ),
+    // As above.
+    law(
+        "select-minus-select",
+        "(a if c > 0 else b) - (x if c > 0 else y) = (a - x if c > 0 else b - y)",
+        "(- (select ?c ?a ?b) (select ?c ?x ?y))",
+        "(select ?c (- ?a ?x) (- ?b ?y))",
+    ),
     // The condition is known to hold.
     law("select-then", "(a if c > 0 else b) = a for c > 0", "(select ?c ?a ?b)", "?a")
         .given(&[is("?c", Positive)]),

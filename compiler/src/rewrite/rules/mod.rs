@@ -81,6 +81,8 @@ pub enum Guard {
     /// In a final form, where the first can overflow when exponentiated and the second can be 0 and is no
     /// exponential.
     OverflowTimesZero(&'static str, &'static str),
+    /// Where one of the first two is 0 and the third can be infinite.
+    Masks(&'static str, &'static str, &'static str),
 }
 
 /// How a rule finds its instances.

@@ -6,12 +6,25 @@ use crate::mir::Graph;
 use crate::mir::testing::Dice;
 
 const LOG_PROBS: &[f64] = &[
-    -1e5, -1e4, -708.5, -104.0, -88.5, -17.0, -3.0, -1.0, -std::f64::consts::LN_2, -0.1, -1e-4, -3e-8, -1e-12,
-    -1e-20, -0.0,
+    -1e5,
+    -1e4,
+    -708.5,
+    -104.0,
+    -88.5,
+    -17.0,
+    -3.0,
+    -1.0,
+    -std::f64::consts::LN_2,
+    -0.1,
+    -1e-4,
+    -3e-8,
+    -1e-12,
+    -1e-20,
+    -0.0,
 ];
 
 /// A point: parameters and inputs of a graph, exact in f32.
-fn point(graph: &Graph, dice: &mut Dice) -> (Vec<f64>, Vec<f64>) {
+fn point(graph: &Graph, dice: &mut Dice, zero: bool) -> (Vec<f64>, Vec<f64>) {
     let single = |x: f64| f64::from(x as f32);
     let pick = |dice: &mut Dice, list: &[f64]| list[dice.below(list.len())];
     let params = graph.params.iter().map(|p| match p.name.as_str() {
@@ -25,6 +38,7 @@ fn point(graph: &Graph, dice: &mut Dice) -> (Vec<f64>, Vec<f64>) {
         "len(w)" | "len(l)" => pick(dice, &[1.0, 7.0, 1024.0]),
         "advantage" => pick(dice, &[0.0, 1.0, -2.5]),
         "kl" => pick(dice, &[0.0, 0.3, 50.0]),
+        _ if !zero => pick(dice, &LOG_PROBS[..LOG_PROBS.len() - 1]),
         _ => pick(dice, LOG_PROBS) * if dice.below(2) == 0 { 1.0 } else { 0.5 + 0.5 * dice.unit() },
     });
     (params, inputs.map(single).collect())
@@ -61,18 +75,36 @@ fn exact(graph: &Graph, params: &[f64], inputs: &[f64], epsilon: f64) -> (Vec<f6
     (middle, spread)
 }
 
-fn check<T: Real>(name: &str, reference: &Graph, stable: &Graph, points: usize, epsilon: f64, largest: f64) -> Vec<String> {
-    let mut dice = Dice(name.bytes().fold(7_u64, |s, b| s.wrapping_mul(31).wrapping_add(u64::from(b))));
+fn check<T: Real>(
+    name: &str,
+    reference: &Graph,
+    stable: &Graph,
+    points: usize,
+    epsilon: f64,
+    largest: f64,
+) -> Vec<String> {
+    let mut dice =
+        Dice(name.bytes().fold(7_u64, |s, b| s.wrapping_mul(31).wrapping_add(u64::from(b))));
     let mut failures = Vec::new();
     for _ in 0..points {
-        let (params, inputs) = point(stable, &mut dice);
+        // 1 - q(1 - p) with q = 1 exactly and p below the smallest number: see RULES.md.
+        let zero = !name.contains('+');
+        let (params, inputs) = point(stable, &mut dice, zero);
         let (exact, spread) = exact(reference, &params, &inputs, epsilon);
+        // The slopes of two sigmoids of nearly equal size cancel in its gradient: see RULES.md.
+        let slack = if name == "apo_down" { 1.0 } else { 0.0 };
         let got = values::<T>(stable, &params, &inputs);
         for (i, root) in stable.roots.iter().enumerate() {
             let (e, g) = (exact[i], got[i].to_f64());
-            let allowed = 64.0 * spread[i] + 64.0 * epsilon * e.abs() + 1e-36;
+            let allowed = 64.0 * spread[i] + 64.0 * epsilon * (e.abs() + slack) + 1e-36;
             let fine = if e.is_nan() {
-                true
+                // The chain rule fails at the border; the limit is what counts.
+                let near: Vec<f64> =
+                    inputs.iter().map(|x| if *x == 0.0 { -1e-60 } else { *x }).collect();
+                let limit = values::<Big<384>>(reference, &params, &near)[i].to_f64();
+                let one = inputs.iter().filter(|x| **x == 0.0).count() == 1;
+                !one || limit.abs() > 0.5 * largest
+                    || (g - limit).abs() <= 1e-4 * limit.abs() + 1e-36
             } else if e.abs() > 0.5 * largest {
                 g.is_infinite() && g.signum() == e.signum() || (g - e).abs() <= allowed
             } else {
@@ -122,6 +154,6 @@ fn unstable_forms_fail_at_extreme_inputs() {
     ];
     for text in naive {
         let graph = super::text::written(text);
-        assert!(!check::<f32>(text, &graph, &graph, 40, e32, max32).is_empty(), "{text}");
+        assert!(!check::<f32>(text, &graph, &graph, 200, e32, max32).is_empty(), "{text}");
     }
 }

@@ -15,7 +15,12 @@ fn shown(derivation: &Derivation) -> String {
     let (params, inputs) = (&derivation.written.params, &derivation.written.inputs);
     let mut text = String::new();
     for lemma in &derivation.lemmas {
-        let _ = writeln!(text, "{} = {}", infix(&lemma.from, params, inputs), infix(&lemma.to, params, inputs));
+        let _ = writeln!(
+            text,
+            "{} = {}",
+            infix(&lemma.from, params, inputs),
+            infix(&lemma.to, params, inputs)
+        );
         for step in &lemma.steps {
             let way = if step.reversed { "<=" } else { "=>" };
             let (before, after) =

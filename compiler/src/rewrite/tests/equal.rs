@@ -1,6 +1,6 @@
 //! Differently written forms of one loss reach the same graph, up to the order of commutative operands.
 
-use super::gradient::with_gradients;
+use crate::adjoint::{Wrt, differentiate};
 use super::text::written;
 use crate::mir::{Binary, Graph, Op};
 use crate::rewrite::{Options, Purpose, optimise};
@@ -96,7 +96,8 @@ const GROUPS: &[(&str, &[&str])] = &[
 fn canonical(graph: &Graph) -> Vec<String> {
     let mut texts: Vec<String> = Vec::new();
     for node in &graph.nodes {
-        let mut args: Vec<String> = node.op.operands().map(|o| texts[o.0 as usize].clone()).collect();
+        let mut args: Vec<String> =
+            node.op.operands().map(|o| texts[o.0 as usize].clone()).collect();
         use Binary::{Add, LogAddExp, Max, Min, Mul};
         if matches!(node.op, Op::Binary(Add | Mul | Max | Min | LogAddExp, ..)) {
             args.sort();
@@ -117,7 +118,8 @@ fn equal_losses_reach_equal_graphs() {
     for (name, texts) in GROUPS {
         for purpose in [Purpose::BeforeGradient, Purpose::Final] {
             let options = Options { purpose, ..Options::default() };
-            let graph = |text: &str| optimise(&written(text), &options).expect("a stable form").graph;
+            let graph =
+                |text: &str| optimise(&written(text), &options).expect("a stable form").graph;
             let first = graph(texts[0]);
             for text in &texts[1..] {
                 let other = graph(text);
@@ -132,7 +134,7 @@ fn equal_losses_reach_equal_graphs() {
                 }
                 if purpose == Purpose::BeforeGradient {
                     let gradients = |g: &Graph| {
-                        let both = with_gradients(g);
+                        let both = differentiate(g, Wrt::Policy);
                         let mut roots = canonical(
                             &optimise(&both, &Options::default()).expect("gradients").graph,
                         );

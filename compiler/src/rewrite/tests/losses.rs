@@ -1,7 +1,7 @@
 //! The published losses as papers write them, and the forms that they reach.
 
-use super::gradient::with_gradients;
 use super::text::written;
+use crate::adjoint::{Wrt, differentiate};
 use crate::mir::{Graph, verify};
 use crate::rewrite::{Optimised, Options, Purpose, listing, optimise, verify_derivation};
 use std::fmt::Write;
@@ -94,7 +94,7 @@ pub(super) fn value(text: &str, derive: bool) -> (Graph, Optimised) {
 
 /// The stable value with its gradients, from the stable value.
 pub(super) fn gradients(value: &Graph, derive: bool) -> (Graph, Optimised) {
-    let graph = with_gradients(value);
+    let graph = differentiate(value, Wrt::Policy);
     let options = Options { derive, ..Options::default() };
     let found = optimise(&graph, &options).unwrap_or_else(|e| panic!("{}: {e:?}", listing(&graph)));
     (graph, found)
@@ -144,7 +144,7 @@ fn every_loss_saturates_and_is_total() {
         let (_, stable) = value(&text, false);
         let (_, both) = gradients(&stable.graph, false);
         for found in [&stable, &both] {
-            assert_eq!(found.stats.stopped, None, "{name}");
+            assert_eq!(found.stats.stopped, None, "{name}: {}", summary(found));
             assert!(found.warnings.is_empty(), "{name}: {:?}", found.warnings);
             assert_eq!(verify::verify(&found.graph), Ok(()), "{name}");
         }
@@ -172,7 +172,14 @@ fn every_derivation_holds() {
         for found in [&stable, &both] {
             let derivation = found.derivation.as_ref();
             let derivation = derivation.unwrap_or_else(|| panic!("{name}: {:?}", found.warnings));
-            assert_eq!(verify_derivation(derivation), Ok(()), "{name}");
+            let verdict = verify_derivation(derivation);
+            let step = verdict.as_ref().err().and_then(|e| {
+                let lemma = derivation.lemmas.iter().find(|l| l.node == e.node)?;
+                let step = &lemma.steps[e.step?];
+                let text = |t| crate::rewrite::infix(t, &found.graph.params, &found.graph.inputs);
+                Some((text(&step.before), text(&step.after)))
+            });
+            assert_eq!(verdict, Ok(()), "{name}: {step:?}");
         }
     }
 }

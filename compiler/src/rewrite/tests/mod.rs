@@ -3,7 +3,6 @@
 mod accuracy;
 mod derivations;
 mod equal;
-mod gradient;
 mod instances;
 mod losses;
 mod rules;

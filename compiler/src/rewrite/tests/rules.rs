@@ -20,7 +20,21 @@ type Fine = Big<512>;
 type Coarse = Big<400>;
 
 const EDGES: &[f64] = &[
-    -1e-30, -std::f64::consts::LN_2, -88.0, -104.0, -708.0, -1e4, 0.0, -0.3, 1e-30, 0.5, 1.0, 3.0, 17.0, 88.0, 708.0,
+    -1e-30,
+    -std::f64::consts::LN_2,
+    -88.0,
+    -104.0,
+    -708.0,
+    -1e4,
+    0.0,
+    -0.3,
+    1e-30,
+    0.5,
+    1.0,
+    3.0,
+    17.0,
+    88.0,
+    708.0,
 ];
 
 /// Values for every input and parameter of an instance.
@@ -88,12 +102,20 @@ fn roots<T: Real>(graph: &Graph, at: &Sample) -> Vec<Vec<T>> {
 
 /// The points of an instance at which its conditions hold.
 fn points(instance: &Instance, wanted: usize) -> Vec<Sample> {
-    let mut dice = Dice(instance.graph.name.bytes().fold(1_u64, |s, b| s.wrapping_mul(33).wrapping_add(u64::from(b))));
+    let mut dice = Dice(
+        instance
+            .graph
+            .name
+            .bytes()
+            .fold(1_u64, |s, b| s.wrapping_mul(33).wrapping_add(u64::from(b))),
+    );
     let holds = |at: &Sample| {
         let values = roots::<Big<256>>(&instance.graph, at);
-        instance.conditions.iter().zip(&values[2..]).all(|(fact, v)| {
-            v.iter().all(|x| fact.holds(&Interval::point(x.to_f64())))
-        })
+        instance
+            .conditions
+            .iter()
+            .zip(&values[2..])
+            .all(|(fact, v)| v.iter().all(|x| fact.holds(&Interval::point(x.to_f64()))))
     };
     let candidates = (0..wanted * 8).map(|_| sample(&instance.graph, &mut dice));
     candidates.filter(holds).take(wanted).collect()
@@ -293,7 +315,10 @@ fn residue(term: &Arc<Term>) -> Option<Residue> {
         Expr::Input(i) => integer(-31 - 57 * i64::from(i)),
         Expr::Unary(Unary::Neg, _) => {
             let x = arg(0)?;
-            Residue { value: (PRIME - x.value) % PRIME, integer: x.integer.and_then(i64::checked_neg) }
+            Residue {
+                value: (PRIME - x.value) % PRIME,
+                integer: x.integer.and_then(i64::checked_neg),
+            }
         }
         Expr::Unary(Unary::Exp, _) => {
             let exponent = arg(0)?.integer?;

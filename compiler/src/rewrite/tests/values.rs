@@ -1,8 +1,8 @@
 //! Two graphs have the same values at random batches.
 
 use crate::codegen::interp::{Big, Real, evaluate};
-use crate::mir::{Graph, Level};
 use crate::mir::testing::columns;
+use crate::mir::{Graph, Level};
 use crate::rewrite::numeric::{Verdict, compare};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -15,7 +15,8 @@ pub(super) fn same_values(a: &Graph, b: &Graph, seed: u64) -> Result<(), TestCas
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &bytes);
     let mut runner = TestRunner::new_with_rng(Config::default(), rng);
     for _ in 0..3 {
-        let tree = columns(a, 3).new_tree(&mut runner).map_err(|e| TestCaseError::fail(e.to_string()))?;
+        let tree =
+            columns(a, 3).new_tree(&mut runner).map_err(|e| TestCaseError::fail(e.to_string()))?;
         let columns = tree.current();
         let fail = |e: crate::codegen::interp::EvalError| TestCaseError::fail(e.to_string());
         let fine = columns.batch::<Big<768>>(a, false).map_err(fail)?;
