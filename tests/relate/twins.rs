@@ -48,8 +48,8 @@ fn both_read_the_same_columns_and_cost_the_same() {
 fn values<T: Real>(c: &Compiled, columns: &[f64]) -> Vec<f64> {
     let graph = c.graph();
     let mut batch = Batch::<T>::new(1);
-    for i in 0..graph.inputs.len() {
-        batch.set(graph, i as u16, &[columns[i]]).expect("a column of one example");
+    for (i, x) in columns.iter().take(graph.inputs.len()).enumerate() {
+        batch.set(graph, i as u16, &[*x]).expect("a column of one example");
     }
     let params = c.bind(&[]).expect("defaults");
     let roots = evaluate::<T>(graph, &params, &batch).expect("a verified graph");

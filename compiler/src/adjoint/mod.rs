@@ -6,7 +6,7 @@
 //! gradient of the batch's summed loss; divide by the batch size for the mean.
 //!
 //! Invariant: a contribution to a value of an outer level is summed over the inner loop that used it.
-//! Kinks (`max`, `min`, `abs`, `if`) have derivative 0 from the side that is not chosen, and 0 from
+//! A gradient graph may be differentiated again, but not through a sort. Kinks (`max`, `min`, `abs`, `if`) have derivative 0 from the side that is not chosen, and 0 from
 //! both at the kink itself.
 
 use crate::mir::{Binary, Graph, Level, NodeId, Op, Reduce, Root, Unary};
@@ -147,11 +147,9 @@ impl Adjoint {
                 };
                 self.give(y, x, d);
             }
-            Op::Unsort(v, key) => {
-                // The inverse permutation: sorting the key's order back.
-                let sorted = self.graph.add(Op::Unsort(g, key));
-                self.give(y, v, sorted);
-            }
+            // Only this stage makes it: a graph that holds one is a gradient already, and there is no
+            // operation for the second derivative of a sort.
+            Op::Unsort(..) => {}
             Op::SuffixSum(x) => {
                 let d = self.graph.add(Op::PrefixSum(g));
                 self.give(y, x, d);
@@ -245,6 +243,9 @@ impl Adjoint {
             Reduce::Mean => {
                 let outer = self.graph.node(y).level;
                 let n = self.graph.add_at(Op::Count(x), outer);
+                // An empty loop passes nothing on; the bound proves the divisor.
+                let one = self.graph.constant(1.0);
+                let n = self.binary(Binary::Max, n, one);
                 self.binary(Binary::Div, g, n)
             }
             Reduce::LogSumExp => {

@@ -40,10 +40,10 @@ pub fn verify(loss: &Loss) -> Result<(), Vec<String>> {
             wrong.push(format!("atom {i} has no column"));
         }
     }
-    if let Some(Core::Arithmetic { value, .. }) = &loss.core {
-        if value.0 as usize >= loss.exprs.len() {
-            wrong.push("the core is not an expression of the loss".to_owned());
-        }
+    if let Some(Core::Arithmetic { value, .. }) = &loss.core
+        && value.0 as usize >= loss.exprs.len()
+    {
+        wrong.push("the core is not an expression of the loss".to_owned());
     }
     if loss.minimize.0 as usize >= loss.exprs.len() {
         wrong.push("minimize is not an expression of the loss".to_owned());

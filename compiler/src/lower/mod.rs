@@ -189,14 +189,11 @@ impl Lowering<'_> {
     /// Small whole powers are products, so that a negative base keeps its sign.
     fn power(&mut self, base: ExprId, exponent: ExprId) -> NodeId {
         let x = self.expr(base);
-        if let Kind::Number(n) = self.loss.expr(exponent).kind {
-            if n.fract() == 0.0 && (1.0..=UNFOLDED_POWER).contains(&n) {
-                let mut y = x;
-                for _ in 1..n as u32 {
-                    y = self.graph.binary(Binary::Mul, y, x);
-                }
-                return y;
-            }
+        if let Kind::Number(n) = self.loss.expr(exponent).kind
+            && n.fract() == 0.0
+            && (1.0..=UNFOLDED_POWER).contains(&n)
+        {
+            return (1..n as u32).fold(x, |y, _| self.graph.binary(Binary::Mul, y, x));
         }
         let n = self.expr(exponent);
         self.graph.binary(Binary::Pow, x, n)

@@ -61,10 +61,10 @@ impl<'a> Resolver<'a> {
     }
 
     fn name(&mut self, n: &str, span: Span) -> Option<ExprId> {
-        if let Some((_, frame)) = self.frames.last() {
-            if let Some(id) = frame.get(n) {
-                return *id;
-            }
+        if let Some((_, frame)) = self.frames.last()
+            && let Some(id) = frame.get(n)
+        {
+            return *id;
         }
         if let Some(i) = self.params.iter().position(|p| p.name == n) {
             self.params_used[i] = true;
@@ -184,12 +184,11 @@ impl<'a> Resolver<'a> {
 
     fn condition(&mut self, e: &'a ast::Expr) -> Option<ExprId> {
         if let (ExprKind::Name(n), Some(DataShape::Labelled { label, .. })) = (&e.kind, &self.shape)
+            && n == label
         {
-            if n == label {
-                let q = Quantity::Label { name: n.clone() };
-                let c = self.column(q);
-                return Some(self.push(Kind::Column(c), e.span));
-            }
+            let q = Quantity::Label { name: n.clone() };
+            let c = self.column(q);
+            return Some(self.push(Kind::Column(c), e.span));
         }
         self.error(
             Diagnostic::error("E0201", "the condition of `if` is a boolean column")

@@ -41,18 +41,15 @@ pub(super) fn constant(e: &ast::Expr) -> Option<f64> {
 impl<'a> Resolver<'a> {
     pub(super) fn params(&mut self, loss: &'a ast::Loss) {
         for p in &loss.params {
-            if let Some(first) = loss.params.iter().find(|q| q.name.text == p.name.text) {
-                if first.span != p.span {
-                    self.error(
-                        Diagnostic::error(
-                            "E0102",
-                            format!("parameter `{}` is declared twice", p.name.text),
-                        )
+            let first = loss.params.iter().find(|q| q.name.text == p.name.text);
+            if let Some(first) = first.filter(|f| f.span != p.span) {
+                let message = format!("parameter `{}` is declared twice", p.name.text);
+                self.error(
+                    Diagnostic::error("E0102", message)
                         .at(p.name.span, "declared again")
                         .at(first.name.span, "first declared here"),
-                    );
-                    continue;
-                }
+                );
+                continue;
             }
             let range = p.range.as_ref().map_or(Interval::REAL, interval);
             if range.lo > range.hi || (range.lo == range.hi && (range.lo_open || range.hi_open)) {
@@ -244,15 +241,13 @@ impl<'a> Resolver<'a> {
                 return;
             }
         };
-        if role == Role::Policy {
-            if let Some(first) = self.models.iter().find(|o| o.role == Role::Policy) {
-                let first = first.span;
-                self.error(
-                    Diagnostic::error("E0204", "one model is trained, not two")
-                        .at(m.span, "a second policy")
-                        .at(first, "the first policy"),
-                );
-            }
+        let first = self.models.iter().find(|o| o.role == Role::Policy && role == Role::Policy);
+        if let Some(first) = first.map(|o| o.span) {
+            self.error(
+                Diagnostic::error("E0204", "one model is trained, not two")
+                    .at(m.span, "a second policy")
+                    .at(first, "the first policy"),
+            );
         }
         let mut aggregate = Aggregate::Sum;
         for o in &m.options {

@@ -39,8 +39,8 @@ fn sorted<T, R: Ord>(list: &[T], rank: impl Fn(&T) -> R) -> Vec<usize> {
     place
 }
 
-fn permute<T: Clone>(list: &mut Vec<T>, place: &[usize]) {
-    let old = list.clone();
+fn permute<T: Clone>(list: &mut [T], place: &[usize]) {
+    let old = list.to_vec();
     for (x, to) in old.into_iter().zip(place) {
         list[*to] = x;
     }

@@ -91,13 +91,14 @@ fn replace_link(loss: &mut ast::Loss, value: &Expr) -> bool {
     }
     let mut any = false;
     let mut change = |e: &mut Expr| {
-        if let ExprKind::Call { callee, args } = &mut e.kind {
-            if is_link(&callee.text) && !args.is_empty() {
-                name.clone_into(&mut callee.text);
-                args.truncate(1);
-                args.extend_from_slice(extra);
-                any = true;
-            }
+        if let ExprKind::Call { callee, args } = &mut e.kind
+            && is_link(&callee.text)
+            && !args.is_empty()
+        {
+            name.clone_into(&mut callee.text);
+            args.truncate(1);
+            args.extend_from_slice(extra);
+            any = true;
         }
     };
     for c in &mut loss.clauses {

@@ -1,0 +1,161 @@
+//! Every loss of the catalogue, at random batches in high precision: the stable form has the value of
+//! the text, its gradients are the differences of that value, and the tape runs what the evaluator says.
+
+use ponens_compiler::adjoint::Wrt;
+use ponens_compiler::codegen::interp::{
+    Batch, Big, Real, Scratch, Tape, directional_derivative, evaluate,
+};
+use ponens_compiler::mir::{Graph, Interval};
+use ponens_compiler::session::{Compiled, Options};
+use ponens_losses::Catalogue;
+
+type Exact = Big<256>;
+const EXAMPLES: usize = 3;
+
+/// Numbers in [0, 1), the same on every run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self) -> f64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// A value inside an input's range; log-probabilities of all sizes.
+    fn inside(&mut self, name: &str, range: Interval) -> f64 {
+        if name == "label" {
+            return self.roll().round();
+        }
+        if range == Interval::LOG_PROB {
+            return -(10f64.powf(self.roll() * 5.0 - 3.0));
+        }
+        let lo = if range.lo.is_finite() { range.lo } else { -2.0 };
+        let hi = if range.hi.is_finite() { range.hi } else { lo + 4.0 };
+        lo + (hi - lo) * (0.05 + 0.9 * self.roll())
+    }
+}
+
+fn columns(graph: &Graph, dice: &mut Dice) -> Vec<Vec<f64>> {
+    let one = |i: &ponens_compiler::mir::Input, dice: &mut Dice| {
+        (0..EXAMPLES).map(|_| dice.inside(&i.name, i.range)).collect()
+    };
+    graph.inputs.iter().map(|i| one(i, dice)).collect()
+}
+
+fn batch<T: Real>(graph: &Graph, columns: &[Vec<f64>]) -> Batch<T> {
+    let mut batch = Batch::new(EXAMPLES);
+    for (i, c) in columns.iter().enumerate() {
+        batch.set(graph, i as u16, c).expect("a column an input");
+    }
+    batch
+}
+
+fn close(a: &Exact, b: &Exact, tolerance: f64) -> bool {
+    let scale = a.to_f64().abs().max(b.to_f64().abs());
+    a.sub(b).abs().to_f64() <= tolerance * scale.max(1e-30)
+}
+
+fn all() -> impl Iterator<Item = Compiled> {
+    let options = Options { wrt: Wrt::AllReal, ..Options::default() };
+    Catalogue.entries().map(move |e| {
+        ponens_losses::compile(&e.name.to_string(), &options)
+            .unwrap_or_else(|d| panic!("{}: {d:?}", e.name))
+    })
+}
+
+#[test]
+fn the_stable_form_has_the_written_value_and_its_derivatives() {
+    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+    for compiled in all() {
+        let name = &compiled.loss.name;
+        let (written, stable) = (&compiled.written, compiled.graph());
+        let params = compiled.bind(&[]).expect("defaults");
+        for _ in 0..2 {
+            let columns = columns(written, &mut dice);
+            let exact = batch::<Exact>(written, &columns);
+            let want = evaluate(written, &params, &exact).expect("defined");
+            let got = evaluate(stable, &params, &exact).expect("total");
+            for (w, g) in want[0].iter().zip(&got[0]) {
+                assert!(close(w, g, 1e-40), "{name}: {w:?} {g:?} at {columns:?}");
+            }
+            for (r, root) in stable.roots.iter().enumerate().skip(1) {
+                let column = root.name.strip_prefix("d/").expect("a gradient");
+                let input = stable.inputs.iter().position(|i| i.name == column);
+                let input = input.expect("a column of the loss");
+                for element in 0..EXAMPLES {
+                    let slope = directional_derivative(
+                        written,
+                        &params,
+                        &exact,
+                        |i, e| if (i, e) == (input, element) { 1.0 } else { 0.0 },
+                        1e-20,
+                    )
+                    .expect("defined nearby");
+                    let total = slope[0].iter().skip(1).fold(slope[0][0].clone(), |s, x| s.add(x));
+                    let value = &got[r][element.min(got[r].len() - 1)];
+                    let stopped = written.nodes.iter().any(|n| {
+                        use ponens_compiler::mir::{Op, Unary};
+                        matches!(n.op, Op::Unary(Unary::StopGradient, _))
+                    });
+                    assert!(
+                        stopped || close(value, &total, 1e-15) || total.to_f64().abs() < 1e-25,
+                        "{name} {column}[{element}]: {} differs from {} at {columns:?}",
+                        value.to_f64(),
+                        total.to_f64()
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_tape_equals_the_evaluator_to_the_bit() {
+    let mut dice = Dice(7);
+    for compiled in all() {
+        let graph = compiled.graph();
+        let params = compiled.bind(&[]).expect("defaults");
+        let columns = columns(graph, &mut dice);
+        let tape = Tape::new(graph).expect("a verified graph");
+        let plain = evaluate::<f64>(graph, &params, &batch(graph, &columns)).expect("total");
+        let mut scratch = Scratch::default();
+        let fast = tape.run(&params, &batch::<f64>(graph, &columns), &mut scratch).expect("total");
+        for ((a, b), root) in plain.iter().zip(fast).zip(&graph.roots) {
+            let bits = |v: &[f64]| v.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+            assert_eq!(bits(a), bits(b), "{}: {}", compiled.loss.name, root.name);
+        }
+    }
+}
+
+#[test]
+fn no_value_or_gradient_is_nan_at_the_ends_of_the_domain() {
+    let ends = [-1e-20, -1e-12, -std::f64::consts::LN_2, -88.0, -708.0, -1e4];
+    for compiled in all() {
+        let graph = compiled.graph();
+        let params = compiled.bind(&[]).expect("defaults");
+        for (k, a) in ends.iter().enumerate() {
+            for b in &ends[k..] {
+                let columns: Vec<Vec<f64>> = (graph.inputs.iter().enumerate())
+                    .map(|(i, input)| {
+                        let end = |e: usize| if (i + e) % 2 == 0 { *a } else { *b };
+                        let value = |e: usize| match input.range {
+                            r if r == Interval::LOG_PROB => end(e),
+                            r if r.contains(1.0) => 1.0,
+                            r => 0.5 * (r.lo.max(0.0) + r.hi.min(1.0)),
+                        };
+                        (0..EXAMPLES).map(value).collect()
+                    })
+                    .collect();
+                let name = &compiled.loss.name;
+                let roots = evaluate::<f64>(graph, &params, &batch(graph, &columns)).expect("total");
+                let nan = roots.iter().flatten().any(|x| x.is_nan());
+                assert!(!nan, "{name} in f64 at {a:e}, {b:e}: {roots:?}");
+                let roots = evaluate::<f32>(graph, &params, &batch(graph, &columns)).expect("total");
+                let nan = roots.iter().flatten().any(|x| x.is_nan());
+                assert!(!nan, "{name} in f32 at {a:e}, {b:e}: {roots:?}");
+            }
+        }
+    }
+}
