@@ -7,13 +7,14 @@
 //!   intersection convicts a rule and is kept in [`Domain::contradiction`];
 //! * `constant` is exact: nothing is folded that an f64 does not hold exactly.
 
+use super::exact::fold;
 use super::language::Expr;
 use crate::mir::transfer::transfer;
 use crate::mir::{Binary, Graph, Input, Interval, Level, Node, NodeId, Op, Param, Unary};
 use egg::{Analysis, DidMerge, EGraph, Id, Language};
 
 /// The e-graph of the rewriter.
-pub type Egraph = EGraph<Expr, Domain>;
+pub(super) type Egraph = EGraph<Expr, Domain>;
 
 /// The largest magnitude of a log-probability, length or reward that the cost reckons with.
 const LARGEST_INPUT: f64 = 1e6;
@@ -24,23 +25,23 @@ const SMALLEST_PARAM: f64 = 1e-4;
 
 /// Facts about one class.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Facts {
+pub(super) struct Facts {
     /// Encloses the values over the declared domain.
-    pub interval: Interval,
+    pub(super) interval: Interval,
     /// Encloses the values over the inputs that occur.
-    pub practical: Interval,
+    pub(super) practical: Interval,
     /// The exact value, where there is only one and an f64 holds it.
-    pub constant: Option<f64>,
+    pub(super) constant: Option<f64>,
     /// The outermost level at which the value can be computed.
-    pub level: Level,
+    pub(super) level: Level,
     /// The groups of inputs that the value depends on, a bit each.
-    pub support: u64,
+    pub(super) support: u64,
     /// The value at one generic point: orders terms in the same way however they are written.
-    pub print: f64,
+    pub(super) print: f64,
     /// True when field operations on leaves compute it.
-    pub rational: bool,
+    pub(super) rational: bool,
     /// True when a sum or difference is the only way to compute it.
-    pub combined: bool,
+    pub(super) combined: bool,
     /// How often a union has narrowed the intervals.
     narrowings: u8,
 }
@@ -50,20 +51,20 @@ const MOST_NARROWINGS: u8 = 24;
 
 /// The environment of an e-graph: domains of the leaves, and whether a rule was caught.
 #[derive(Clone, Debug, Default)]
-pub struct Domain {
+pub(super) struct Domain {
     params: Vec<Param>,
     inputs: Vec<Input>,
     practical_params: Vec<Param>,
     practical_inputs: Vec<Input>,
     groups: Vec<String>,
     /// Levels of the loops that some node of the graph reads: a value there keeps its level.
-    pub loops: Vec<Level>,
+    pub(super) loops: Vec<Level>,
     /// True when no derivative of the result will be taken.
-    pub final_form: bool,
+    pub(super) final_form: bool,
     /// The rule that is being applied.
-    pub applying: &'static str,
+    pub(super) applying: &'static str,
     /// The first contradiction met: the rule and the two intervals without a common value.
-    pub contradiction: Option<String>,
+    pub(super) contradiction: Option<String>,
 }
 
 /// What an input speaks of: the response in `logp(pi,w)` and `len(w)`, else its own name.
@@ -97,7 +98,7 @@ fn clamp(range: &Interval, within: &Interval) -> Interval {
 
 impl Domain {
     /// The domains of a graph's leaves.
-    pub fn new(graph: &Graph) -> Domain {
+    pub(super) fn new(graph: &Graph) -> Domain {
         let wide = Interval::closed(-LARGEST_INPUT, LARGEST_INPUT);
         let mut groups: Vec<String> = Vec::new();
         for input in &graph.inputs {
@@ -138,22 +139,22 @@ impl Domain {
     }
 
     /// The parameters.
-    pub fn params(&self) -> &[Param] {
+    pub(super) fn params(&self) -> &[Param] {
         &self.params
     }
 
     /// The inputs.
-    pub fn inputs(&self) -> &[Input] {
+    pub(super) fn inputs(&self) -> &[Input] {
         &self.inputs
     }
 
     /// The range of each input and parameter that the cost reckons with.
-    pub fn practical(&self) -> (&[Param], &[Input]) {
+    pub(super) fn practical(&self) -> (&[Param], &[Input]) {
         (&self.practical_params, &self.practical_inputs)
     }
 
     /// True where a value may be replaced by an equal one of an outer level: no loop over it is read.
-    pub fn may_lift(&self, from: Level, to: Level) -> bool {
+    pub(super) fn may_lift(&self, from: Level, to: Level) -> bool {
         to >= from || !self.loops.contains(&from)
     }
 
@@ -164,13 +165,13 @@ impl Domain {
     }
 
     /// The facts of a node from those of its operands.
-    pub fn facts<'a>(&self, node: &Expr, of: impl Fn(Id) -> &'a Facts) -> Facts {
+    pub(super) fn facts<'a>(&self, node: &Expr, of: impl Fn(Id) -> &'a Facts) -> Facts {
         let operands: Vec<&Facts> = node.children().iter().map(|c| of(*c)).collect();
         let op = node.to_op(|id| NodeId(usize::from(id) as u32));
         let of = |pick: fn(&Facts) -> Interval| -> Vec<Interval> {
             operands.iter().map(|f| pick(f)).collect()
         };
-        let constant = fold(node, &operands);
+        let constant = fold(node, |i| operands.get(i).and_then(|f| f.constant));
         let point = constant.map(Interval::point);
         let interval =
             point.unwrap_or_else(|| transfer(&op, &of(|f| f.interval), &self.params, &self.inputs));
@@ -263,64 +264,6 @@ fn exact_point(interval: &Interval) -> Option<f64> {
     interval.is_point().filter(|c| c.is_finite())
 }
 
-/// `a + b` where an f64 holds it exactly.
-pub(super) fn exact_sum(a: f64, b: f64) -> Option<f64> {
-    let s = a + b;
-    let back = s - a;
-    let error = (a - (s - back)) + (b - back);
-    (s.is_finite() && error == 0.0).then_some(s)
-}
-
-/// `a b` where an f64 holds it exactly.
-pub(super) fn exact_product(a: f64, b: f64) -> Option<f64> {
-    let p = a * b;
-    let normal = p == 0.0 || p.abs() > 1e-290;
-    (p.is_finite() && normal && a.mul_add(b, -p) == 0.0).then_some(p)
-}
-
-/// `a / b` where an f64 holds it exactly.
-pub(super) fn exact_quotient(a: f64, b: f64) -> Option<f64> {
-    let q = a / b;
-    (b != 0.0 && q.is_finite() && exact_product(q, b) == Some(a)).then_some(q)
-}
-
-fn fold(node: &Expr, operands: &[&Facts]) -> Option<f64> {
-    let arg = |i: usize| operands.get(i).and_then(|f| f.constant);
-    match node {
-        Expr::Const(_) => node.as_constant(),
-        Expr::Unary(op, _) => fold_unary(*op, arg(0)?),
-        Expr::Binary(op, _) => {
-            let (a, b) = (arg(0)?, arg(1)?);
-            match op {
-                Binary::Add => exact_sum(a, b),
-                Binary::Sub => exact_sum(a, -b),
-                Binary::Mul => exact_product(a, b),
-                Binary::Div => exact_quotient(a, b),
-                Binary::Max => Some(a.max(b)),
-                Binary::Min => Some(a.min(b)),
-                Binary::Pow | Binary::LogAddExp => None,
-            }
-        }
-        _ => None,
-    }
-}
-
-fn fold_unary(op: Unary, x: f64) -> Option<f64> {
-    match op {
-        Unary::Neg => Some(-x),
-        Unary::Abs => Some(x.abs()),
-        Unary::Step => Some(f64::from(x > 0.0)),
-        Unary::Sign => Some(if x == 0.0 { 0.0 } else { x.signum() }),
-        Unary::StopGradient => Some(x),
-        Unary::Exp if x == 0.0 => Some(1.0),
-        Unary::Expm1 if x == 0.0 => Some(0.0),
-        Unary::Log if x == 1.0 => Some(0.0),
-        Unary::Log1p if x == 0.0 => Some(0.0),
-        Unary::Sigmoid if x == 0.0 => Some(0.5),
-        _ => None,
-    }
-}
-
 impl Analysis<Expr> for Domain {
     type Data = Facts;
 
@@ -402,14 +345,5 @@ mod tests {
         assert_eq!(subject("len(w)"), "w");
         assert_eq!(subject("label"), "label");
         assert_eq!(subject(")("), ")(");
-    }
-
-    #[test]
-    fn only_exact_results_fold() {
-        assert_eq!(exact_sum(0.5, 0.25), Some(0.75));
-        assert_eq!(exact_sum(0.1, 0.2), None);
-        assert_eq!(exact_quotient(1.0, 4.0), Some(0.25));
-        assert_eq!(exact_quotient(1.0, 3.0), None);
-        assert_eq!(exact_product(0.1, 0.1), None);
     }
 }

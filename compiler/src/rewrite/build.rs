@@ -3,7 +3,8 @@
 //! Why and invariants: see [`super::normal`]; the shape of the trees: [`super::shape`]. In: an e-graph.
 //! Out: unions, each between two terms that are equal as polynomials over their atoms.
 
-use super::analysis::{Egraph, exact_product};
+use super::analysis::Egraph;
+use super::exact::exact_product;
 use super::language::Expr;
 use super::normal::{Product, Sum, exponent, operands_of};
 use super::rules::{PRODUCT, SUM};

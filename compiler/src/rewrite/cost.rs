@@ -148,6 +148,10 @@ impl<'a> Model<'a> {
             },
             Expr::Binary(b, _) => match b {
                 Binary::Add | Binary::Sub | Binary::Max | Binary::Min => w.sum,
+                // -1 x is a negation, however it is written.
+                Binary::Mul if node.children().iter().any(|c| self.is_minus_one(*c)) => {
+                    return w.sign * 8 + 1;
+                }
                 Binary::Mul => w.product,
                 Binary::Div => w.quotient,
                 Binary::LogAddExp => w.composite + w.sum,
@@ -165,6 +169,10 @@ impl<'a> Model<'a> {
         let free = self.facts(class).level == Level::Uniform
             && !matches!(node, Expr::Unary(Unary::Neg, _));
         if free { once } else { once * 8 }
+    }
+
+    fn is_minus_one(&self, id: Id) -> bool {
+        self.facts(id).constant == Some(-1.0)
     }
 
     fn hazard(&self, class: Id, node: &Expr) -> u64 {

@@ -276,10 +276,10 @@ fn reaches(chosen: &BTreeMap<Id, Expr>, node: &Expr, target: Id) -> bool {
         if id == target {
             return true;
         }
-        if seen.insert(id) {
-            if let Some(next) = chosen.get(&id) {
-                open.extend(next.children());
-            }
+        if seen.insert(id)
+            && let Some(next) = chosen.get(&id)
+        {
+            open.extend(next.children());
         }
     }
     false

@@ -16,6 +16,7 @@ mod analysis;
 mod build;
 mod check;
 pub mod cost;
+mod exact;
 mod extract;
 pub mod language;
 mod normal;

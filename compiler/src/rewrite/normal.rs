@@ -9,10 +9,11 @@
 //! * a class that a proper function computes (a sigmoid, an exponential, ..) is an atom, so that
 //!   1 - sigmoid(x) never comes back from sigmoid(-x).
 
-use super::analysis::{Egraph, exact_product, exact_quotient, exact_sum};
+use super::analysis::Egraph;
+use super::exact::{exact_product, exact_quotient, exact_sum};
 use super::language::Expr;
 use crate::mir::{Binary, Level, Unary};
-use egg::{Id, Language};
+use egg::Id;
 use std::collections::BTreeMap;
 
 /// constant + sum of coefficient * class. No coefficient is 0.

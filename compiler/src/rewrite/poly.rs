@@ -5,7 +5,7 @@
 //! commutative fields and `e^a e^b = e^(a+b)` make equal (sufficient, not necessary). Invariant:
 //! coefficients are exact; where one is not, there is no normal form.
 
-use super::analysis::{exact_product, exact_quotient, exact_sum};
+use super::exact::{exact_product, exact_quotient, exact_sum};
 use super::language::Expr;
 use super::term::Term;
 use crate::mir::{Binary, Unary};
@@ -29,6 +29,9 @@ enum Factor {
     Atom(Arc<Term>),
     Sum(Poly),
 }
+
+/// A constant, and atoms with their coefficients.
+pub(super) type Linear = (f64, Vec<(Arc<Term>, f64)>);
 
 /// A product of sums with more monomials than this has no normal form.
 const MOST_MONOMIALS: usize = 400;
@@ -88,7 +91,7 @@ impl Poly {
 
     /// The monomials as atoms to the first power with their coefficients, and the constant; `None` where a
     /// monomial is anything else.
-    pub(super) fn linear(&self) -> Option<(f64, Vec<(Arc<Term>, f64)>)> {
+    pub(super) fn linear(&self) -> Option<Linear> {
         let mut constant = 0.0;
         let mut terms = Vec::new();
         for (mono, bits) in &self.0 {

@@ -8,7 +8,8 @@
 //!
 //! Invariant: a tree and the form that it is built of are equal as polynomials over the atoms.
 
-use super::analysis::{Egraph, exact_product, exact_quotient, exact_sum};
+use super::analysis::Egraph;
+use super::exact::{exact_product, exact_quotient, exact_sum};
 use super::language::Expr;
 use super::normal::{Forms, Product, Sum};
 use crate::mir::{Binary, Level, Unary};

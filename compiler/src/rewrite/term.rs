@@ -95,7 +95,7 @@ pub(super) fn with_children(op: &Expr, children: &[Id]) -> Expr {
 
 /// A term with variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Pattern {
+pub(super) enum Pattern {
     /// Stands for any term.
     Var(Var),
     /// An operator and the patterns of its operands.
@@ -103,11 +103,11 @@ pub enum Pattern {
 }
 
 /// What the variables stand for.
-pub type Bindings = BTreeMap<Var, Arc<Term>>;
+pub(super) type Bindings = BTreeMap<Var, Arc<Term>>;
 
 impl Pattern {
     /// Reads rule text: `(log (exp ?x))`. The error names the word.
-    pub fn parse(text: &str) -> Result<Pattern, String> {
+    pub(super) fn parse(text: &str) -> Result<Pattern, String> {
         let ast: egg::Pattern<Expr> = text.parse().map_err(|e| format!("{text}: {e}"))?;
         let root = ast.ast.len().checked_sub(1).ok_or_else(|| "empty pattern".to_owned())?;
         Ok(Pattern::from_ast(&ast.ast, root))
@@ -124,7 +124,7 @@ impl Pattern {
     }
 
     /// The pattern for egg.
-    pub fn to_egg(&self) -> egg::Pattern<Expr> {
+    pub(super) fn to_egg(&self) -> egg::Pattern<Expr> {
         let mut ast = PatternAst::default();
         self.push_into(&mut ast);
         egg::Pattern::new(ast)
@@ -141,7 +141,7 @@ impl Pattern {
     }
 
     /// The pattern in every order of its commutative operands, duplicates by renaming left out.
-    pub fn orders(&self) -> Vec<Pattern> {
+    pub(super) fn orders(&self) -> Vec<Pattern> {
         let mut out: Vec<Pattern> = Vec::new();
         for candidate in self.all_orders() {
             if !out.iter().any(|p| p.renames_to(&candidate)) {
@@ -195,7 +195,7 @@ impl Pattern {
     }
 
     /// The bindings under which the pattern is this term.
-    pub fn matches(&self, term: &Arc<Term>) -> Option<Bindings> {
+    pub(super) fn matches(&self, term: &Arc<Term>) -> Option<Bindings> {
         let mut bindings = Bindings::new();
         self.match_into(term, &mut bindings).then_some(bindings)
     }
@@ -214,7 +214,7 @@ impl Pattern {
     }
 
     /// The term under bindings; `None` where a variable is unbound.
-    pub fn instantiate(&self, bindings: &Bindings) -> Option<Arc<Term>> {
+    pub(super) fn instantiate(&self, bindings: &Bindings) -> Option<Arc<Term>> {
         match self {
             Pattern::Var(v) => bindings.get(v).cloned(),
             Pattern::Node(op, args) => {
@@ -225,12 +225,14 @@ impl Pattern {
     }
 
     /// The variables, each once, in order of appearance.
-    pub fn vars(&self) -> Vec<Var> {
+    #[cfg(test)]
+    pub(super) fn vars(&self) -> Vec<Var> {
         let mut out = Vec::new();
         self.collect_vars(&mut out);
         out
     }
 
+    #[cfg(test)]
     fn collect_vars(&self, out: &mut Vec<Var>) {
         match self {
             Pattern::Var(v) if !out.contains(v) => out.push(*v),

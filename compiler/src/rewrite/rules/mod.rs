@@ -141,11 +141,6 @@ impl Rule {
     const fn guarded(self, guard: Guard) -> Rule {
         Rule { guard, ..self }
     }
-
-    /// The same rule, an identity of fields.
-    const fn field(self) -> Rule {
-        Rule { algebraic: true, ..self }
-    }
 }
 
 const fn is(term: &'static str, fact: Fact) -> Condition {

@@ -1,7 +1,7 @@
 //! Differently written forms of one loss reach the same graph, up to the order of commutative operands.
 
-use crate::adjoint::{Wrt, differentiate};
 use super::text::written;
+use crate::adjoint::{Wrt, differentiate};
 use crate::mir::{Binary, Graph, Op};
 use crate::rewrite::{Options, Purpose, optimise};
 

@@ -159,29 +159,50 @@ fn rules_are_named_once_and_state_their_law() {
     }
 }
 
+/// Whether both sides are equal at a point, and the right one defined where the left one is; false where
+/// the point does not decide.
+fn agree(rule: &Rule, instance: &Instance, at: &Sample) -> Result<bool, String> {
+    let fine = roots::<Fine>(&instance.graph, at);
+    let coarse = roots::<Coarse>(&instance.graph, at);
+    let mut decided = true;
+    for ((l, r), c) in fine[0].iter().zip(&fine[1]).zip(&coarse[0]) {
+        let verdict = compare(l, c.to_f64(), r);
+        let (x, y) = (l.to_f64(), r.to_f64());
+        if verdict == Verdict::Unequal || (!x.is_nan() && y.is_nan()) {
+            return Err(format!("{}: {x:e} and {y:e} at {:?}", rule.name, at.inputs));
+        }
+        decided &= verdict == Verdict::Equal;
+    }
+    Ok(decided)
+}
+
 #[test]
 fn both_sides_agree_in_high_precision() {
     for_every_rule(20, |rule, instance, at| {
-        let fine = roots::<Fine>(&instance.graph, at);
-        let coarse = roots::<Coarse>(&instance.graph, at);
-        let mut decided = true;
-        for ((l, r), c) in fine[0].iter().zip(&fine[1]).zip(&coarse[0]) {
-            let verdict = compare(l, c.to_f64(), r);
-            let (x, y) = (l.to_f64(), r.to_f64());
-            assert_ne!(
-                verdict,
-                Verdict::Unequal,
-                "{}: {x:e} and {y:e} at {:?} {:?}",
-                rule.name,
-                at.inputs,
-                at.params
-            );
-            // Where the left side is defined the right side must be.
-            assert!(x.is_nan() || !y.is_nan(), "{}: undefined at {:?}", rule.name, at.inputs);
-            decided &= verdict == Verdict::Equal;
-        }
-        decided
+        agree(rule, instance, at).unwrap_or_else(|text| panic!("{text}"))
     });
+}
+
+/// The check above finds a wrong right side of every rule, and conditions that are missing.
+#[test]
+fn wrong_rules_are_found() {
+    let fails = |rule: &Rule| {
+        instances(rule).iter().any(|instance| {
+            points(instance, 40).iter().any(|at| agree(rule, instance, at).is_err())
+        })
+    };
+    let mut unguarded = 0;
+    for rule in rules::all() {
+        let Form::Pattern { lhs, rhs } = rule.form else { continue };
+        for wrong in [format!("(+ {rhs} 0.001)"), format!("(neg {rhs})")] {
+            let rhs: &'static str = wrong.leak();
+            assert!(fails(&Rule { form: Form::Pattern { lhs, rhs }, ..*rule }), "{}", rule.name);
+        }
+        if !rule.conditions.is_empty() {
+            unguarded += usize::from(fails(&Rule { conditions: &[], ..*rule }));
+        }
+    }
+    assert!(unguarded >= 10, "{unguarded} missing conditions were found");
 }
 
 /// A range around a value.
