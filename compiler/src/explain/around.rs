@@ -76,10 +76,8 @@ fn core_term(loss: &Loss, id: ExprId, out: &mut Around) {
             }
         }
         Kind::Noise(_, rate, plain, _) => {
-            out.outside.push(Outside {
-                text: loss.display(rate),
-                why: "rate of label noise".to_owned(),
-            });
+            out.outside
+                .push(Outside { text: loss.display(rate), why: "rate of label noise".to_owned() });
             core_term(loss, plain, out);
         }
         Kind::Call2(Fn2::Mul | Fn2::Div, a, b) => {

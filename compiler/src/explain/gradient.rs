@@ -2,7 +2,7 @@
 
 use crate::adjoint::{self, Wrt};
 use crate::codegen::interp::{Batch, evaluate};
-use crate::hir::{Link, Kind, Quantity};
+use crate::hir::{Kind, Link, Quantity};
 use crate::session::Compiled;
 use ponens_dsl::Diagnostic;
 
@@ -15,8 +15,7 @@ const USABLE: f64 = 1e-6;
 pub(super) fn usable(compiled: &Compiled) -> Option<Diagnostic> {
     let loss = &compiled.loss;
     let summed = loss.columns.iter().all(|c| matches!(c.quantity, Quantity::Logp { .. }));
-    let logistic =
-        loss.exprs.iter().any(|e| matches!(e.kind, Kind::Link(Link::Logistic, ..)));
+    let logistic = loss.exprs.iter().any(|e| matches!(e.kind, Kind::Link(Link::Logistic, ..)));
     if !summed || !logistic || loss.core.is_none() {
         return None;
     }
@@ -39,7 +38,10 @@ pub(super) fn usable(compiled: &Compiled) -> Option<Diagnostic> {
             "W0501",
             format!("`{}` has no usable gradient with summed log-probabilities", loss.name),
         )
-        .at(loss.span, format!("largest gradient {largest:.1e} where every log-probability is {SUMMED}"))
+        .at(
+            loss.span,
+            format!("largest gradient {largest:.1e} where every log-probability is {SUMMED}"),
+        )
         .help("declare the models with `aggregate mean`")
     })
 }
