@@ -5,6 +5,7 @@ use crate::adjoint::{Wrt, differentiate};
 use crate::mir::{Graph, verify};
 use crate::rewrite::{Optimised, Options, Purpose, listing, optimise, verify_derivation};
 use std::fmt::Write;
+use std::sync::LazyLock;
 
 pub(super) const LOSSES: &[(&str, &str)] = &[
     ("dpo", "-log(sigmoid(beta * (log(pw / qw) - log(pl / ql))))"),
@@ -84,6 +85,29 @@ pub(super) fn all() -> Vec<(String, String)> {
     out
 }
 
+/// A loss with all that is derived from it.
+pub(super) struct Case {
+    pub(super) name: String,
+    pub(super) text: String,
+    pub(super) value: Optimised,
+    /// The gradients as the chain rule gives them.
+    pub(super) chain_rule: Graph,
+    pub(super) gradients: Optimised,
+}
+
+/// Every loss, derived once for all tests.
+pub(super) fn cases() -> &'static [Case] {
+    static CASES: LazyLock<Vec<Case>> = LazyLock::new(|| {
+        let case = |(name, text): (String, String)| {
+            let value = value(&text, true).1;
+            let (chain_rule, gradients) = gradients(&value.graph, true);
+            Case { name, text, value, chain_rule, gradients }
+        };
+        all().into_iter().map(case).collect()
+    });
+    &CASES
+}
+
 /// The stable value, from the text.
 pub(super) fn value(text: &str, derive: bool) -> (Graph, Optimised) {
     let graph = written(text);
@@ -115,61 +139,63 @@ fn summary(found: &Optimised) -> String {
 
 #[test]
 fn forms_reached() {
-    for (name, text) in all() {
-        let (_, stable) = value(&text, false);
-        let (_, both) = gradients(&stable.graph, false);
+    for case in cases() {
         let shown = format!(
-            "{text}\n\nvalue:\n{}\nvalue and gradients:\n{}",
-            listing(&stable.graph),
-            listing(&both.graph)
+            "{}\n\nvalue:\n{}\nvalue and gradients:\n{}",
+            case.text,
+            listing(&case.value.graph),
+            listing(&case.gradients.graph)
         );
-        insta::assert_snapshot!(name.replace(['!', ' ', ':', '+'], "_"), shown);
+        insta::assert_snapshot!(case.name.replace(['!', ' ', ':', '+'], "_"), shown);
     }
 }
 
 #[test]
 fn statistics() {
     let mut text = String::new();
-    for (name, loss) in LOSSES {
-        let (_, stable) = value(loss, false);
-        let (_, both) = gradients(&stable.graph, false);
-        let _ = writeln!(text, "{name}: {}{name}, gradients: {}", summary(&stable), summary(&both));
+    for case in &cases()[..LOSSES.len()] {
+        let (value, gradients) = (summary(&case.value), summary(&case.gradients));
+        let _ = writeln!(text, "{0}: {value}{0}, gradients: {gradients}", case.name);
     }
     insta::assert_snapshot!("statistics", text);
 }
 
 #[test]
 fn every_loss_saturates_and_is_total() {
-    for (name, text) in all() {
-        let (_, stable) = value(&text, false);
-        let (_, both) = gradients(&stable.graph, false);
-        for found in [&stable, &both] {
-            assert_eq!(found.stats.stopped, None, "{name}: {}", summary(found));
-            assert!(found.warnings.is_empty(), "{name}: {:?}", found.warnings);
-            assert_eq!(verify::verify(&found.graph), Ok(()), "{name}");
+    for case in cases() {
+        for found in [&case.value, &case.gradients] {
+            assert_eq!(found.stats.stopped, None, "{}: {}", case.name, summary(found));
+            assert!(found.warnings.is_empty(), "{}: {:?}", case.name, found.warnings);
+            assert_eq!(verify::verify(&found.graph), Ok(()), "{}", case.name);
         }
     }
 }
 
 #[test]
 fn results_are_the_same_every_time() {
-    for (_, text) in all().iter().step_by(5) {
-        let once = || {
-            let (_, stable) = value(text, true);
-            let (_, both) = gradients(&stable.graph, true);
-            (stable, both)
-        };
-        let first = once();
-        assert!(first == once() && first == once(), "{text}");
+    for case in cases().iter().step_by(6) {
+        for _ in 0..2 {
+            let (_, value) = value(&case.text, true);
+            let (_, gradients) = gradients(&value.graph, true);
+            assert!(value == case.value && gradients == case.gradients, "{}", case.name);
+        }
+    }
+}
+
+/// A derivation does not change what is derived.
+#[test]
+fn results_do_not_depend_on_the_derivation() {
+    for case in cases().iter().step_by(6) {
+        let (_, found) = gradients(&case.value.graph, false);
+        assert_eq!(found.graph, case.gradients.graph, "{}", case.name);
     }
 }
 
 #[test]
 fn every_derivation_holds() {
-    for (name, text) in all() {
-        let (_, stable) = value(&text, true);
-        let (_, both) = gradients(&stable.graph, true);
-        for found in [&stable, &both] {
+    for case in cases() {
+        for found in [&case.value, &case.gradients] {
+            let name = &case.name;
             let derivation = found.derivation.as_ref();
             let derivation = derivation.unwrap_or_else(|| panic!("{name}: {:?}", found.warnings));
             let verdict = verify_derivation(derivation);
