@@ -139,7 +139,7 @@ fn no_value_or_gradient_is_nan_at_the_ends_of_the_domain() {
             for b in &ends[k..] {
                 let columns: Vec<Vec<f64>> = (graph.inputs.iter().enumerate())
                     .map(|(i, input)| {
-                        let end = |e: usize| if (i + e) % 2 == 0 { *a } else { *b };
+                        let end = |e: usize| if (i + e).is_multiple_of(2) { *a } else { *b };
                         let value = |e: usize| match input.range {
                             r if r == Interval::LOG_PROB => end(e),
                             r if r.contains(1.0) => 1.0,
@@ -149,10 +149,12 @@ fn no_value_or_gradient_is_nan_at_the_ends_of_the_domain() {
                     })
                     .collect();
                 let name = &compiled.loss.name;
-                let roots = evaluate::<f64>(graph, &params, &batch(graph, &columns)).expect("total");
+                let roots =
+                    evaluate::<f64>(graph, &params, &batch(graph, &columns)).expect("total");
                 let nan = roots.iter().flatten().any(|x| x.is_nan());
                 assert!(!nan, "{name} in f64 at {a:e}, {b:e}: {roots:?}");
-                let roots = evaluate::<f32>(graph, &params, &batch(graph, &columns)).expect("total");
+                let roots =
+                    evaluate::<f32>(graph, &params, &batch(graph, &columns)).expect("total");
                 let nan = roots.iter().flatten().any(|x| x.is_nan());
                 assert!(!nan, "{name} in f32 at {a:e}, {b:e}: {roots:?}");
             }

@@ -124,7 +124,9 @@ impl Source {
 fn not_found(name: &str) -> String {
     let mut message = format!("`{name}` is no file, no folder and not in the Hugging Face cache");
     if name.split('/').count() == 2 && !name.contains(['\\', ' ']) {
-        message.push_str(&format!("; `hf download {name}` gets it, or a build with the feature `hub`"));
+        message.push_str(&format!(
+            "; `hf download {name}` gets it, or a build with the feature `hub`"
+        ));
     }
     message
 }
