@@ -4,6 +4,7 @@ mod accuracy;
 mod derivations;
 mod equal;
 mod instances;
+mod limits;
 mod losses;
 mod rules;
 mod text;

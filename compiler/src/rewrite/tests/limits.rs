@@ -1,0 +1,64 @@
+//! What the optimiser says when it cannot do all that it should.
+
+use super::losses::LOSSES;
+use super::text::written;
+use crate::mir::{NodeId, Op, Unary, verify};
+use crate::rewrite::{Limits, Options, optimise};
+
+fn orpo() -> crate::mir::Graph {
+    written(LOSSES[3].1)
+}
+
+#[test]
+fn a_limit_is_reported() {
+    let limits = Limits { iterations: 2, ..Limits::default() };
+    let few = optimise(&orpo(), &Options { limits, ..Options::default() });
+    match few {
+        Ok(found) => {
+            assert_eq!(found.stats.stopped.as_deref(), Some("2 iterations"));
+            assert_eq!(found.warnings[0].code, "W0601");
+            assert_eq!(verify::verify(&found.graph), Ok(()));
+        }
+        Err(refused) => assert_eq!(refused.code, "E0602"),
+    }
+    let limits = Limits { nodes: 10, ..Limits::default() };
+    let small = optimise(&orpo(), &Options { limits, ..Options::default() });
+    match small {
+        Ok(found) => assert_eq!(found.stats.stopped.as_deref(), Some("10 e-nodes")),
+        Err(refused) => assert_eq!(refused.code, "E0602"),
+    }
+}
+
+#[test]
+fn the_search_budget_is_reported() {
+    let options = Options { extraction_steps: 1, ..Options::default() };
+    let found = optimise(&orpo(), &options).expect("the greedy form");
+    assert!(found.warnings.iter().any(|w| w.message.contains("1 steps")), "{:?}", found.warnings);
+    assert_eq!(verify::verify(&found.graph), Ok(()));
+    let best = optimise(&orpo(), &Options::default()).expect("the best form");
+    assert!(best.warnings.is_empty() && best.cost <= found.cost);
+}
+
+#[test]
+fn an_undefined_expression_is_refused_with_its_reason() {
+    let refused =
+        optimise(&written("log(lw - rw)"), &Options::default()).expect_err("a negative log");
+    assert_eq!(refused.code, "E0601");
+    assert!(refused.notes[0].contains("log(logp(pi,w) - logp(ref,w))"), "{:?}", refused.notes);
+    let refused =
+        optimise(&written("1 / (lw - rw)"), &Options::default()).expect_err("a zero divisor");
+    assert_eq!(refused.code, "E0601");
+}
+
+#[test]
+fn a_broken_graph_is_refused() {
+    let mut graph = orpo();
+    graph.nodes[0].op = Op::Unary(Unary::Exp, NodeId(99));
+    assert_eq!(
+        optimise(&graph, &Options::default()).expect_err("an operand is missing").code,
+        "E0603"
+    );
+    let mut graph = orpo();
+    graph.roots[0].node = NodeId(4_000);
+    assert_eq!(optimise(&graph, &Options::default()).expect_err("a root is missing").code, "E0603");
+}
