@@ -1,15 +1,18 @@
 //! From logic to loss text.
 //!
-//! In: formulas for the core and its constraints. Out: the text of a loss that has them, in the canonical
-//! form. Invariant: the text compiles, and its structure is that of the formulas.
+//! In: formulas for the core and its constraints, a link, further terms. Out: the text of a loss that has
+//! them, in the canonical form, with remarks on what it is. Invariant: the text compiles, its structure is
+//! that of the formulas (or its reference version), and findings point into the arguments.
 
+use crate::embed::Embedded;
+use crate::known::Known;
 use crate::refusal::{Refusal, Result};
-use ponens_compiler::hir::Program;
+use ponens_compiler::explain::{self, Explanation};
+use ponens_compiler::hir::{Loss, NoLibrary, Program};
+use ponens_compiler::logic::{Structure, StructureError};
 use ponens_compiler::session::{self, Compiled, Options};
-use ponens_dsl::ast::{Expr, ExprKind};
+use ponens_dsl::ast::{Expr, ExprKind, Item};
 use ponens_dsl::{Diagnostic, SourceMap, parse, parse_expr, print};
-use ponens_losses::Catalogue;
-use std::fmt::Write as _;
 
 /// What a derived loss is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +29,12 @@ pub struct Wish {
     pub link: Link,
     /// True for mean token log-probabilities.
     pub mean: bool,
+    /// True for the reference version: rho - (log ref(w) - log ref(l)).
+    pub reference: bool,
+    /// What `minimize` adds to the link.
+    pub terms: Option<String>,
+    /// Declarations of parameters; names of `terms` that it lacks are declared `name = 1 in [0, inf)`.
+    pub params: Option<String>,
 }
 
 /// The link of a derived loss.
@@ -56,6 +65,10 @@ pub struct Derived {
     pub text: String,
     /// The loss itself.
     pub compiled: Compiled,
+    /// What it is.
+    pub explanation: Explanation,
+    /// The remarks at the head of the text.
+    pub notes: Vec<String>,
     /// The text as a source, for the places of warnings.
     pub sources: SourceMap,
 }
@@ -68,34 +81,77 @@ impl std::fmt::Debug for Derived {
 
 /// Writes the text of a loss with these formulas and compiles it.
 ///
-/// `pi` is the policy; every other model is a reference. `w` is preferred to `l`; every other response
-/// is a further one.
+/// `pi` is the policy; every other model of the formulas is a reference. `w` is preferred to `l`; every
+/// other response is a further one.
 ///
 /// # Errors
-/// A formula that does not parse, says something else than logic, or leaves no row to win or to lose.
+/// An argument that does not parse or does not resolve; `E0502` for a structure without a row to win
+/// or to lose; `E0106` and `E0503` where there is no room for the reference's atoms.
 pub fn derive(wish: &Wish) -> Result<Derived> {
-    let mut names = Names::default();
-    for (place, text) in [
-        ("<core>", Some(&wish.core)),
-        ("<given>", wish.given.as_ref()),
-        ("<tie>", wish.tie.as_ref()),
-    ] {
-        let Some(text) = text else { continue };
-        let mut sources = SourceMap::default();
-        let file = sources.add(place, text.as_str());
-        match parse_expr(&sources, file) {
-            Ok(e) => names.collect(&e),
-            Err(found) => return Err(Refusal::new(sources, found)),
+    let (typed, loss) = resolve(wish)?;
+    let structure = match explain::structure(&loss) {
+        Ok(found) => found.structure,
+        Err(n) => return Err(Diagnostic::error("E0501", n.reason).into()),
+    };
+    let (body, structure) = if wish.reference {
+        let (referenced, structure) = with_reference(wish, &structure)?;
+        (embedded(&referenced)?, structure)
+    } else {
+        (typed, structure)
+    };
+    let body = canonical(body.as_str())?;
+    let (compiled, _) = compile(&body, wish)?;
+    let explanation = explain::explain(&compiled);
+    let notes = notes(&compiled, &explanation);
+    let comments: String = notes.iter().map(|n| format!("// {n}\n")).collect();
+    let text = canonical(&format!("{comments}{body}"))?;
+    let (compiled, sources) = compile(&text, wish)?;
+    let explanation = explain::explain(&compiled);
+    let has = explanation.structure.as_ref().map(Structure::sorted);
+    if has != Some(structure.sorted()) {
+        let text = "the text that was written has another structure than the formulas";
+        return Err(Diagnostic::error("E0603", text).into());
+    }
+    Ok(Derived { text, compiled, explanation, notes, sources })
+}
+
+/// The text around the arguments, and what it resolves to; findings point into the arguments.
+fn resolve(wish: &Wish) -> Result<(Embedded, Loss)> {
+    let text = embedded(wish)?;
+    let mut program = Program::new();
+    let (file, mut found) = program.add_text("<derived>", text.as_str());
+    let mut loss = None;
+    if !found.iter().any(Diagnostic::is_error) {
+        let items: usize = program.files().iter().map(|f| f.items.len()).sum();
+        let named = program.losses_of(file).iter().any(|n| n.text == wish.name.trim());
+        if items == 1 && named {
+            let (resolved, more) = program.resolve(wish.name.trim(), &NoLibrary);
+            found.extend(more);
+            loss = resolved;
+        } else {
+            found.push(
+                Diagnostic::error("E0001", "the arguments do not make one loss")
+                    .help("--name is a name, --params a list of declarations"),
+            );
         }
     }
-    let text = canonical(&names.text(wish))?;
+    match loss {
+        Some(loss) => Ok((text, loss)),
+        None => {
+            text.relocate(file, &mut program.sources, &mut found);
+            Err(Refusal::new(program.sources, found))
+        }
+    }
+}
+
+fn compile(text: &str, wish: &Wish) -> Result<(Compiled, SourceMap)> {
     let mut program = Program::new();
-    let (_, found) = program.add_text("<derived>", &text);
+    let (_, found) = program.add_text("<derived>", text);
     if found.iter().any(Diagnostic::is_error) {
         return Err(Refusal::new(program.sources, found));
     }
-    match session::compile(&mut program, &wish.name, &Catalogue, &Options::default()) {
-        Ok(compiled) => Ok(Derived { text, compiled, sources: program.sources }),
+    match session::compile(&mut program, wish.name.trim(), &NoLibrary, &Options::default()) {
+        Ok(compiled) => Ok((compiled, program.sources)),
         Err(found) => Err(Refusal::new(program.sources, found)),
     }
 }
@@ -110,22 +166,149 @@ fn canonical(text: &str) -> Result<String> {
     Ok(print::file(&tree))
 }
 
-/// The models and responses that formulas speak of.
+/// The same wish with the formulas of the reference version, and its structure.
+fn with_reference(wish: &Wish, structure: &Structure) -> Result<(Wish, Structure)> {
+    let relative = structure.relative_to("ref", "w", "l").map_err(|e| match e {
+        StructureError::RepeatedAtom(name) => {
+            Diagnostic::error("E0106", format!("--reference adds {name}, of which the logic speaks already"))
+                .help("leave --reference out, or call the model of the formulas by another name")
+        }
+        e => Diagnostic::error("E0503", format!("the reference version has too many atoms: {e}")),
+    })?;
+    let core = explain::core_text(&relative);
+    let wish = Wish {
+        core: core.p,
+        given: (core.given != "true").then_some(core.given),
+        tie: (core.tie != "false").then_some(core.tie),
+        ..wish.clone()
+    };
+    Ok((wish, relative))
+}
+
+/// What a reader wants to know about the loss before training with it.
+fn notes(compiled: &Compiled, explanation: &Explanation) -> Vec<String> {
+    let mut notes = Vec::new();
+    let known = Known::catalogue();
+    let plain = explanation
+        .structure
+        .as_ref()
+        .and_then(|s| explain::in_plain_names(&compiled.loss, s));
+    let same = plain.as_ref().map_or(&[][..], |s| known.names(s));
+    notes.push(match same {
+        [] => "No loss of the catalogue has this rho.".to_owned(),
+        names => format!("The same rho: {}.", names.join(", ")),
+    });
+    notes.push(match &explanation.place {
+        Some(place) => {
+            let list = |names: &[String]| match names {
+                [] => "none of its nodes".to_owned(),
+                names => names.join(", "),
+            };
+            let node = place.node.as_deref().unwrap_or("no node of it");
+            let (above, below) = (list(&place.above), list(&place.below));
+            format!("In the two-atom lattice: {node}; entails {above}; entailed by {below}.")
+        }
+        None => {
+            "Outside the two-atom lattice: it speaks of more than pi and ref on w and l.".to_owned()
+        }
+    });
+    if explanation.warnings.iter().any(|w| w.code == "W0501") {
+        notes.push("No usable gradient with summed log-probabilities: average them.".to_owned());
+    }
+    notes
+}
+
+/// The text of the loss with its arguments, each of which parses by itself.
+fn embedded(wish: &Wish) -> Result<Embedded> {
+    let mut names = Names::default();
+    let formulas = [
+        ("--core", "prefer", Some(&wish.core)),
+        ("--given", "given", wish.given.as_ref()),
+        ("--tie", "tie", wish.tie.as_ref()),
+    ];
+    for (option, _, text) in formulas {
+        if let Some(text) = text {
+            names.formula(&parsed(option, text)?);
+        }
+    }
+    if let Some(terms) = &wish.terms {
+        names.terms(&parsed("--terms", terms)?);
+    }
+    let declared = wish.params.as_deref().map_or_else(Vec::new, declared);
+    let mut text = Embedded::default();
+    text.text("/// Derived from its logic.\nloss ").argument("--name", wish.name.trim()).text("(");
+    let mut first = true;
+    let mut separate = |text: &mut Embedded| {
+        text.text(if std::mem::take(&mut first) { "" } else { ", " });
+    };
+    if !declared.iter().any(|n| n == "beta") {
+        separate(&mut text);
+        text.text(format!("beta = {} in (0, inf)", if wish.mean { "1" } else { "0.1" }));
+    }
+    for name in names.parameters.iter().filter(|n| !declared.contains(n)) {
+        separate(&mut text);
+        text.text(format!("{name} = 1 in [0, inf)"));
+    }
+    if let Some(params) = &wish.params {
+        separate(&mut text);
+        text.argument("--params", params);
+    }
+    let others: String = names.responses.iter().map(|r| format!(", {r}")).collect();
+    let aggregate = if wish.mean { ", aggregate mean" } else { "" };
+    text.text(format!(") {{\ndata pair(w > l{others})\nmodel pi = policy{aggregate}\n"));
+    for r in &names.references {
+        text.text(format!("model {r} = reference{aggregate}\n"));
+    }
+    for (option, clause, formula) in formulas {
+        if let Some(formula) = formula {
+            text.text(format!("{clause} ")).argument(option, formula).text("\n");
+        }
+    }
+    text.text(format!("minimize {}", wish.link.text()));
+    if let Some(terms) = &wish.terms {
+        text.text(" + (").argument("--terms", terms).text("\n)");
+    }
+    text.text("\n}\n");
+    Ok(text)
+}
+
+fn parsed(option: &str, text: &str) -> Result<Expr> {
+    let mut sources = SourceMap::default();
+    let file = sources.add(format!("<{option}>"), text);
+    parse_expr(&sources, file).map_err(|found| Refusal::new(sources, found))
+}
+
+/// The parameters that a list of declarations declares; what is wrong with it is found later.
+fn declared(params: &str) -> Vec<String> {
+    let mut sources = SourceMap::default();
+    let file = sources.add("<--params>", format!("loss x({params}) {{\n}}\n"));
+    let (tree, _) = parse(&sources, file);
+    let params = tree.items.iter().flat_map(|i| match i {
+        Item::Loss(l) => l.params.as_slice(),
+        _ => &[],
+    });
+    params.map(|p| p.name.text.clone()).collect()
+}
+
+/// The models, responses and parameters that the arguments speak of.
 #[derive(Default)]
 struct Names {
     references: Vec<String>,
     responses: Vec<String>,
+    parameters: Vec<String>,
+}
+
+fn add(list: &mut Vec<String>, name: &str, own: &[&str]) {
+    if !own.contains(&name) && !list.iter().any(|n| n == name) {
+        list.push(name.to_owned());
+    }
 }
 
 impl Names {
-    fn collect(&mut self, e: &Expr) {
+    /// In a formula what is called is a model, and what it is called with a response.
+    fn formula(&mut self, e: &Expr) {
         match &e.kind {
             ExprKind::Call { callee, args } => {
-                let add = |list: &mut Vec<String>, name: &String, own: &[&str]| {
-                    if !own.contains(&name.as_str()) && !list.contains(name) {
-                        list.push(name.clone());
-                    }
-                };
                 add(&mut self.references, &callee.text, &["pi"]);
                 for a in args {
                     if let ExprKind::Name(n) = &a.kind {
@@ -133,32 +316,46 @@ impl Names {
                     }
                 }
             }
-            ExprKind::Unary { operand, .. } => self.collect(operand),
+            ExprKind::Unary { operand, .. } => self.formula(operand),
             ExprKind::Binary { lhs, rhs, .. } => {
-                self.collect(lhs);
-                self.collect(rhs);
+                self.formula(lhs);
+                self.formula(rhs);
             }
             _ => {}
         }
     }
 
-    fn text(&self, wish: &Wish) -> String {
-        let others: String = self.responses.iter().map(|r| format!(", {r}")).collect();
-        let aggregate = if wish.mean { ", aggregate mean" } else { "" };
-        let mut text = format!("/// Derived from its logic.\nloss {}(beta = ", wish.name);
-        let _ = writeln!(text, "{} in (0, inf)) {{", if wish.mean { "1" } else { "0.1" });
-        let _ = writeln!(text, "data pair(w > l{others})\nmodel pi = policy{aggregate}");
-        for r in &self.references {
-            let _ = writeln!(text, "model {r} = reference{aggregate}");
+    /// In a term a name that is neither a model nor a response is a parameter.
+    fn terms(&mut self, e: &Expr) {
+        match &e.kind {
+            ExprKind::Name(n) => self.term_name(n),
+            ExprKind::Call { callee, args } => {
+                if callee.text == "ref" {
+                    self.term_name("ref");
+                }
+                args.iter().for_each(|a| self.terms(a));
+            }
+            ExprKind::Unary { operand, .. } => self.terms(operand),
+            ExprKind::Binary { lhs, rhs, .. } => {
+                self.terms(lhs);
+                self.terms(rhs);
+            }
+            ExprKind::If { cond, then, otherwise } => {
+                [cond, then, otherwise].into_iter().for_each(|x| self.terms(x));
+            }
+            ExprKind::Index { base, index } => {
+                self.terms(base);
+                self.terms(index);
+            }
+            ExprKind::Number(_) | ExprKind::Bool(_) | ExprKind::Reduce { .. } => {}
         }
-        let _ = writeln!(text, "prefer {}", wish.core);
-        if let Some(given) = &wish.given {
-            let _ = writeln!(text, "given {given}");
+    }
+
+    fn term_name(&mut self, name: &str) {
+        if name == "ref" {
+            add(&mut self.references, name, &[]);
+        } else if !self.references.iter().chain(&self.responses).any(|n| n == name) {
+            add(&mut self.parameters, name, &["pi", "w", "l", "rho", "beta"]);
         }
-        if let Some(tie) = &wish.tie {
-            let _ = writeln!(text, "tie {tie}");
-        }
-        let _ = writeln!(text, "minimize {}\n}}", wish.link.text());
-        text
     }
 }

@@ -11,6 +11,8 @@ pub(crate) enum Failure {
     Refused(Box<Refusal>),
     /// The command line makes no sense: exit status 2.
     Usage(String),
+    /// Ctrl-C ended it; what was found until then is printed: exit status 130.
+    Interrupted(String),
     /// Standard output cannot be written; a closed pipe is no failure of ours.
     Output(io::Error),
 }

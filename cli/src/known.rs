@@ -2,47 +2,45 @@
 
 use ponens_compiler::explain;
 use ponens_compiler::hir::Program;
-use ponens_compiler::logic::{Atom, AtomKind, Structure};
+use ponens_compiler::logic::Structure;
 use ponens_losses::Catalogue;
+use std::collections::HashMap;
 
-/// Named structures.
+/// Named structures, in the plain names of [`explain::in_plain_names`].
 #[derive(Clone, Debug, Default)]
 pub struct Known {
-    named: Vec<(String, Structure)>,
+    /// By their canonical form: the same for the same rho.
+    names: HashMap<Structure, Vec<String>>,
 }
 
 impl Known {
-    /// The losses of the catalogue that are logic, with sums for means.
+    /// The losses of the catalogue that are logic.
     pub fn catalogue() -> Self {
-        let mut named = Vec::new();
+        let mut names: HashMap<Structure, Vec<String>> = HashMap::new();
         for entry in Catalogue.entries() {
             let name = entry.name.to_string();
-            let (loss, _) = Program::new().resolve(&name, &Catalogue);
-            if let Some(found) = loss.and_then(|l| explain::structure(&l).ok()) {
-                named.push((name, summed(&found.structure)));
+            let (Some(loss), _) = Program::new().resolve(&name, &Catalogue) else { continue };
+            let Ok(found) = explain::structure(&loss) else { continue };
+            if let Some(plain) = explain::in_plain_names(&loss, &found.structure) {
+                names.entry(key(&plain)).or_default().push(name);
             }
         }
-        Self { named }
+        Self { names }
     }
 
-    /// All structures.
+    /// One structure for each rho, in the order of the names.
     pub fn structures(&self) -> Vec<Structure> {
-        self.named.iter().map(|(_, s)| s.clone()).collect()
+        let mut all: Vec<_> = self.names.iter().collect();
+        all.sort_by_key(|(_, names)| *names);
+        all.into_iter().map(|(s, _)| s.clone()).collect()
     }
 
-    /// The names of the losses with the same rho.
-    pub fn names(&self, structure: &Structure) -> Vec<String> {
-        let same = self.named.iter().filter(|(_, s)| s.same_rho(structure));
-        same.map(|(n, _)| n.clone()).collect()
+    /// The names of the losses with the rho of a structure in plain names.
+    pub fn names(&self, structure: &Structure) -> &[String] {
+        self.names.get(&key(structure)).map_or(&[], Vec::as_slice)
     }
 }
 
-/// The structure with the sum of log-probabilities in place of each mean: the landscape has one atom
-/// for a prediction, however its tokens aggregate.
-pub fn summed(structure: &Structure) -> Structure {
-    let atom = |a: &Atom| match &a.kind {
-        AtomKind::Response { model, response, .. } => Atom::response(model, response),
-        _ => a.clone(),
-    };
-    Structure { atoms: structure.atoms.iter().map(atom).collect(), ..structure.clone() }
+fn key(structure: &Structure) -> Structure {
+    structure.canonical().sorted()
 }

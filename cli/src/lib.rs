@@ -8,6 +8,7 @@
 //! | [`check`] | checks loss files from the grammar to the proof that every operation is defined |
 //! | [`compare`](mod@compare) | compares two losses at every level |
 //! | [`derive`](mod@derive) | writes the text of a loss from logic |
+//! | [`embed`] | arguments inside a text that is compiled, and findings in them |
 //! | [`format`](mod@format) | puts loss files into the canonical form |
 //! | [`known`] | recognises losses of the catalogue by their rho |
 //! | [`locate`] | finds the loss that a LOSS argument names: catalogue, file, or file and name |
@@ -21,6 +22,7 @@
 pub mod check;
 pub mod compare;
 pub mod derive;
+pub mod embed;
 pub mod format;
 pub mod known;
 pub mod locate;

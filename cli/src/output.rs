@@ -92,6 +92,12 @@ impl Ui {
         Bar::new(what, shown)
     }
 
+    /// The same while results are printed; nothing where these go to a terminal too.
+    pub(crate) fn search_progress(&self, what: &'static str) -> Progress {
+        let shown = io::stderr().is_terminal() && !io::stdout().is_terminal();
+        Progress::new(what, shown)
+    }
+
     /// Prints diagnostics on standard error: text with carets, or JSON lines.
     pub(crate) fn report(&mut self, sources: &SourceMap, diagnostics: &[Diagnostic]) {
         let _ = self.out.flush();
@@ -118,6 +124,11 @@ impl Ui {
                 let _ =
                     writeln!(io::stderr(), "error: {text}\n\nFor more information, try '--help'.");
                 ExitCode::from(2)
+            }
+            Err(Failure::Interrupted(text)) => {
+                let _ = self.flush();
+                let _ = writeln!(io::stderr(), "{text}");
+                ExitCode::from(130)
             }
             // Whoever closed the pipe has seen enough.
             Err(Failure::Output(e)) if e.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,

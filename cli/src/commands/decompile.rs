@@ -1,11 +1,14 @@
 //! `ponens decompile`
 
-use super::explain::{indented, rows, truth_table};
+use super::explain::{rows, truth_table};
 use crate::failure::{Failure, Outcome, Status};
 use crate::output::Ui;
-use ponens::compiler::decompile::Step;
-use ponens::compiler::explain::{self, Found};
-use ponens::dsl::{Diagnostic, SourceMap, parse_expr};
+use ponens::compiler::decompile::{self, Decompiled, Nearest};
+use ponens::compiler::explain::{self, NoStructure, Outside};
+use ponens::compiler::hir;
+use ponens::compiler::logic::{Core, Structure};
+use ponens::dsl::{Diagnostic, FileId, SourceMap, parse_expr};
+use ponens::embed::Embedded;
 use ponens::{Refusal, locate};
 use serde_json::{Value, json};
 
@@ -13,8 +16,11 @@ const EXAMPLE: &str = "\
 Examples:
   ponens decompile dpo
   ponens decompile --rho 'log(pi(w) * ref(l) / (pi(l) * ref(w)))'
+  ponens decompile --rho 'mean_logp(pi, w) - mean_logp(pi, l)'
   ponens decompile --rho 'log(pi(w) / pi(l)) - gamma / beta' \\
-      --params 'beta = 2 in (0, inf), gamma = 0.5 in [0, inf)'";
+      --params 'beta = 2 in (0, inf), gamma = 0.5 in [0, inf)'
+
+Exit status 1 when there is no logic in it: the reason, the place and the nearest reading are shown.";
 
 /// Find the logic in a loss: (P, Pc, Pa), with the steps that lead there
 #[derive(Debug, clap::Args)]
@@ -24,7 +30,7 @@ pub(crate) struct Args {
     #[arg(value_name = "LOSS", required_unless_present = "rho", conflicts_with = "rho")]
     loss: Option<String>,
     /// An expression for rho over pi(w), pi(l), ref(w) and ref(l)
-    #[arg(long, value_name = "EXPR")]
+    #[arg(long, value_name = "EXPR", allow_hyphen_values = true)]
     rho: Option<String>,
     /// With --rho: declarations of the parameters that it uses
     #[arg(long, value_name = "PARAMS", requires = "rho")]
@@ -35,91 +41,205 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
-    let (loss, located) = match (&args.loss, &args.rho) {
-        (Some(loss), _) => locate::locate(loss)?.resolve()?,
-        (None, Some(rho)) => locate::in_text(&text(rho, args)?, "rho")?.resolve()?,
+    let mut source = match (&args.loss, &args.rho) {
+        (Some(loss), _) => {
+            let (loss, located) = locate::locate(loss)?.resolve()?;
+            let warnings = located.warnings;
+            Source { loss, sources: located.program.sources, warnings, typed: None }
+        }
+        (None, Some(rho)) => typed(rho, args)?,
         (None, None) => return Err(Failure::Usage("name a LOSS, or give --rho".to_owned())),
     };
-    let sources = located.program.sources;
-    ui.report(&sources, &located.warnings);
-    match explain::structure(&loss) {
-        Ok(found) => {
+    ui.report(&source.sources, &source.warnings);
+    let loss = &source.loss;
+    // Around an expression stands only the link that it was given here.
+    let outside = if args.rho.is_some() { Vec::new() } else { explain::around(loss).outside };
+    match explain::decompiled(loss) {
+        Ok((rho, found)) => {
+            decompile::check(&rho, &found).map_err(|e| {
+                Diagnostic::error("E0603", format!("the checker refuses the decompilation: {e}"))
+            })?;
             if ui.is_json() {
-                ui.json(&document(&loss.name, &found))?;
+                ui.json(&document(&loss.name, &rho.to_string(), &found, &outside))?;
             } else {
-                show(&found, ui)?;
+                show(&rho.to_string(), &found, &outside, ui)?;
             }
             Ok(Status::Done)
         }
         Err(none) => {
             if ui.is_json() {
-                ui.json(&json!({
-                    "name": loss.name,
-                    "core": null,
-                    "rows": [],
-                    "proof": [],
-                    "reason": none.reason,
-                }))?;
+                ui.json(&refusal(&loss.name, &none, &outside))?;
+            } else if !outside.is_empty() {
+                list(&outside, ui)?;
             }
-            let d = Diagnostic::error("E0501", format!("no logic: {}", none.reason));
-            let d = d.at(
-                none.span.unwrap_or(loss.span),
-                "this is not the logarithm of a ratio of counts",
-            );
-            Err(Refusal::new(sources, vec![d]).into())
+            let mut found = vec![diagnostic(loss, &none)];
+            source.relocate(&mut found);
+            Err(Refusal::new(source.sources, found).into())
         }
     }
 }
 
-/// The text of a loss around an expression.
-fn text(rho: &str, args: &Args) -> Result<String, Failure> {
+/// A loss, and the texts that it comes from.
+struct Source {
+    loss: hir::Loss,
+    sources: SourceMap,
+    warnings: Vec<Diagnostic>,
+    /// The text around an argument.
+    typed: Option<(Embedded, FileId)>,
+}
+
+impl Source {
+    fn relocate(&mut self, found: &mut [Diagnostic]) {
+        if let Some((text, file)) = &self.typed {
+            text.relocate(*file, &mut self.sources, found);
+        }
+    }
+}
+
+/// The loss around an expression.
+fn typed(rho: &str, args: &Args) -> Result<Source, Failure> {
     let mut sources = SourceMap::default();
-    let file = sources.add("<rho>", rho);
+    let file = sources.add("<--rho>", rho);
     if let Err(found) = parse_expr(&sources, file) {
         return Err(Refusal::new(sources, found).into());
     }
-    let params = args.params.as_deref().unwrap_or_default();
     let aggregate = if args.mean { ", aggregate mean" } else { "" };
-    Ok(format!(
-        "loss rho({params}) {{\n    data pair(w > l)\n    model pi = policy{aggregate}\n    \
-         model ref = reference{aggregate}\n    rho = {rho}\n    minimize logistic(rho)\n}}\n"
-    ))
+    let mut text = Embedded::default();
+    text.text("loss rho(").argument("--params", args.params.as_deref().unwrap_or_default());
+    text.text(format!(
+        ") {{\n    data pair(w > l)\n    model pi = policy{aggregate}\n    \
+         model ref = reference{aggregate}\n    rho = "
+    ));
+    text.argument("--rho", rho).text("\n    minimize logistic(rho)\n}\n");
+    let mut program = hir::Program::new();
+    let (file, mut found) = program.add_text("<text>", text.as_str());
+    let mut loss = None;
+    if !found.iter().any(Diagnostic::is_error) {
+        let (resolved, more) = program.resolve("rho", &hir::NoLibrary);
+        found.extend(more);
+        loss = resolved;
+    }
+    let mut sources = program.sources;
+    text.relocate(file, &mut sources, &mut found);
+    for d in found.iter_mut().filter(|d| d.code == "E0101" && d.help.is_some()) {
+        d.help = Some("declare a parameter: --params 'name = 1 in (0, inf)'".to_owned());
+    }
+    match loss {
+        Some(loss) => Ok(Source { loss, sources, warnings: found, typed: Some((text, file)) }),
+        None => Err(Refusal::new(sources, found).into()),
+    }
 }
 
-fn steps(found: &Found) -> &[Step] {
-    found.decompiled.as_ref().map(|d| d.steps.as_slice()).unwrap_or_default()
+fn diagnostic(loss: &hir::Loss, none: &NoStructure) -> Diagnostic {
+    let place = none.span.unwrap_or(loss.span);
+    let Some(cause) = &none.cause else {
+        return Diagnostic::error("E0501", format!("no logic: {}", none.reason))
+            .at(place, "outside the logic");
+    };
+    let mut d = Diagnostic::error("E0501", format!("no logic: {}", cause.reason))
+        .at(place, "this is not the logarithm of a ratio of counts");
+    if !cause.monomials.is_empty() {
+        d = d.note(format!("monomials to blame: {}", cause.monomials.join(", ")));
+    }
+    match &cause.nearest {
+        Some(n) => d.help(format!(
+            "nearest reading: {}\n{}",
+            n.reading,
+            n.core.shown(&n.structure.atoms)
+        )),
+        None => d,
+    }
 }
 
-fn document(name: &str, found: &Found) -> Value {
-    let core = explain::core_text(&found.structure);
-    let proof: Value = steps(found)
+fn core_json(core: &Core, structure: &Structure) -> Value {
+    let text = |f: &ponens::compiler::logic::Formula| f.shown(&structure.atoms).to_string();
+    json!({ "p": text(&core.p), "given": text(&core.given), "tie": text(&core.tie) })
+}
+
+fn outside_json(outside: &[Outside]) -> Value {
+    outside.iter().map(|o| json!({ "text": o.text, "why": o.why })).collect()
+}
+
+fn document(name: &str, rho: &str, found: &Decompiled, outside: &[Outside]) -> Value {
+    let proof: Value = found
+        .steps
         .iter()
         .map(|s| json!({ "law": s.law.to_string(), "before": s.before(), "after": s.after() }))
         .collect();
+    let constants: Value = found
+        .constants
+        .iter()
+        .filter(|(a, _)| found.structure.atoms.contains(a))
+        .map(|(a, c)| json!({ "atom": a.name, "weight": format!("exp(-({c}))") }))
+        .collect();
     json!({
         "name": name,
-        "core": { "p": core.p, "given": core.given, "tie": core.tie },
+        "rho": rho,
+        "core": core_json(&found.core, &found.structure),
         "rows": rows(&explain::table(&found.structure)),
+        "constants": constants,
+        "cancelled": written(found).map(|s| core_json(&s.core(), s)),
+        "outside": outside_json(outside),
         "proof": proof,
     })
 }
 
-fn show(found: &Found, ui: &mut Ui) -> Result<(), Failure> {
+/// The structure before common factors were cancelled, where that makes a difference.
+fn written(found: &Decompiled) -> Option<&Structure> {
+    found.written.as_ref().filter(|s| s.sorted() != found.structure.sorted())
+}
+
+fn refusal(name: &str, none: &NoStructure, outside: &[Outside]) -> Value {
+    let cause = none.cause.as_deref();
+    let nearest = |n: &Nearest| {
+        json!({ "reading": n.reading, "core": core_json(&n.core, &n.structure),
+            "rows": rows(&explain::table(&n.structure)) })
+    };
+    json!({
+        "name": name,
+        "core": null,
+        "rows": [],
+        "proof": [],
+        "reason": cause.map_or_else(|| none.reason.clone(), |c| c.reason.to_string()),
+        "monomials": cause.map(|c| c.monomials.clone()).unwrap_or_default(),
+        "nearest": cause.and_then(|c| c.nearest.as_deref()).map(nearest),
+        "outside": outside_json(outside),
+    })
+}
+
+fn show(rho: &str, found: &Decompiled, outside: &[Outside], ui: &mut Ui) -> Result<(), Failure> {
     let core = explain::core_text(&found.structure);
-    ui.line(format!("prefer  {}", core.p))?;
-    ui.line(format!("given   {}", core.given))?;
-    ui.line(format!("tie     {}", core.tie))?;
+    let style = ui.style;
+    ui.line(format!("{}     {rho}", style.strong("rho")))?;
+    for (name, text) in [("prefer", &core.p), ("given ", &core.given), ("tie   ", &core.tie)] {
+        ui.line(format!("{}  {text}", style.strong(name)))?;
+    }
+    if let Some(structure) = written(found) {
+        let text = structure.core().shown(&structure.atoms).replace('\n', ", ");
+        ui.line(style.faint(&format!("before common factors cancel: {text}")))?;
+    }
     ui.line("")?;
     truth_table(&explain::table(&found.structure), ui)?;
-    let steps = steps(found);
-    let Some(first) = steps.first() else { return Ok(()) };
-    let style = ui.style;
+    list(outside, ui)?;
+    let Some(first) = found.steps.first() else { return Ok(()) };
     ui.line("")?;
     ui.line(style.strong("proof"))?;
-    ui.line(format!("  {}", indented(&first.before(), 2)))?;
-    for s in steps {
+    let indented = |text: String| text.lines().map(|l| format!("  {l}")).collect::<Vec<_>>();
+    ui.lines(indented(first.before()))?;
+    for s in &found.steps {
         ui.line(style.faint(&format!("    by {}", s.law)))?;
-        ui.line(format!("  {}", indented(&s.after(), 2)))?;
+        ui.lines(indented(s.after()))?;
     }
-    Ok(())
+    ui.line("every step was checked")
+}
+
+fn list(outside: &[Outside], ui: &mut Ui) -> Result<(), Failure> {
+    if outside.is_empty() {
+        return Ok(());
+    }
+    let style = ui.style;
+    ui.line("")?;
+    ui.line(style.strong("outside the logic"))?;
+    let line = |o: &Outside| format!("  {}  {}", o.text, style.faint(&format!("({})", o.why)));
+    ui.lines(outside.iter().map(line))
 }

@@ -10,10 +10,13 @@ use serde_json::json;
 const EXAMPLE: &str = "\
 Examples:
   ponens derive --core 'pi(l) -> pi(w)' --given 'pi(l) xor pi(w)' > mine.loss
-  ponens derive --core 'pi(l) & ref(w) -> pi(w) & ref(l)' --name mine --link hinge
+  ponens derive --core 'pi(l) -> pi(w)' --reference --name mine --link hinge
+  ponens derive --core 'pi(l) -> pi(w)' --mean --terms 'lambda * nll(pi, w)' \\
+      --params 'lambda = 0.1 in [0, inf)'
   ponens explain mine.loss
 
-`pi` is the policy, any other model a reference; `w` is preferred to `l`.";
+`pi` is the policy, any other model a reference; `w` is preferred to `l`. Formulas are built from atoms
+such as pi(w) with ! & | xor -> <->.";
 
 /// Write a new loss from logic, as loss text
 #[derive(Debug, clap::Args)]
@@ -28,15 +31,24 @@ pub(crate) struct Args {
     /// What counts on both sides: Pa, false when absent
     #[arg(long, value_name = "FORMULA")]
     tie: Option<String>,
-    /// The link
-    #[arg(long, value_enum, default_value = "logistic")]
-    link: LinkArg,
-    /// How token log-probabilities make the weight of an atom
-    #[arg(long, value_enum, default_value = "sum")]
-    aggregate: Aggregate,
     /// The name of the loss
     #[arg(long, default_value = "derived")]
     name: String,
+    /// The link
+    #[arg(long, value_enum, default_value = "logistic")]
+    link: LinkArg,
+    /// The reference version: rho - (log ref(w) - log ref(l))
+    #[arg(long)]
+    reference: bool,
+    /// The atoms are means of token log-probabilities instead of sums
+    #[arg(long)]
+    mean: bool,
+    /// What is minimised besides the link of rho
+    #[arg(long, value_name = "EXPR", allow_hyphen_values = true)]
+    terms: Option<String>,
+    /// Declarations of parameters, for those of --terms or another default of beta
+    #[arg(long, value_name = "PARAMS")]
+    params: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -44,12 +56,6 @@ enum LinkArg {
     Logistic,
     Hinge,
     Squared,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Aggregate {
-    Sum,
-    Mean,
 }
 
 pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
@@ -63,13 +69,26 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
             LinkArg::Hinge => Link::Hinge,
             LinkArg::Squared => Link::Squared,
         },
-        mean: args.aggregate == Aggregate::Mean,
+        mean: args.mean,
+        reference: args.reference,
+        terms: args.terms.clone(),
+        params: args.params.clone(),
     })?;
-    // An explanation also finds out whether anything can be learnt from the loss.
-    let warnings = explain::explain(&derived.compiled).warnings;
-    ui.report(&derived.sources, &warnings);
+    ui.report(&derived.sources, &derived.explanation.warnings);
     if ui.is_json() {
-        ui.json(&json!({ "name": args.name, "text": derived.text }))?;
+        let core = derived.explanation.structure.as_ref().map(|s| {
+            let core = explain::core_text(s);
+            json!({ "p": core.p, "given": core.given, "tie": core.tie })
+        });
+        let place = derived.explanation.place.clone().unwrap_or_default();
+        ui.json(&json!({
+            "name": args.name.trim(),
+            "text": derived.text,
+            "core": core,
+            "node": place.node,
+            "neighbours": { "above": place.above, "below": place.below },
+            "notes": derived.notes,
+        }))?;
     } else {
         ui.text(&derived.text)?;
     }

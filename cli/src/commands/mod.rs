@@ -70,8 +70,12 @@ pub(crate) fn run(command: &Command, ui: &mut Ui) -> Outcome {
 
 /// The parameters given on the command line as numbers.
 fn numbers(args: &ParamArgs) -> Result<Vec<(String, f64)>, Vec<Diagnostic>> {
+    as_numbers(&args.params)
+}
+
+fn as_numbers(params: &[(String, String)]) -> Result<Vec<(String, f64)>, Vec<Diagnostic>> {
     let (mut good, mut bad) = (Vec::new(), Vec::new());
-    for (name, text) in &args.params {
+    for (name, text) in params {
         match text.parse::<f64>() {
             Ok(x) => good.push((name.clone(), x)),
             Err(_) => bad.push(

@@ -11,7 +11,8 @@ pub(super) struct Renaming {
 }
 
 impl Renaming {
-    /// Names of `from` as `to` would call them; a name without a counterpart stays.
+    /// Names of `from` as `to` would call them. A name without a counterpart stays, marked where `to` uses
+    /// it for something else.
     pub(super) fn new(from: &Loss, to: &Loss) -> Self {
         let of_role = |l: &Loss, role: Role| -> Vec<String> {
             l.models.iter().filter(|m| m.role == role).map(|m| m.name.clone()).collect()
@@ -20,14 +21,14 @@ impl Renaming {
         for role in [Role::Policy, Role::Reference] {
             models.extend(of_role(from, role).into_iter().zip(of_role(to, role)));
         }
-        let same_shape = matches!(
-            (&from.shape, &to.shape),
-            (DataShape::Pair { .. }, DataShape::Pair { .. })
-                | (DataShape::Labelled { .. }, DataShape::Labelled { .. })
-        );
+        let names = |l: &Loss| l.models.iter().map(|m| m.name.clone()).collect::<Vec<_>>();
+        keep_apart(&mut models, names(from), names(to));
         let all = |l: &Loss| l.shape.responses().into_iter().map(str::to_owned).collect::<Vec<_>>();
-        let responses =
-            if same_shape { all(from).into_iter().zip(all(to)).collect() } else { HashMap::new() };
+        let mut responses = HashMap::new();
+        if same_shape(from, to) {
+            responses.extend(all(from).into_iter().zip(all(to)));
+        }
+        keep_apart(&mut responses, all(from), all(to));
         Self { models, responses }
     }
 
@@ -50,8 +51,8 @@ impl Renaming {
         Structure { atoms: s.atoms.iter().map(atom).collect(), ..s.clone() }
     }
 
-    /// The name of a quantity's column after renaming.
-    pub(super) fn column(&self, q: &Quantity) -> String {
+    /// A quantity after renaming.
+    pub(super) fn quantity(&self, q: &Quantity) -> Quantity {
         let mut q = q.clone();
         match &mut q {
             Quantity::Logp { model, response }
@@ -71,7 +72,30 @@ impl Renaming {
             Quantity::Len { response } => *response = self.response(response),
             Quantity::Label { .. } | Quantity::Data { .. } => {}
         }
-        q.to_string()
+        q
+    }
+}
+
+/// Whether examples of the two losses have the same parts.
+pub(super) fn same_shape(a: &Loss, b: &Loss) -> bool {
+    matches!(
+        (&a.shape, &b.shape),
+        (DataShape::Pair { .. }, DataShape::Pair { .. })
+            | (DataShape::Labelled { .. }, DataShape::Labelled { .. })
+    )
+}
+
+/// Gives every name without a counterpart one that nothing else has.
+fn keep_apart(map: &mut HashMap<String, String>, from: Vec<String>, to: Vec<String>) {
+    for name in from {
+        if map.contains_key(&name) {
+            continue;
+        }
+        let mut own = name.clone();
+        while to.contains(&own) || map.values().any(|v| *v == own) {
+            own.push('\'');
+        }
+        map.insert(name, own);
     }
 }
 

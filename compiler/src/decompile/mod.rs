@@ -99,6 +99,19 @@ pub fn decompile_over(rho: &Expr, order: &[Atom]) -> Result<Decompiled, NotLogic
     read::Reader { normaliser, tag: rho.tag, steps, plain }.read(&product)
 }
 
+/// rho of a structure written out: log(T / B) with the weighted counts of its winning and losing rows.
+/// A side without rows counts 0.
+pub fn quotient(structure: &Structure) -> Expr {
+    let (top, bottom) = structure.polynomials();
+    let side = |p: &Polynomial| Expr::of_polynomial(p, &structure.atoms, 0);
+    let ratio = if bottom == Polynomial::constant(1) {
+        side(&top)
+    } else {
+        Expr::binary(BinaryOp::Div, side(&top), side(&bottom), 0)
+    };
+    Expr::unary(UnaryOp::Log, ratio, 0)
+}
+
 /// The atoms of an expression in their order, each with the tag of its first mention.
 fn mentioned(expr: &Expr, order: &[Atom]) -> Result<(Vec<Atom>, Vec<usize>), Failure> {
     let mut met: Vec<(Atom, usize)> = Vec::new();

@@ -21,7 +21,7 @@ pub struct Around {
 }
 
 /// Splits `minimize` into the term that holds rho and the terms that do not.
-pub(super) fn around(loss: &Loss) -> Around {
+pub fn around(loss: &Loss) -> Around {
     let mut terms = Vec::new();
     split(loss, loss.minimize, false, &mut terms);
     let mut result = Around { link: None, outside: Vec::new() };

@@ -5,13 +5,15 @@
 
 mod around;
 mod gradient;
+mod names;
 mod place;
 pub mod rho;
 
-pub use around::{Around, Outside};
+pub use around::{Around, Outside, around};
+pub use names::in_plain_names;
 pub use place::Place;
 
-use crate::decompile::Decompiled;
+use crate::decompile::{self, Decompiled, NotLogic};
 use crate::hir::{self, Core};
 use crate::logic::{Mark, Structure};
 use crate::mir::infix::infix;
@@ -87,6 +89,8 @@ pub struct NoStructure {
     pub reason: String,
     /// The expression to blame.
     pub span: Option<Span>,
+    /// What the decompiler found, where there is a rho to read.
+    pub cause: Option<Box<NotLogic>>,
 }
 
 /// The structure of a loss, from its formulas or by decompiling its rho (SEMANTICS, section 3).
@@ -98,18 +102,44 @@ pub fn structure(loss: &hir::Loss) -> Result<Found, NoStructure> {
         let atoms = loss.atoms.iter().map(|a| a.atom.clone()).collect();
         return match Structure::from_clauses(atoms, *prefer, *given, *tie) {
             Ok(structure) => Ok(Found { structure, decompiled: None }),
-            Err(e) => Err(NoStructure { reason: e.to_string(), span: Some(*span) }),
+            Err(e) => {
+                Err(NoStructure { reason: e.to_string(), span: Some(*span), cause: None })
+            }
         };
     }
     let Some(id) = rho::core_expression(loss) else {
         let reason = "no single rho: the loss is arithmetic only".to_owned();
-        return Err(NoStructure { reason, span: None });
+        return Err(NoStructure { reason, span: None, cause: None });
     };
     match rho::decompile(loss, id) {
         Ok(d) => Ok(Found { structure: d.structure.clone(), decompiled: Some(Box::new(d)) }),
         Err(n) => {
             let span = loss.exprs.get(n.tag).map(|e| e.span);
-            Err(NoStructure { reason: n.to_string(), span })
+            Err(NoStructure { reason: n.to_string(), span, cause: Some(Box::new(n)) })
+        }
+    }
+}
+
+/// Decompiles a loss with every step, also one that its text gives as logic: that one from the
+/// fraction that its clauses denote, so that what comes out has nothing left to cancel. The expression
+/// that was read comes with it, for [`decompile::check`].
+///
+/// # Errors
+/// The reason why rho is no structure.
+pub fn decompiled(loss: &hir::Loss) -> Result<(decompile::Expr, Decompiled), NoStructure> {
+    let Found { structure, decompiled } = structure(loss)?;
+    if let (Some(found), Some(id)) = (decompiled, rho::core_expression(loss)) {
+        return Ok((rho::expression(loss, id), *found));
+    }
+    let rho = decompile::quotient(&structure);
+    match decompile::decompile_over(&rho, &structure.atoms) {
+        Ok(found) => Ok((rho, found)),
+        Err(n) => {
+            let span = match &loss.core {
+                Some(Core::Logical { span, .. }) => Some(*span),
+                _ => None,
+            };
+            Err(NoStructure { reason: n.to_string(), span, cause: Some(Box::new(n)) })
         }
     }
 }
@@ -152,7 +182,7 @@ pub fn explain(compiled: &Compiled) -> Explanation {
         name: loss.name.clone(),
         title: loss.title(),
         source: loss.source(),
-        place: structure.as_ref().and_then(place::place),
+        place: structure.as_ref().and_then(|s| place::place(loss, s)),
         structure,
         core,
         rows,

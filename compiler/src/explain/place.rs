@@ -1,7 +1,9 @@
 //! Where a structure stands in the paper's lattice.
 
+use super::names::in_plain_names;
+use crate::hir::Loss;
 use crate::landscape;
-use crate::logic::{Atom, AtomKind, Structure};
+use crate::logic::Structure;
 
 /// The neighbours of a structure in the two-atom lattice, or among its reference versions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,22 +16,9 @@ pub struct Place {
     pub below: Vec<String>,
 }
 
-/// The place of a structure; `None` when it speaks of anything but the predictions of w and l.
-pub(super) fn place(structure: &Structure) -> Option<Place> {
-    let atoms = structure.atoms.iter().map(summed).collect::<Option<Vec<Atom>>>()?;
-    let plain = Structure { atoms, ..structure.clone() };
-    let n = landscape::neighbours(&plain).ok()?;
+/// The place of a loss's structure; `None` when it speaks of anything but the predictions of the
+/// preferred response and of the other.
+pub(super) fn place(loss: &Loss, structure: &Structure) -> Option<Place> {
+    let n = landscape::neighbours(&in_plain_names(loss, structure)?).ok()?;
     Some(Place { node: n.equal, above: n.above, below: n.below })
-}
-
-/// The same atom with summed log-probabilities: the lattice does not look at how tokens aggregate.
-fn summed(atom: &Atom) -> Option<Atom> {
-    match &atom.kind {
-        AtomKind::Response { model, response, .. } => {
-            let (model, response) = (model.clone(), response.clone());
-            let kind = AtomKind::Response { model, response, mean: false };
-            Some(Atom { name: atom.name.clone(), kind })
-        }
-        _ => None,
-    }
 }

@@ -36,12 +36,13 @@ fn unscaled(loss: &Loss, id: ExprId) -> ExprId {
 /// The reason why it is no structure.
 pub fn decompile(loss: &Loss, id: ExprId) -> Result<Decompiled, NotLogic> {
     let order: Vec<Atom> = loss.atoms.iter().map(|a| a.atom.clone()).collect();
-    decompile::decompile_over(&convert(loss, id), &order)
+    decompile::decompile_over(&expression(loss, id), &order)
 }
 
-fn convert(loss: &Loss, id: ExprId) -> Expr {
+/// An expression of a loss as the decompiler reads it; the tags are the indices of its expressions.
+pub fn expression(loss: &Loss, id: ExprId) -> Expr {
     let tag = id.0 as usize;
-    let sub = |x: ExprId| convert(loss, x);
+    let sub = |x: ExprId| expression(loss, x);
     let opaque = || Expr::opaque(&loss.display(id), tag);
     match loss.expr(id).kind {
         Kind::Number(x) => Expr::number(x, tag),

@@ -5,6 +5,7 @@
 //! non-zero functions (see [`super`] for the argument) and each pair is met once.
 
 use rayon::prelude::*;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::error::LandscapeError;
 use super::products::Products;
@@ -41,9 +42,23 @@ pub struct Counts {
 /// # Ok::<(), ponens_compiler::landscape::LandscapeError>(())
 /// ```
 pub fn counts(atoms: usize) -> Result<Counts, LandscapeError> {
+    counts_until(atoms, &AtomicBool::new(false), &|_, _| ())
+}
+
+/// [`counts`] that stops as soon as `cancel` is raised. `progress` is told the steps done and the steps
+/// in all, from this thread.
+///
+/// # Errors
+///
+/// As [`counts`], and [`LandscapeError::Cancelled`].
+pub fn counts_until(
+    atoms: usize,
+    cancel: &AtomicBool,
+    progress: &dyn Fn(u64, u64),
+) -> Result<Counts, LandscapeError> {
     let universe = Universe::get(atoms)?;
     let functions = u64::from(universe.full) + 1;
-    let (monotone, monotone_in_both) = monotone(universe);
+    let (monotone, monotone_in_both) = monotone(universe, cancel, progress)?;
     match Products::get().undecided() {
         0 => Ok(Counts {
             atoms,
@@ -74,20 +89,56 @@ fn distinct(universe: &Universe) -> u64 {
     total.unsigned_abs()
 }
 
+/// How many winning functions are looked at between two calls of the progress function.
+const CHUNK: usize = 512;
+
 /// The number of monotone coprime pairs that depend on w or l, and on both.
-fn monotone(universe: &Universe) -> (u64, u64) {
-    (1..=universe.full)
-        .into_par_iter()
-        .map(|t| {
-            let mut found = (0, 0);
-            universe.monotone_partners(t, |b| {
-                let on = universe.union(t, b) & POLICY;
-                if b != 0 && on != 0 && universe.coprime(t, b) {
-                    found.0 += 1;
-                    found.1 += u64::from(on == POLICY);
-                }
-            });
-            found
-        })
-        .reduce(|| (0, 0), |x, y| (x.0 + y.0, x.1 + y.1))
+fn monotone(
+    universe: &Universe,
+    cancel: &AtomicBool,
+    progress: &dyn Fn(u64, u64),
+) -> Result<(u64, u64), LandscapeError> {
+    let winners: Vec<u16> = (1..=universe.full).collect();
+    let total = winners.len() as u64;
+    let (mut sum, mut done) = ((0, 0), 0);
+    for chunk in winners.chunks(CHUNK) {
+        let found = chunk.par_iter().map(|&t| partners(universe, t));
+        let (any, both) = found.reduce(|| (0, 0), |x, y| (x.0 + y.0, x.1 + y.1));
+        sum = (sum.0 + any, sum.1 + both);
+        done += chunk.len() as u64;
+        progress(done, total);
+        if done < total && cancel.load(Ordering::Relaxed) {
+            return Err(LandscapeError::Cancelled { done, total });
+        }
+    }
+    Ok(sum)
+}
+
+/// The same for one winning function.
+fn partners(universe: &Universe, t: u16) -> (u64, u64) {
+    let mut found = (0, 0);
+    universe.monotone_partners(t, |b| {
+        let on = universe.union(t, b) & POLICY;
+        if b != 0 && on != 0 && universe.coprime(t, b) {
+            found.0 += 1;
+            found.1 += u64::from(on == POLICY);
+        }
+    });
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_raised_flag_stops_the_count() {
+        let cancel = AtomicBool::new(true);
+        let told = std::cell::Cell::new(0);
+        let stopped = counts_until(4, &cancel, &|done, _| told.set(done));
+        assert_eq!(stopped, Err(LandscapeError::Cancelled { done: 512, total: 65_535 }));
+        assert_eq!(told.get(), 512);
+        // Two atoms are done before anyone looks.
+        assert_eq!(counts_until(2, &cancel, &|_, _| ()).map(|c| c.monotone), Ok(40));
+    }
 }

@@ -79,7 +79,7 @@ mod search_tests;
 mod universe;
 
 pub use atom::atoms;
-pub use count::{Counts, counts};
+pub use count::{Counts, counts, counts_until};
 pub use error::LandscapeError;
 pub use factor::reduced;
 pub use filter::{Each, Filter, Query};
