@@ -93,9 +93,9 @@ impl Ui {
     }
 
     /// The same while results are printed; nothing where these go to a terminal too.
-    pub(crate) fn search_progress(&self, what: &'static str) -> Progress {
+    pub(crate) fn search_progress(&self, what: &'static str) -> Bar {
         let shown = io::stderr().is_terminal() && !io::stdout().is_terminal();
-        Progress::new(what, shown)
+        Bar::new(what, shown)
     }
 
     /// Prints diagnostics on standard error: text with carets, or JSON lines.

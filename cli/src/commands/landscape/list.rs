@@ -97,7 +97,7 @@ fn entry(s: &Structure, known: &Known) -> Value {
 /// A stream with a bar while it is silent.
 struct Search {
     stream: Stream,
-    bar: crate::progress::Progress,
+    bar: crate::bar::Bar,
 }
 
 impl Search {
