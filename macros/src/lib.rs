@@ -2,6 +2,8 @@
 
 mod claim;
 mod expand;
+#[cfg(test)]
+mod expand_tests;
 mod generate;
 mod input;
 mod page;

@@ -47,7 +47,7 @@ impl Origin<'_> {
         for note in &d.notes {
             text += &format!("\nnote: {note}");
         }
-        for help in &d.help {
+        if let Some(help) = &d.help {
             text += &format!("\nhelp: {help}");
         }
         text

@@ -166,6 +166,7 @@ fn unary(op: Unary, a: &str, t: &str) -> String {
         return format!("{}({a})", helper.name());
     }
     let method = match op {
+        Unary::Neg if a.starts_with('-') => return format!("-({a})"),
         Unary::Neg => return format!("-{a}"),
         Unary::Exp => "exp",
         Unary::Log => "ln",
@@ -206,7 +207,6 @@ fn literal(x: f64, float: Float) -> String {
         (true, ..) => format!("{t}::NAN"),
         (_, true, false) => format!("{t}::INFINITY"),
         (_, true, true) => format!("{t}::NEG_INFINITY"),
-        (_, _, true) => format!("({text}_{t})"),
         _ => format!("{text}_{t}"),
     }
 }
