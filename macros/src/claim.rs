@@ -103,8 +103,8 @@ fn equals(compiled: &Compiled, other: &str, find: Find<'_>) -> Result<(), String
         _ => {
             let witness = relation.witnesses.as_ref().map(|w| at(&w[0])).or_else(|| row(&a, &b));
             Err(format!(
-                "`{name}` does not equal `{other}`: the relation of their rho is {}{}",
-                relation.order,
+                "`{name}` does not equal `{other}`: {}{}",
+                standing(relation.order),
                 witness.map(|w| format!("\n{w}")).unwrap_or_default()
             ))
         }
@@ -123,10 +123,24 @@ fn entails(compiled: &Compiled, other: &str, find: Find<'_>) -> Result<(), Strin
     let points = relation.witnesses.iter().flat_map(|w| w.iter());
     let above = points.filter(|w| w.rho_first > w.rho_second).map(|w| format!("\n{}", at(w)));
     Err(format!(
-        "`{name}` does not entail `{other}`: the relation of their rho is {}{shown}{}",
-        relation.order,
+        "`{name}` does not entail `{other}`: {}{shown}{}",
+        standing(relation.order),
         above.collect::<String>()
     ))
+}
+
+/// How the first stands to the second instead.
+fn standing(order: Order) -> &'static str {
+    match order {
+        Order::Equal => "they have the same rho",
+        Order::Entails => "it entails it, and their rho differ",
+        Order::EntailedBy => "it is entailed by it, and their rho differ",
+        Order::Dominates => "its rho is nowhere higher, yet the rows are not contained",
+        Order::DominatedBy => "its rho is nowhere lower",
+        Order::Incomparable => "the rho of each is lower somewhere",
+        Order::Undecided => "which rho is higher was not settled within the bounds of the search",
+        Order::Undefined => "one of them has no winning or no losing row",
+    }
 }
 
 fn undecided(relation: &relate::Relation, claim: &str) -> String {
@@ -219,7 +233,7 @@ fn monotone(loss: &Loss) -> Result<(), String> {
             Some(Sign::NonNegative(_)) => {}
             Some(Sign::Negative(point)) => {
                 return Err(format!(
-                    "`{}` is not monotone: rho {} with {}\nwitness: at the weights {}",
+                    "`{}` is not monotone: rho {} with {}\nwitness: {}",
                     loss.name,
                     if rises { "falls" } else { "rises" },
                     atom.name,
@@ -263,7 +277,7 @@ fn weights(s: &Structure, point: &[Rational], except: usize) -> String {
     };
     let others = s.atoms.iter().zip(point).enumerate().filter(|(i, _)| *i != except);
     let list: Vec<String> = others.map(|(_, pair)| shown(pair)).collect();
-    if list.is_empty() { "whatever they are".to_owned() } else { list.join(", ") }
+    if list.is_empty() { "at every weight".to_owned() } else { format!("at the weights {}", list.join(", ")) }
 }
 
 /// Values of the columns at which a gradient should be alive: long, equally likely responses.

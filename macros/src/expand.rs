@@ -186,8 +186,8 @@ impl Parts<'_> {
             declared.iter().zip(params).map(|(p, i)| check(p, i)).collect();
         let accessors = declared.iter().zip(params).zip(&checks).map(|((p, i), check)| {
             let setter = format_ident!("with_{}", i.to_string().trim_end_matches('_'));
-            let set = docs_line(&format!("Sets `{}`, which lies in {}.", p.name, p.range));
-            let get = docs_line(&format!("`{}`, in {}.", p.name, p.range));
+            let set = docs_line(&format!("Sets `{}`, which lies in `{}`.", p.name, p.range));
+            let get = docs_line(&format!("`{}`, in `{}`.", p.name, p.range));
             quote! {
                 #set
                 ///
@@ -257,7 +257,9 @@ impl Parts<'_> {
             "Value and gradients of every example in {t}, into the slices of `out`."
         ));
         let column_names = &module.columns;
-        let output_names: Vec<String> = outputs.iter().map(ToString::to_string).collect();
+        // The first is the loss itself, whose length is the measure.
+        let others: Vec<&Ident> = outputs.iter().skip(1).collect();
+        let output_names: Vec<String> = others.iter().map(ToString::to_string).collect();
         quote! {
             #kind
             #[inline]
@@ -283,7 +285,7 @@ impl Parts<'_> {
             ) -> ::core::result::Result<(), WrongLength> {
                 let examples = out.loss.len();
                 #(WrongLength::check(#column_names, examples, columns.#columns.len())?;)*
-                #(WrongLength::check(#output_names, examples, out.#outputs.len())?;)*
+                #(WrongLength::check(#output_names, examples, out.#others.len())?;)*
                 let uniform = #arithmetic::uniform(#(self.#params),*);
                 for i in 0..examples {
                     let values = #arithmetic::example(&uniform, #(columns.#columns[i]),*);

@@ -27,10 +27,7 @@ impl Origin<'_> {
     fn named(&self, span: Span) -> Option<String> {
         let source = self.sources.find(span.file)?;
         let (line, column) = self.sources.line_column(span.file, span.start);
-        // The full path depends on where the crate lies.
-        let root = std::env::var("CARGO_MANIFEST_DIR").unwrap_or_default();
-        let name = source.name.strip_prefix(&root).unwrap_or(&source.name);
-        Some(format!("{}:{line}:{column}", name.trim_start_matches(['/', '\\'])))
+        Some(format!("{}:{line}:{column}", source.name))
     }
 
     /// What a diagnostic says, its places outside the tokens by line and column.
@@ -50,7 +47,13 @@ impl Origin<'_> {
         if let Some(help) = &d.help {
             text += &format!("\nhelp: {help}");
         }
-        text
+        // Where the crate lies is no business of the message.
+        match std::env::var("CARGO_MANIFEST_DIR") {
+            Ok(root) if !root.is_empty() => {
+                text.replace(&format!("{root}{}", std::path::MAIN_SEPARATOR), "")
+            }
+            _ => text,
+        }
     }
 
     /// An error at its token, or at the place that stands for its text.

@@ -1,6 +1,7 @@
 //! The generated functions give the interpreter's values to the last bit.
 
 use ponens_compiler::codegen::interp::{Batch, Real, evaluate};
+use ponens_compiler::codegen::rust::snake_case;
 use ponens_compiler::hir::Program;
 use ponens_compiler::mir::Graph;
 use ponens_compiler::session;
@@ -85,6 +86,11 @@ macro_rules! equal {
         #[test]
         fn $test() {
             let graph: Graph = $graph;
+            let snake = |name: &String| snake_case(name);
+            let named: Vec<String> = graph.inputs.iter().map(|i| snake(&i.name)).collect();
+            assert_eq!(named, [$(stringify!($column)),*]);
+            let named: Vec<String> = graph.roots.iter().map(|r| snake(&r.name)).collect();
+            assert_eq!(named, [$(stringify!($out)),*]);
             let read = columns(&graph);
             let narrow: Vec<Vec<f32>> =
                 read.iter().map(|c| c.iter().map(|x| *x as f32).collect()).collect();
@@ -151,5 +157,69 @@ fn text(text: &str, name: &str) -> Graph {
 
 const HINGED: &str = include_str!("losses/hinged.loss");
 
+const MINE: &str = "loss mine(beta = 0.1 in (0, inf), epsilon = 0.1 in [0, 0.5)) {
+    data pair(w > l)
+    model pi = policy, aggregate mean
+    column weight in [0, 1]
+    prefer pi(l) -> pi(w)
+    minimize weight * smooth(epsilon, logistic(beta * rho)) + max(0, logp(pi, l) - logp(pi, w))
+}";
+
 equal!(dpo_is_bit_equal, catalogue("dpo"), Dpo::default().with_beta(0.3).unwrap(), dpo,
-    [logp_pi_w, logp_ref_l, logp_pi_l, logp_ref_w], [loss, d_logp_pi_w, d_logp_pi_l], [0.3]);
+    [logp_pi_w, logp_pi_l, logp_ref_w, logp_ref_l], [loss, d_logp_pi_w, d_logp_pi_l], [0.3]);
+equal!(cdpo_is_bit_equal, catalogue("cdpo"), Cdpo::new(0.2, 0.25).unwrap(), cdpo,
+    [logp_pi_w, logp_pi_l, logp_ref_w, logp_ref_l], [loss, d_logp_pi_w, d_logp_pi_l], [0.2, 0.25]);
+equal!(orpo_is_bit_equal, catalogue("orpo"), Orpo::default(), orpo,
+    [mean_logp_pi_w, mean_logp_pi_l], [loss, d_mean_logp_pi_w, d_mean_logp_pi_l], [0.1]);
+equal!(simpo_is_bit_equal, catalogue("simpo"), Simpo::default(), simpo,
+    [mean_logp_pi_w, mean_logp_pi_l], [loss, d_mean_logp_pi_w, d_mean_logp_pi_l], [2.0, 0.5]);
+equal!(dpop_is_bit_equal, catalogue("dpop"), Dpop::default(), dpop,
+    [logp_pi_w, logp_pi_l, logp_ref_w, logp_ref_l], [loss, d_logp_pi_w, d_logp_pi_l], [0.1, 5.0]);
+equal!(discopop_is_bit_equal, catalogue("discopop"), Discopop::default(), discopop,
+    [logp_pi_w, logp_pi_l, logp_ref_w, logp_ref_l], [loss, d_logp_pi_w, d_logp_pi_l], [0.1, 0.05]);
+equal!(tdpo1_is_bit_equal, catalogue("tdpo1"), Tdpo1::default(), tdpo1,
+    [logp_pi_w, logp_pi_l, logp_ref_w, logp_ref_l, kl_ref_pi_w, kl_ref_pi_l],
+    [loss, d_logp_pi_w, d_logp_pi_l, d_kl_ref_pi_w, d_kl_ref_pi_l], [0.1]);
+equal!(l5_ref_is_bit_equal, catalogue("lattice.l5_ref"), LatticeL5Ref::default(), lattice_l5_ref,
+    [logp_pi_w, logp_pi_l, logp_ref_w, logp_ref_l], [loss, d_logp_pi_w, d_logp_pi_l], [1.0]);
+equal!(a_file_is_bit_equal, text(HINGED, "hinged"), Hinged::default(), hinged,
+    [logp_pi_w, logp_pi_l, logp_ref_w, logp_ref_l], [loss, d_logp_pi_w, d_logp_pi_l], [0.1, 1.0]);
+equal!(the_second_of_a_file_is_bit_equal, text(HINGED, "squared_up"), SquaredUp::default(), squared_up,
+    [logp_pi_w, logp_pi_l], [loss, d_logp_pi_w, d_logp_pi_l], [0.5]);
+equal!(a_loss_in_place_is_bit_equal, text(MINE, "mine"), Thresholded::default(), thresholded,
+    [logp_pi_w, logp_pi_l, mean_logp_pi_w, mean_logp_pi_l, weight],
+    [loss, d_logp_pi_w, d_logp_pi_l, d_mean_logp_pi_w, d_mean_logp_pi_l], [0.1, 0.1]);
+
+#[test]
+fn parameters_keep_their_ranges() {
+    let refused = Thresholded::default().with_epsilon(0.5).unwrap_err();
+    assert_eq!(refused.to_string(), "epsilon = 0.5 lies outside [0, 0.5)");
+    assert_eq!(Thresholded::default().with_epsilon(0.0).map(|l| l.epsilon()), Ok(0.0));
+    assert!(Dpo::new(0.0).is_err() && Dpo::new(f64::NAN).is_err() && Dpo::new(f64::INFINITY).is_err());
+    assert!(Dpo::new(f64::MIN_POSITIVE).is_ok());
+}
+
+#[test]
+fn lengths_that_differ_are_refused_before_anything_is_written() {
+    let (four, three) = ([-1.0; 4], [-1.0; 3]);
+    let columns = orpo::Columns { mean_logp_pi_w: &four, mean_logp_pi_l: &three };
+    let (mut loss, mut w, mut l) = ([7.0; 4], [7.0; 4], [7.0; 4]);
+    let mut out =
+        orpo::Outputs { loss: &mut loss, d_mean_logp_pi_w: &mut w, d_mean_logp_pi_l: &mut l };
+    let refused = Orpo::default().value_and_gradient(columns, &mut out).unwrap_err();
+    let expected = orpo::WrongLength { name: "mean_logp(pi,l)", expected: 4, given: 3 };
+    assert_eq!(refused, expected);
+    assert_eq!((loss, w, l), ([7.0; 4], [7.0; 4], [7.0; 4]));
+}
+
+#[test]
+fn the_constants_say_what_the_loss_is() {
+    assert_eq!(Thresholded::NAME, "mine");
+    assert_eq!(Thresholded::SOURCE, None);
+    assert!(Thresholded::TEXT.starts_with("/// A loss written in place: conservative"));
+    assert!(Thresholded::TEXT.contains("epsilon = 0.1 in [0, 0.5)"), "{}", Thresholded::TEXT);
+    assert_eq!(Dpo::SOURCE, Some("Rafailov et al. 2023, arXiv 2305.18290, eq. 7"));
+    assert_eq!(Dpo::COLUMNS, ["logp(pi,w)", "logp(pi,l)", "logp(ref,w)", "logp(ref,l)"]);
+    assert_eq!(Dpo::CORE.map(|c| c.prefer), Some("pi(l) & ref(w) -> pi(w) & ref(l)"));
+    assert!(Dpo::FORMULA.starts_with("softplus("));
+}
