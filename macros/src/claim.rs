@@ -272,12 +272,15 @@ fn slope(s: &Structure, i: usize, rises: bool) -> Option<Sign> {
 }
 
 fn weights(s: &Structure, point: &[Rational], except: usize) -> String {
-    let shown = |(a, x): (&Atom, &Rational)| {
-        format!("{} = {}/{}", a.name, x.numerator(), x.denominator())
-    };
+    let shown =
+        |(a, x): (&Atom, &Rational)| format!("{} = {}/{}", a.name, x.numerator(), x.denominator());
     let others = s.atoms.iter().zip(point).enumerate().filter(|(i, _)| *i != except);
     let list: Vec<String> = others.map(|(_, pair)| shown(pair)).collect();
-    if list.is_empty() { "at every weight".to_owned() } else { format!("at the weights {}", list.join(", ")) }
+    if list.is_empty() {
+        "at every weight".to_owned()
+    } else {
+        format!("at the weights {}", list.join(", "))
+    }
 }
 
 /// Values of the columns at which a gradient should be alive: long, equally likely responses.
@@ -312,8 +315,11 @@ fn typical(compiled: &Compiled, label: f64) -> Vec<f64> {
 
 fn gradient_in_f32(compiled: &Compiled) -> Result<(), String> {
     let name = &compiled.loss.name;
-    let params = session::bind(name, &compiled.loss.params, &[])
-        .map_err(|_| format!("undecided whether the gradient of `{name}` survives f32: a parameter has no default"))?;
+    let params = session::bind(name, &compiled.loss.params, &[]).map_err(|_| {
+        format!(
+            "undecided whether the gradient of `{name}` survives f32: a parameter has no default"
+        )
+    })?;
     let graph = compiled.graph();
     for label in [0.0, 1.0] {
         let columns = typical(compiled, label);
@@ -325,7 +331,11 @@ fn gradient_in_f32(compiled: &Compiled) -> Result<(), String> {
         let mut largest = 0.0_f32;
         for (root, value) in graph.roots.iter().zip(&values) {
             if let Some(x) = value.iter().find(|x| !x.is_finite()) {
-                return Err(format!("in f32 `{}` of `{name}` is {x} at {}", root.name, point(graph, &columns)));
+                return Err(format!(
+                    "in f32 `{}` of `{name}` is {x} at {}",
+                    root.name,
+                    point(graph, &columns)
+                ));
             }
             if root.name.starts_with("d/") {
                 largest = value.iter().fold(largest, |m, x| m.max(x.abs()));

@@ -5,7 +5,9 @@
 //! `core` and the methods of `f64` and `f32`.
 
 use crate::page::page;
-use ponens_compiler::codegen::rust::{self, Float, Module, Names, Refused, snake_case, upper_camel_case};
+use ponens_compiler::codegen::rust::{
+    self, Float, Module, Names, Refused, snake_case, upper_camel_case,
+};
 use ponens_compiler::explain::{self, CoreText};
 use ponens_compiler::hir::Program;
 use ponens_compiler::mir::infix::infix;
@@ -40,8 +42,16 @@ pub(crate) fn canonical(program: &Program, name: &str) -> Option<String> {
 
 /// Methods and associated functions of every struct.
 const METHODS: &[&str] = &[
-    "new", "default", "example", "example_f32", "value_and_gradient", "value_and_gradient_f32", "clone",
-    "eq", "ne", "fmt",
+    "new",
+    "default",
+    "example",
+    "example_f32",
+    "value_and_gradient",
+    "value_and_gradient_f32",
+    "clone",
+    "eq",
+    "ne",
+    "fmt",
 ];
 
 /// The module of a loss and the `use` of its struct.
@@ -105,7 +115,8 @@ fn ident(name: &str) -> Ident {
 
 /// Source text as tokens.
 fn tokens(text: &str) -> TokenStream {
-    text.parse().unwrap_or_else(|_| quote!(::core::compile_error!("the generated code has no tokens");))
+    text.parse()
+        .unwrap_or_else(|_| quote!(::core::compile_error!("the generated code has no tokens");))
 }
 
 fn docs(text: &str) -> TokenStream {
@@ -317,8 +328,11 @@ impl Columns {
 /// The types that the methods speak of.
 fn types(module: &Module) -> TokenStream {
     let Columns { columns, outputs, .. } = Columns::of(module);
-    let reads: Vec<TokenStream> =
-        module.columns.iter().map(|c| docs_line(&format!("`{c}`, one value an example."))).collect();
+    let reads: Vec<TokenStream> = module
+        .columns
+        .iter()
+        .map(|c| docs_line(&format!("`{c}`, one value an example.")))
+        .collect();
     let says: Vec<TokenStream> = module
         .roots
         .iter()

@@ -179,12 +179,14 @@ impl Call {
 
     /// A loss that a claim names: of the same text, or of the catalogue.
     fn find(&mut self, name: &str) -> std::result::Result<Compiled, String> {
-        session::compile(&mut self.program, name, &Catalogue, &Options::default()).map_err(|found| {
-            let first = found.iter().find(|d| d.is_error());
-            let words = first.map_or_else(String::new, |d| d.message.clone());
-            let help = first.and_then(|d| d.help.as_ref()).map(|h| format!("\nhelp: {h}"));
-            format!("{words}{}", help.unwrap_or_default())
-        })
+        session::compile(&mut self.program, name, &Catalogue, &Options::default()).map_err(
+            |found| {
+                let first = found.iter().find(|d| d.is_error());
+                let words = first.map_or_else(String::new, |d| d.message.clone());
+                let help = first.and_then(|d| d.help.as_ref()).map(|h| format!("\nhelp: {h}"));
+                format!("{words}{}", help.unwrap_or_default())
+            },
+        )
     }
 
     /// Makes cargo rebuild when a file that was read changes.
@@ -192,7 +194,13 @@ impl Call {
         let sources = (0..).map_while(|i| self.program.sources.find(FileId(i)));
         let files = sources.map(|s| PathBuf::from(&s.name)).filter(|p| p.is_absolute());
         let paths = files.map(|p| p.to_string_lossy().into_owned());
-        paths.map(|p| quote!(const _: &str = ::core::include_str!(#p);)).collect()
+        paths
+            .map(|p| {
+                quote!(
+                    const _: &str = ::core::include_str!(#p);
+                )
+            })
+            .collect()
     }
 }
 

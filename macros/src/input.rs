@@ -60,9 +60,7 @@ pub(crate) fn inline(input: TokenStream) -> Result<Inline, syn::Error> {
             }
             TokenTree::Ident(i) if i == "pub" => {
                 let mut all = TokenStream::from(token.clone());
-                let scope = |t: &TokenTree| {
-                    matches!(t, TokenTree::Group(g) if g.delimiter() == Delimiter::Parenthesis)
-                };
+                let scope = |t: &TokenTree| matches!(t, TokenTree::Group(g) if g.delimiter() == Delimiter::Parenthesis);
                 all.extend(tokens.next_if(scope));
                 pending.get_or_insert(i.span());
                 match Visibility::parse.parse2(all) {

@@ -4,7 +4,12 @@ use ponens_compiler::explain::{CoreText, Row};
 use ponens_compiler::session::Compiled;
 
 /// The lines of the struct's documentation: what the author wrote, the formula, the logic.
-pub(crate) fn page(compiled: &Compiled, formula: &str, core: Option<&CoreText>, rows: &[Row]) -> String {
+pub(crate) fn page(
+    compiled: &Compiled,
+    formula: &str,
+    core: Option<&CoreText>,
+    rows: &[Row],
+) -> String {
     let loss = &compiled.loss;
     let mut out = loss.docs.join("\n");
     if out.is_empty() {

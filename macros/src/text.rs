@@ -102,7 +102,8 @@ impl Text {
     /// The tokens behind the bytes `range`: the first and the last. An empty range belongs to the token
     /// that ends there.
     pub(crate) fn spans(&self, range: Range<usize>) -> (Span, Span) {
-        let mut inside = self.marks.iter().filter(|(r, _)| r.start < range.end && r.end > range.start);
+        let mut inside =
+            self.marks.iter().filter(|(r, _)| r.start < range.end && r.end > range.start);
         let before = || self.marks.iter().rev().find(|(r, _)| r.end <= range.start.max(1));
         let first = inside.next().or_else(before).or(self.marks.first());
         let first = first.map_or_else(Span::call_site, |(_, s)| *s);

@@ -48,7 +48,13 @@ impl Random {
             (true, true) => lo + (hi - lo) * self.next(),
             (true, false) => lo + size,
             (false, true) => hi - size,
-            (false, false) => if self.next() < 0.5 { size } else { -size },
+            (false, false) => {
+                if self.next() < 0.5 {
+                    size
+                } else {
+                    -size
+                }
+            }
         }
     }
 }
@@ -165,37 +171,114 @@ const MINE: &str = "loss mine(beta = 0.1 in (0, inf), epsilon = 0.1 in [0, 0.5))
     minimize weight * smooth(epsilon, logistic(beta * rho)) + max(0, logp(pi, l) - logp(pi, w))
 }";
 
-equal!(dpo_is_bit_equal, catalogue("dpo"), Dpo::default().with_beta(0.3).unwrap(), dpo,
-    [logp_pi_w, logp_pi_l, logp_ref_w, logp_ref_l], [loss, d_logp_pi_w, d_logp_pi_l], [0.3]);
-equal!(cdpo_is_bit_equal, catalogue("cdpo"), Cdpo::new(0.2, 0.25).unwrap(), cdpo,
-    [logp_pi_w, logp_pi_l, logp_ref_w, logp_ref_l], [loss, d_logp_pi_w, d_logp_pi_l], [0.2, 0.25]);
-equal!(orpo_is_bit_equal, catalogue("orpo"), Orpo::default(), orpo,
-    [mean_logp_pi_w, mean_logp_pi_l], [loss, d_mean_logp_pi_w, d_mean_logp_pi_l], [0.1]);
-equal!(simpo_is_bit_equal, catalogue("simpo"), Simpo::default(), simpo,
-    [mean_logp_pi_w, mean_logp_pi_l], [loss, d_mean_logp_pi_w, d_mean_logp_pi_l], [2.0, 0.5]);
-equal!(dpop_is_bit_equal, catalogue("dpop"), Dpop::default(), dpop,
-    [logp_pi_w, logp_pi_l, logp_ref_w, logp_ref_l], [loss, d_logp_pi_w, d_logp_pi_l], [0.1, 5.0]);
-equal!(discopop_is_bit_equal, catalogue("discopop"), Discopop::default(), discopop,
-    [logp_pi_w, logp_pi_l, logp_ref_w, logp_ref_l], [loss, d_logp_pi_w, d_logp_pi_l], [0.1, 0.05]);
-equal!(tdpo1_is_bit_equal, catalogue("tdpo1"), Tdpo1::default(), tdpo1,
+equal!(
+    dpo_is_bit_equal,
+    catalogue("dpo"),
+    Dpo::default().with_beta(0.3).unwrap(),
+    dpo,
+    [logp_pi_w, logp_pi_l, logp_ref_w, logp_ref_l],
+    [loss, d_logp_pi_w, d_logp_pi_l],
+    [0.3]
+);
+equal!(
+    cdpo_is_bit_equal,
+    catalogue("cdpo"),
+    Cdpo::new(0.2, 0.25).unwrap(),
+    cdpo,
+    [logp_pi_w, logp_pi_l, logp_ref_w, logp_ref_l],
+    [loss, d_logp_pi_w, d_logp_pi_l],
+    [0.2, 0.25]
+);
+equal!(
+    orpo_is_bit_equal,
+    catalogue("orpo"),
+    Orpo::default(),
+    orpo,
+    [mean_logp_pi_w, mean_logp_pi_l],
+    [loss, d_mean_logp_pi_w, d_mean_logp_pi_l],
+    [0.1]
+);
+equal!(
+    simpo_is_bit_equal,
+    catalogue("simpo"),
+    Simpo::default(),
+    simpo,
+    [mean_logp_pi_w, mean_logp_pi_l],
+    [loss, d_mean_logp_pi_w, d_mean_logp_pi_l],
+    [2.0, 0.5]
+);
+equal!(
+    dpop_is_bit_equal,
+    catalogue("dpop"),
+    Dpop::default(),
+    dpop,
+    [logp_pi_w, logp_pi_l, logp_ref_w, logp_ref_l],
+    [loss, d_logp_pi_w, d_logp_pi_l],
+    [0.1, 5.0]
+);
+equal!(
+    discopop_is_bit_equal,
+    catalogue("discopop"),
+    Discopop::default(),
+    discopop,
+    [logp_pi_w, logp_pi_l, logp_ref_w, logp_ref_l],
+    [loss, d_logp_pi_w, d_logp_pi_l],
+    [0.1, 0.05]
+);
+equal!(
+    tdpo1_is_bit_equal,
+    catalogue("tdpo1"),
+    Tdpo1::default(),
+    tdpo1,
     [logp_pi_w, logp_pi_l, logp_ref_w, logp_ref_l, kl_ref_pi_w, kl_ref_pi_l],
-    [loss, d_logp_pi_w, d_logp_pi_l, d_kl_ref_pi_w, d_kl_ref_pi_l], [0.1]);
-equal!(l5_ref_is_bit_equal, catalogue("lattice.l5_ref"), LatticeL5Ref::default(), lattice_l5_ref,
-    [logp_pi_w, logp_pi_l, logp_ref_w, logp_ref_l], [loss, d_logp_pi_w, d_logp_pi_l], [1.0]);
-equal!(a_file_is_bit_equal, text(HINGED, "hinged"), Hinged::default(), hinged,
-    [logp_pi_w, logp_pi_l, logp_ref_w, logp_ref_l], [loss, d_logp_pi_w, d_logp_pi_l], [0.1, 1.0]);
-equal!(the_second_of_a_file_is_bit_equal, text(HINGED, "squared_up"), SquaredUp::default(), squared_up,
-    [logp_pi_w, logp_pi_l], [loss, d_logp_pi_w, d_logp_pi_l], [0.5]);
-equal!(a_loss_in_place_is_bit_equal, text(MINE, "mine"), Thresholded::default(), thresholded,
+    [loss, d_logp_pi_w, d_logp_pi_l, d_kl_ref_pi_w, d_kl_ref_pi_l],
+    [0.1]
+);
+equal!(
+    l5_ref_is_bit_equal,
+    catalogue("lattice.l5_ref"),
+    LatticeL5Ref::default(),
+    lattice_l5_ref,
+    [logp_pi_w, logp_pi_l, logp_ref_w, logp_ref_l],
+    [loss, d_logp_pi_w, d_logp_pi_l],
+    [1.0]
+);
+equal!(
+    a_file_is_bit_equal,
+    text(HINGED, "hinged"),
+    Hinged::default(),
+    hinged,
+    [logp_pi_w, logp_pi_l, logp_ref_w, logp_ref_l],
+    [loss, d_logp_pi_w, d_logp_pi_l],
+    [0.1, 1.0]
+);
+equal!(
+    the_second_of_a_file_is_bit_equal,
+    text(HINGED, "squared_up"),
+    SquaredUp::default(),
+    squared_up,
+    [logp_pi_w, logp_pi_l],
+    [loss, d_logp_pi_w, d_logp_pi_l],
+    [0.5]
+);
+equal!(
+    a_loss_in_place_is_bit_equal,
+    text(MINE, "mine"),
+    Thresholded::default(),
+    thresholded,
     [logp_pi_w, logp_pi_l, mean_logp_pi_w, mean_logp_pi_l, weight],
-    [loss, d_logp_pi_w, d_logp_pi_l, d_mean_logp_pi_w, d_mean_logp_pi_l], [0.1, 0.1]);
+    [loss, d_logp_pi_w, d_logp_pi_l, d_mean_logp_pi_w, d_mean_logp_pi_l],
+    [0.1, 0.1]
+);
 
 #[test]
 fn parameters_keep_their_ranges() {
     let refused = Thresholded::default().with_epsilon(0.5).unwrap_err();
     assert_eq!(refused.to_string(), "epsilon = 0.5 lies outside [0, 0.5)");
     assert_eq!(Thresholded::default().with_epsilon(0.0).map(|l| l.epsilon()), Ok(0.0));
-    assert!(Dpo::new(0.0).is_err() && Dpo::new(f64::NAN).is_err() && Dpo::new(f64::INFINITY).is_err());
+    assert!(
+        Dpo::new(0.0).is_err() && Dpo::new(f64::NAN).is_err() && Dpo::new(f64::INFINITY).is_err()
+    );
     assert!(Dpo::new(f64::MIN_POSITIVE).is_ok());
 }
 

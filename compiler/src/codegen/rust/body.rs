@@ -81,9 +81,8 @@ impl<'a> Writer<'a> {
         out.push_str("}\n\n/// Computes what depends on the parameters alone.\n#[inline]\n");
         let nodes: Vec<NodeId> = self.nodes(true).collect();
         let read = |i: usize| nodes.iter().any(|n| self.graph.node(*n).op == Op::Param(i as u16));
-        let argument = |(i, p): (usize, &String)| {
-            format!("{}{p}: f64", if read(i) { "" } else { "_" })
-        };
+        let argument =
+            |(i, p): (usize, &String)| format!("{}{p}: f64", if read(i) { "" } else { "_" });
         let arguments: Vec<String> = self.params.iter().enumerate().map(argument).collect();
         let _ = writeln!(out, "pub fn uniform({}) -> Uniform {{", arguments.join(", "));
         for id in nodes {

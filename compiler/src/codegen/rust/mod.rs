@@ -91,7 +91,9 @@ impl fmt::Display for Refused {
             Refused::Inner { level, what } => {
                 write!(f, "{what} has one value a {level}, and the Rust code sees whole examples")
             }
-            Refused::Malformed(id) => write!(f, "{id} refers to something that does not precede it"),
+            Refused::Malformed(id) => {
+                write!(f, "{id} refers to something that does not precede it")
+            }
         }
     }
 }

@@ -53,9 +53,7 @@ fn every_operation_has_its_text() {
 fn the_two_float_types_differ_in_their_names_only() {
     let wide = emit(&everything(), Float::F64).expect("f64").text;
     let narrow = emit(&everything(), Float::F32).expect("f32").text;
-    let back = narrow
-        .replace("param_beta as f32", "param_beta")
-        .replace("f32", "f64");
+    let back = narrow.replace("param_beta as f32", "param_beta").replace("f32", "f64");
     assert_eq!(back, wide);
 }
 
