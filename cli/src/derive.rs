@@ -169,10 +169,11 @@ fn canonical(text: &str) -> Result<String> {
 /// The same wish with the formulas of the reference version, and its structure.
 fn with_reference(wish: &Wish, structure: &Structure) -> Result<(Wish, Structure)> {
     let relative = structure.relative_to("ref", "w", "l").map_err(|e| match e {
-        StructureError::RepeatedAtom(name) => {
-            Diagnostic::error("E0106", format!("--reference adds {name}, of which the logic speaks already"))
-                .help("leave --reference out, or call the model of the formulas by another name")
-        }
+        StructureError::RepeatedAtom(name) => Diagnostic::error(
+            "E0106",
+            format!("--reference adds {name}, of which the logic speaks already"),
+        )
+        .help("leave --reference out, or call the model of the formulas by another name"),
         e => Diagnostic::error("E0503", format!("the reference version has too many atoms: {e}")),
     })?;
     let core = explain::core_text(&relative);
@@ -189,10 +190,8 @@ fn with_reference(wish: &Wish, structure: &Structure) -> Result<(Wish, Structure
 fn notes(compiled: &Compiled, explanation: &Explanation) -> Vec<String> {
     let mut notes = Vec::new();
     let known = Known::catalogue();
-    let plain = explanation
-        .structure
-        .as_ref()
-        .and_then(|s| explain::in_plain_names(&compiled.loss, s));
+    let plain =
+        explanation.structure.as_ref().and_then(|s| explain::in_plain_names(&compiled.loss, s));
     let same = plain.as_ref().map_or(&[][..], |s| known.names(s));
     notes.push(match same {
         [] => "No loss of the catalogue has this rho.".to_owned(),

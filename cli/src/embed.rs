@@ -42,12 +42,7 @@ impl Embedded {
 
     /// Makes findings about the text, which is `file` in `sources`, point into the arguments: those
     /// inside one exactly, and those around one to the whole of it.
-    pub fn relocate(
-        &self,
-        file: FileId,
-        sources: &mut SourceMap,
-        diagnostics: &mut [Diagnostic],
-    ) {
+    pub fn relocate(&self, file: FileId, sources: &mut SourceMap, diagnostics: &mut [Diagnostic]) {
         let mut files: Vec<Option<FileId>> = vec![None; self.parts.len()];
         let labels = diagnostics.iter_mut().flat_map(|d| &mut d.labels);
         for label in labels.filter(|l| l.span.file == file) {
@@ -74,7 +69,10 @@ mod tests {
     #[test]
     fn findings_move_into_the_arguments() {
         let mut e = Embedded::default();
-        e.text("prefer ").argument("--core", "pi(l) -> x").text("\ngiven ").argument("--given", "y");
+        e.text("prefer ")
+            .argument("--core", "pi(l) -> x")
+            .text("\ngiven ")
+            .argument("--given", "y");
         let mut sources = SourceMap::default();
         let file = sources.add("<text>", e.as_str());
         let at = |start, end| Diagnostic::error("E0101", "m").at(Span::new(file, start, end), "");
@@ -82,7 +80,9 @@ mod tests {
         e.relocate(file, &mut sources, &mut found);
         let shown: Vec<(&str, &str)> = found
             .iter()
-            .map(|d| (sources.get(d.labels[0].span.file).name.as_str(), sources.slice(d.labels[0].span)))
+            .map(|d| {
+                (sources.get(d.labels[0].span.file).name.as_str(), sources.slice(d.labels[0].span))
+            })
             .collect();
         assert_eq!(
             shown,

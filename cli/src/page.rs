@@ -23,8 +23,7 @@ pub fn escape(text: &str) -> String {
 /// A table of text.
 pub fn table<S: AsRef<str>>(head: &[S], rows: &[Vec<String>]) -> String {
     let row = |cells: Vec<&str>, tag: &str| {
-        let cells: String =
-            cells.iter().map(|c| format!("<{tag}>{}</{tag}>", escape(c))).collect();
+        let cells: String = cells.iter().map(|c| format!("<{tag}>{}</{tag}>", escape(c))).collect();
         format!("<tr>{cells}</tr>\n")
     };
     let head = row(head.iter().map(AsRef::as_ref).collect(), "th");

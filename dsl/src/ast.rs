@@ -128,7 +128,7 @@ pub struct Param {
     pub span: Span,
 }
 
-/// `(0, inf)`, `[0, 1]`, `[0, .5)`
+/// `(0, inf)`, `[0, 1]`, `[0, .5)`; also written `>0..inf`, `0..=1`, `0..0.5`
 #[derive(Clone, Debug, PartialEq)]
 pub struct Range {
     /// Lower end: a number, or `-inf`.

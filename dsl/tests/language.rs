@@ -1,7 +1,8 @@
 //! Every construct of the language parses into the tree that it stands for.
 
 use ponens_dsl::ast::{BinaryOp, Clause, CompareOp, DataArg, ExprKind, File, Item, UnaryOp};
-use ponens_dsl::{SourceMap, parse, parse_expr};
+use ponens_dsl::diagnostic::to_text;
+use ponens_dsl::{SourceMap, parse, parse_expr, print};
 
 fn read(text: &str) -> File {
     let mut sources = SourceMap::default();
@@ -99,6 +100,33 @@ fn the_language_document_parses() {
     let texts: Vec<&str> = tree.comments.iter().map(|c| c.text.as_str()).collect();
     assert_eq!(texts.len(), 9, "{texts:?}");
     assert!(!tree.comments[0].own_line && tree.comments[7].own_line);
+}
+
+#[test]
+fn ranges_have_a_spelling_with_balanced_brackets() {
+    for (dots, brackets) in [
+        ("0..0.5", "[0, 0.5)"),
+        ("0..=1", "[0, 1]"),
+        (">0..inf", "(0, inf)"),
+        ("> 0 ..= 1", "(0, 1]"),
+        ("-1..1", "[-1, 1)"),
+        ("-inf..0", "(-inf, 0)"),
+        ("-inf..=inf", "(-inf, inf)"),
+    ] {
+        let text = |range: &str| {
+            format!("loss a(x = 0 in {range}) {{\n    column c in {range} // kept\n}}\n")
+        };
+        let mut sources = SourceMap::default();
+        let file = sources.add("a.loss", text(dots));
+        let (tree, diagnostics) = parse(&sources, file);
+        assert!(diagnostics.is_empty(), "{}", to_text(&diagnostics, &sources, false));
+        assert_eq!(print::file(&tree), text(brackets));
+    }
+    for wrong in ["0..", "..1", "0..1..2", "(0..1)", "0.1", ">0", ">(0, 1)"] {
+        let mut sources = SourceMap::default();
+        let file = sources.add("a.loss", format!("loss a(x = 0 in {wrong}) {{\n}}\n"));
+        assert!(!parse(&sources, file).1.is_empty(), "{wrong}");
+    }
 }
 
 #[test]

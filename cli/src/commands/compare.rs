@@ -179,8 +179,11 @@ fn show(c: &Comparison, a: &str, b: &str, ui: &mut Ui) -> Result<(), Failure> {
         ui.lines(proof.iter().map(|l| format!("  {l}")))?;
     }
     for w in r.witnesses.iter().flatten() {
-        let point: Vec<String> =
-            w.point.iter().map(|(atom, x)| format!("{} = {x} = {}", atom.name, x.to_f64())).collect();
+        let point: Vec<String> = w
+            .point
+            .iter()
+            .map(|(atom, x)| format!("{} = {x} = {}", atom.name, x.to_f64()))
+            .collect();
         let sign = if w.rho_first < w.rho_second { "<" } else { ">" };
         ui.line(format!("  at {}:", point.join(", ")))?;
         ui.line(format!(
@@ -200,7 +203,9 @@ fn sentence(r: &Relation, a: &str, b: &str) -> String {
         Order::Entails => format!("{a} entails {b}: its rho is nowhere higher"),
         Order::EntailedBy => format!("{b} entails {a}: its rho is nowhere higher"),
         Order::Dominates => format!("the rho of {a} is nowhere higher, but it does not entail {b}"),
-        Order::DominatedBy => format!("the rho of {b} is nowhere higher, but it does not entail {a}"),
+        Order::DominatedBy => {
+            format!("the rho of {b} is nowhere higher, but it does not entail {a}")
+        }
         Order::Incomparable => format!("{a} and {b} are incomparable: each rho is lower somewhere"),
         Order::Undecided => "undecided".to_owned(),
         Order::Undefined => "a structure has no winning or no losing row".to_owned(),

@@ -142,11 +142,9 @@ fn diagnostic(loss: &hir::Loss, none: &NoStructure) -> Diagnostic {
         d = d.note(format!("monomials to blame: {}", cause.monomials.join(", ")));
     }
     match &cause.nearest {
-        Some(n) => d.help(format!(
-            "nearest reading: {}\n{}",
-            n.reading,
-            n.core.shown(&n.structure.atoms)
-        )),
+        Some(n) => {
+            d.help(format!("nearest reading: {}\n{}", n.reading, n.core.shown(&n.structure.atoms)))
+        }
         None => d,
     }
 }

@@ -171,8 +171,8 @@ fn structure(name: &str) -> Result<Structure, Failure> {
             .at(span, "outside the logic");
         Refusal::new(located.program.sources.clone(), vec![d]).into()
     };
-    let found = explain::structure(&loss)
-        .map_err(|n| refuse(&n.reason, n.span.unwrap_or(loss.span)))?;
+    let found =
+        explain::structure(&loss).map_err(|n| refuse(&n.reason, n.span.unwrap_or(loss.span)))?;
     explain::in_plain_names(&loss, &found.structure)
         .ok_or_else(|| refuse("it has the sum and the mean of one response", loss.span))
 }
@@ -256,7 +256,8 @@ fn lattice(args: &Args) -> (Vec<&'static str>, Vec<Vec<String>>) {
             .map(|(_, b)| format!("{b}{suffix}"))
             .collect();
         let (t, b, s) = if args.reference {
-            let (t, b) = (format!("({}) ref(l)", node.numerator), format!("({}) ref(w)", node.denominator));
+            let (t, b) =
+                (format!("({}) ref(l)", node.numerator), format!("({}) ref(w)", node.denominator));
             (t, b, node.with_reference())
         } else {
             (node.numerator.to_owned(), node.denominator.to_owned(), node.structure())

@@ -60,9 +60,8 @@ pub(super) fn with_constants(a: Valued, b: Valued) -> (Structure, Structure) {
             let least = Atom::constant(&text(x.min(*y)));
             let rest = Atom::constant(&format!("{} - {}", text(x.max(*y)), text(x.min(*y))));
             let split = |s: &Structure, old: &Atom, larger: bool| {
-                let plain = renamed(s.clone(), |k| {
-                    if k == old { least.clone() } else { k.clone() }
-                });
+                let plain =
+                    renamed(s.clone(), |k| if k == old { least.clone() } else { k.clone() });
                 if larger { joined(&plain, &least, &rest) } else { Some(plain) }
             };
             match (split(&a.structure, p, x > y), split(&b.structure, q, y > x)) {
@@ -102,7 +101,10 @@ fn by_value(a: Valued, b: Valued) -> (Structure, Structure) {
     };
     // A structure with two constants of one value keeps both: they are different events.
     let distinct = |v: &Valued| {
-        v.constants.iter().enumerate().all(|(i, (_, x))| v.constants[..i].iter().all(|(_, y)| x != y))
+        v.constants
+            .iter()
+            .enumerate()
+            .all(|(i, (_, x))| v.constants[..i].iter().all(|(_, y)| x != y))
     };
     if distinct(&a) && distinct(&b) { (named(a), named(b)) } else { (a.structure, b.structure) }
 }
@@ -189,7 +191,10 @@ mod tests {
         };
         let (mut a, mut b) = (pair(false), pair(true));
         assert!(tell_apart(&mut a, &mut b));
-        assert_eq!((a.atoms[0].name.as_str(), b.atoms[0].name.as_str()), ("pi(w)[sum]", "pi(w)[mean]"));
+        assert_eq!(
+            (a.atoms[0].name.as_str(), b.atoms[0].name.as_str()),
+            ("pi(w)[sum]", "pi(w)[mean]")
+        );
         assert!(!tell_apart(&mut pair(true), &mut pair(true)));
     }
 }

@@ -142,16 +142,13 @@ fn structure(loss: &Loss, params: &[f64]) -> Result<Valued, String> {
 /// Whether the values are the same.
 fn equality(a: (&Compiled, &[f64]), b: (&Compiled, &[f64]), names: &Renaming) -> LossEquality {
     if !rename::same_shape(&a.0.loss, &b.0.loss) {
-        let evidence = format!("they read different data: {} and {}", a.0.loss.shape, b.0.loss.shape);
+        let evidence =
+            format!("they read different data: {} and {}", a.0.loss.shape, b.0.loss.shape);
         return LossEquality::Different { evidence, example: None };
     }
     let joined = |pick: fn(&Compiled) -> &Graph| {
-        let first = join::Part {
-            graph: pick(a.0),
-            columns: &a.0.loss.columns,
-            params: a.1,
-            names: None,
-        };
+        let first =
+            join::Part { graph: pick(a.0), columns: &a.0.loss.columns, params: a.1, names: None };
         let second = join::Part {
             graph: pick(b.0),
             columns: &b.0.loss.columns,

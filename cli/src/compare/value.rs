@@ -103,7 +103,9 @@ fn prove(graph: &Graph) -> Result<String, String> {
     }
     let derived = rewrite::optimise(&graph, &rewrite::Options { derive: true, ..options });
     let Some(derivation) = derived.ok().and_then(|o| o.derivation) else {
-        return Ok("the rewriter brings both to one form; its steps are too many to show".to_owned());
+        return Ok(
+            "the rewriter brings both to one form; its steps are too many to show".to_owned()
+        );
     };
     rewrite::verify_derivation(&derivation)
         .map_err(|e| format!("the checker refuses the derivation: {e}"))?;
@@ -149,7 +151,8 @@ fn values(graph: &Graph, columns: &[Vec<f64>], size: usize) -> Option<[Big; 2]> 
         batch.set(graph, u16::try_from(i).ok()?, column).ok()?;
     }
     let found = evaluate(graph, &[], &batch).ok()?;
-    let mut first = found.into_iter().map(|mut v| if v.is_empty() { None } else { Some(v.remove(0)) });
+    let mut first =
+        found.into_iter().map(|mut v| if v.is_empty() { None } else { Some(v.remove(0)) });
     let pair = [first.next()??, first.next()??];
     pair.iter().all(|x| x.to_f64().is_finite()).then_some(pair)
 }
@@ -160,7 +163,8 @@ struct Random(u64);
 impl Random {
     fn next(&mut self) -> u32 {
         let old = self.0;
-        self.0 = old.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 =
+            old.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let mixed = (((old >> 18) ^ old) >> 27) as u32;
         mixed.rotate_right((old >> 59) as u32)
     }

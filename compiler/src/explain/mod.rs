@@ -102,9 +102,7 @@ pub fn structure(loss: &hir::Loss) -> Result<Found, NoStructure> {
         let atoms = loss.atoms.iter().map(|a| a.atom.clone()).collect();
         return match Structure::from_clauses(atoms, *prefer, *given, *tie) {
             Ok(structure) => Ok(Found { structure, decompiled: None }),
-            Err(e) => {
-                Err(NoStructure { reason: e.to_string(), span: Some(*span), cause: None })
-            }
+            Err(e) => Err(NoStructure { reason: e.to_string(), span: Some(*span), cause: None }),
         };
     }
     let Some(id) = rho::core_expression(loss) else {

@@ -78,7 +78,11 @@ mod tests {
     #[test]
     fn roles_make_the_names() {
         let models = "model theta = policy\n model base = reference, aggregate mean";
-        let text = loss("pair(good > bad)", models, "log(theta(good) * base(bad) / (theta(bad) * base(good)))");
+        let text = loss(
+            "pair(good > bad)",
+            models,
+            "log(theta(good) * base(bad) / (theta(bad) * base(good)))",
+        );
         assert_eq!(plain(&text).expect("plain"), ["pi(w)", "pi(l)", "ref(w)", "ref(l)"]);
     }
 

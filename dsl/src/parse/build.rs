@@ -123,15 +123,22 @@ impl<'a> Builder<'_, 'a> {
         let pair = inner_of(pair, Rule::range)?;
         let span = self.piece.span_of(&pair);
         let (mut ends, mut lo_closed, mut hi_closed) = (Vec::new(), false, false);
+        let (mut above, mut up_to) = (false, None);
         for part in pair.into_inner() {
             match part.as_rule() {
                 Rule::lower => lo_closed = part.as_str() == "[",
                 Rule::upper => hi_closed = part.as_str() == "]",
                 Rule::bound => ends.push(self.bound(part)?),
+                Rule::above => above = true,
+                Rule::dots => {
+                    lo_closed = !above && ends != [f64::NEG_INFINITY];
+                    up_to = Some(part.as_str() == "..=");
+                }
                 _ => {}
             }
         }
         let (lo, hi) = (*ends.first()?, *ends.get(1)?);
+        let hi_closed = up_to.map_or(hi_closed, |included| included && hi < f64::INFINITY);
         Some(Range { lo, lo_closed, hi, hi_closed, span })
     }
 

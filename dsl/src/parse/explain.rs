@@ -93,7 +93,7 @@ fn in_words(rule: Rule) -> Option<&'static str> {
         Rule::number | Rule::bound | Rule::infinity => "a number",
         Rule::year => "a year",
         Rule::quoted | Rule::path => "a path in quotes",
-        Rule::range | Rule::lower => "a range such as `(0, inf)`",
+        Rule::range | Rule::lower | Rule::above | Rule::dots => "a range such as `(0, inf)`",
         Rule::upper => "`)` or `]`",
         Rule::minus => return None,
         Rule::default | Rule::equals => "`=`",

@@ -109,10 +109,12 @@ pub(super) const CLAUSE_WORDS: &[&str] =
 /// The marks of the language and, among them, what people write instead; longest first.
 const OPERATORS: &[(&str, Kind)] = &[
     ("<->", Kind::Mark),
+    ("..=", Kind::Mark),
     ("<=>", Kind::Stray),
     ("->", Kind::Mark),
     ("<=", Kind::Mark),
     (">=", Kind::Mark),
+    ("..", Kind::Mark),
     ("==", Kind::Stray),
     ("!=", Kind::Stray),
     ("=>", Kind::Stray),

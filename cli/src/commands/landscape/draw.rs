@@ -23,8 +23,7 @@ pub(super) fn run(args: &Args, stop: Arc<AtomicBool>, ui: &mut Ui) -> Outcome {
             Some(name) => name.trim_start_matches("lattice.").to_owned(),
             None => list::rho(s),
         };
-        let named: Vec<(String, Structure)> =
-            found.into_iter().map(|s| (label(&s), s)).collect();
+        let named: Vec<(String, Structure)> = found.into_iter().map(|s| (label(&s), s)).collect();
         let row = |(_, s): &(String, Structure)| {
             vec![list::rho(s), list::clauses(s), known.names(s).join(", ")]
         };

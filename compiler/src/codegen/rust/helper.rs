@@ -1,0 +1,152 @@
+//! The helper functions, in the operations and the order of [`crate::codegen::interp::primitive`].
+
+use crate::mir::{Binary, Unary};
+
+/// A function that generated code carries along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Helper {
+    Log1mExp,
+    Softplus,
+    Sigmoid,
+    LogAddExp,
+    Maximum,
+    Minimum,
+    Power,
+    Step,
+    Sign,
+}
+
+impl Helper {
+    /// The helper that an operation needs, if it needs one.
+    pub(super) fn of_unary(op: Unary) -> Option<Self> {
+        match op {
+            Unary::Log1mExp => Some(Helper::Log1mExp),
+            Unary::Softplus => Some(Helper::Softplus),
+            Unary::Sigmoid => Some(Helper::Sigmoid),
+            Unary::Step => Some(Helper::Step),
+            Unary::Sign => Some(Helper::Sign),
+            _ => None,
+        }
+    }
+
+    /// The helper that an operation needs, if it needs one.
+    pub(super) fn of_binary(op: Binary) -> Option<Self> {
+        match op {
+            Binary::Max => Some(Helper::Maximum),
+            Binary::Min => Some(Helper::Minimum),
+            Binary::Pow => Some(Helper::Power),
+            Binary::LogAddExp => Some(Helper::LogAddExp),
+            _ => None,
+        }
+    }
+
+    /// Its name in the generated code.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Helper::Log1mExp => "log1mexp",
+            Helper::Softplus => "softplus",
+            Helper::Sigmoid => "sigmoid",
+            Helper::LogAddExp => "logaddexp",
+            Helper::Maximum => "maximum",
+            Helper::Minimum => "minimum",
+            Helper::Power => "power",
+            Helper::Step => "step",
+            Helper::Sign => "sign",
+        }
+    }
+
+    /// Its definition for the float type `T`, to be replaced.
+    pub(super) fn definition(self) -> &'static str {
+        match self {
+            Helper::Log1mExp => {
+                "/// ln(1 - e^a) for a <= 0: each form is used where the other cancels.
+#[inline]
+fn log1mexp(a: T) -> T {
+    if a > -::core::T::consts::LN_2 { (-a.exp_m1()).ln() } else { (-a.exp()).ln_1p() }
+}
+"
+            }
+            Helper::Softplus => {
+                "/// ln(1 + e^x).
+#[inline]
+fn softplus(x: T) -> T {
+    let linear = if x < 0.0 { 0.0 } else { x };
+    linear + (-x.abs()).exp().ln_1p()
+}
+"
+            }
+            Helper::Sigmoid => {
+                "/// 1 / (1 + e^-x).
+#[inline]
+fn sigmoid(x: T) -> T {
+    if x < 0.0 {
+        let e = x.exp();
+        e / (1.0 + e)
+    } else {
+        1.0 / (1.0 + (-x).exp())
+    }
+}
+"
+            }
+            Helper::LogAddExp => {
+                "/// ln(e^a + e^b).
+#[inline]
+fn logaddexp(a: T, b: T) -> T {
+    if a == b {
+        return a + ::core::T::consts::LN_2;
+    }
+    let high = if a > b { a } else { b };
+    let sum = high + (-(a - b).abs()).exp().ln_1p();
+    if a.is_nan() { a } else { sum }
+}
+"
+            }
+            Helper::Maximum => {
+                "/// The greater; NaN if either is.
+#[inline]
+fn maximum(a: T, b: T) -> T {
+    if a.is_nan() || a > b { a } else { b }
+}
+"
+            }
+            Helper::Minimum => {
+                "/// The smaller; NaN if either is.
+#[inline]
+fn minimum(a: T, b: T) -> T {
+    if a.is_nan() || a < b { a } else { b }
+}
+"
+            }
+            Helper::Power => {
+                "/// a^b; a zero base counts as +0.
+#[inline]
+fn power(a: T, b: T) -> T {
+    (if a == 0.0 { 0.0 } else { a }).powf(b)
+}
+"
+            }
+            Helper::Step => {
+                "/// 1 where x > 0, else 0.
+#[inline]
+fn step(x: T) -> T {
+    if x > 0.0 { 1.0 } else { 0.0 }
+}
+"
+            }
+            Helper::Sign => {
+                "/// 1, 0 or -1.
+#[inline]
+fn sign(x: T) -> T {
+    if x > 0.0 {
+        1.0
+    } else if x < 0.0 {
+        -1.0
+    } else {
+        0.0
+    }
+}
+"
+            }
+        }
+    }
+}

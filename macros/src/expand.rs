@@ -1,0 +1,439 @@
+//! From a compiled loss to Rust items.
+//!
+//! In: what the compiler derived. Out: a module with a struct named after the loss, the types that its
+//! methods speak of, and the two private modules of arithmetic. Invariant: the items name nothing but
+//! `core` and the methods of `f64` and `f32`.
+
+use crate::page::page;
+use ponens_compiler::codegen::rust::{
+    self, Float, Module, Names, Refused, snake_case, upper_camel_case,
+};
+use ponens_compiler::explain::{self, CoreText};
+use ponens_compiler::hir::Program;
+use ponens_compiler::mir::infix::infix;
+use ponens_compiler::mir::{Interval, Param};
+use ponens_compiler::session::Compiled;
+use ponens_dsl::ast::Item;
+use ponens_dsl::print;
+use proc_macro2::{Ident, Literal, Span, TokenStream};
+use quote::{format_ident, quote};
+use syn::Visibility;
+
+/// What the call chooses.
+pub(crate) struct Style<'a> {
+    /// The name of the struct; the loss's own in upper camel case where none is given.
+    pub(crate) name: Option<String>,
+    /// Who may use it.
+    pub(crate) visibility: Option<&'a Visibility>,
+    /// The canonical text of the loss.
+    pub(crate) text: Option<&'a str>,
+}
+
+/// The canonical text of a loss that the program has read.
+pub(crate) fn canonical(program: &Program, name: &str) -> Option<String> {
+    let mut items = program.files().iter().flat_map(|f| &f.items);
+    let named = items.find(|i| match i {
+        Item::Loss(l) => l.name.text == name,
+        Item::Variant(v) => v.name.text == name,
+        Item::Function(_) => false,
+    });
+    named.map(print::item)
+}
+
+/// Methods and associated functions of every struct.
+const METHODS: &[&str] = &[
+    "new",
+    "default",
+    "example",
+    "example_f32",
+    "value_and_gradient",
+    "value_and_gradient_f32",
+    "clone",
+    "eq",
+    "ne",
+    "fmt",
+];
+
+/// The module of a loss and the `use` of its struct.
+pub(crate) fn module(compiled: &Compiled, style: &Style<'_>) -> Result<TokenStream, Refused> {
+    let graph = compiled.graph();
+    let wide = rust::emit(graph, Float::F64)?;
+    let narrow = rust::emit(graph, Float::F32)?;
+    let loss = &compiled.loss;
+    let module = ident(&snake_case(style.name.as_ref().unwrap_or(&loss.name)));
+    let name = ident(&style.name.clone().unwrap_or_else(|| upper_camel_case(&loss.name)));
+    let visibility = style.visibility;
+    let found = explain::structure(loss).ok().map(|f| f.structure);
+    let core = found.as_ref().map(explain::core_text);
+    let rows = found.as_ref().map_or_else(Vec::new, explain::table);
+    let value = &compiled.value.graph;
+    let formula = value.roots.first().map_or_else(String::new, |r| infix(value, r.node));
+    let docs = docs(&page(compiled, &formula, core.as_ref(), &rows));
+    let module_docs = docs_line(&format!("Generated from the loss `{}`.", loss.name));
+
+    let mut fields = Names::without(METHODS);
+    let params: Vec<Ident> = loss.params.iter().map(|p| ident(&fields.of(&p.name))).collect();
+    let parts = Parts { compiled, name: &name, params: &params };
+    let constants = parts.constants(&wide, &formula, core.as_ref(), style.text);
+    let types = types(&wide);
+    let parameters = parts.parameters();
+    let double = parts.methods(&wide, Float::F64);
+    let single = parts.methods(&narrow, Float::F32);
+    let (wide, narrow) = (tokens(&wide.text), tokens(&narrow.text));
+    Ok(quote! {
+        #module_docs
+        #[allow(dead_code, unreachable_pub, clippy::approx_constant)]
+        #visibility mod #module {
+            #docs
+            #[derive(Clone, Copy, Debug, PartialEq)]
+            pub struct #name { #(#params: f64,)* }
+
+            impl #name { #constants }
+
+            #parameters
+
+            impl #name {
+                #double
+                #single
+            }
+
+            #types
+
+            /// The arithmetic in f64.
+            mod double { #wide }
+            /// The arithmetic in f32.
+            mod single { #narrow }
+        }
+        #[allow(unused_imports)]
+        #visibility use #module::#name;
+    })
+}
+
+fn ident(name: &str) -> Ident {
+    Ident::new(name, Span::call_site())
+}
+
+/// Source text as tokens.
+fn tokens(text: &str) -> TokenStream {
+    text.parse()
+        .unwrap_or_else(|_| quote!(::core::compile_error!("the generated code has no tokens");))
+}
+
+fn docs(text: &str) -> TokenStream {
+    text.lines().map(|line| docs_line(line)).collect()
+}
+
+fn docs_line(line: &str) -> TokenStream {
+    let line = if line.is_empty() { String::new() } else { format!(" {line}") };
+    quote!(#[doc = #line])
+}
+
+/// An optional text as an expression.
+fn option(text: Option<String>) -> TokenStream {
+    match text {
+        Some(t) => quote!(::core::option::Option::Some(#t)),
+        None => quote!(::core::option::Option::None),
+    }
+}
+
+struct Parts<'a> {
+    compiled: &'a Compiled,
+    name: &'a Ident,
+    params: &'a [Ident],
+}
+
+impl Parts<'_> {
+    fn constants(
+        &self,
+        module: &Module,
+        formula: &str,
+        core: Option<&CoreText>,
+        text: Option<&str>,
+    ) -> TokenStream {
+        let name = &self.compiled.loss.name;
+        let source = option(self.compiled.loss.source());
+        let text = text.unwrap_or("");
+        let columns = &module.columns;
+        let core = match core {
+            None => quote!(::core::option::Option::None),
+            Some(CoreText { p, given, tie }) => quote! {
+                ::core::option::Option::Some(Core { prefer: #p, given: #given, tie: #tie })
+            },
+        };
+        quote! {
+            /// The name of the loss.
+            pub const NAME: &'static str = #name;
+            /// The paper that its documentation names.
+            pub const SOURCE: ::core::option::Option<&'static str> = #source;
+            /// Its definition in canonical form.
+            pub const TEXT: &'static str = #text;
+            /// The loss of one example in its stable form.
+            pub const FORMULA: &'static str = #formula;
+            /// Its logical core, if it has one.
+            pub const CORE: ::core::option::Option<Core> = #core;
+            /// The canonical names of the columns, in the order of the arguments.
+            pub const COLUMNS: &'static [&'static str] = &[#(#columns),*];
+        }
+    }
+
+    /// Construction, setters, getters and defaults of the parameters.
+    fn parameters(&self) -> TokenStream {
+        let (name, params) = (self.name, self.params);
+        let declared = &self.compiled.loss.params;
+        let defaults: Option<Vec<TokenStream>> =
+            declared.iter().map(|p| p.default.map(number)).collect();
+        let default = defaults.map(|values| {
+            quote! {
+                impl ::core::default::Default for #name {
+                    /// The defaults of the loss text.
+                    fn default() -> Self { Self { #(#params: #values,)* } }
+                }
+            }
+        });
+        if declared.is_empty() {
+            return quote!(#default);
+        }
+        let checks: Vec<TokenStream> =
+            declared.iter().zip(params).map(|(p, i)| check(p, i)).collect();
+        let accessors = declared.iter().zip(params).zip(&checks).map(|((p, i), check)| {
+            let setter = format_ident!("with_{}", i.to_string().trim_end_matches('_'));
+            let set = docs_line(&format!("Sets `{}`, which lies in `{}`.", p.name, p.range));
+            let get = docs_line(&format!("`{}`, in `{}`.", p.name, p.range));
+            quote! {
+                #set
+                ///
+                /// # Errors
+                /// The value lies outside.
+                pub fn #setter(mut self, #i: f64) -> ::core::result::Result<Self, OutOfRange> {
+                    #check
+                    self.#i = #i;
+                    ::core::result::Result::Ok(self)
+                }
+
+                #get
+                #[must_use]
+                pub const fn #i(&self) -> f64 { self.#i }
+            }
+        });
+        let many = (params.len() > 7).then(|| quote!(#[allow(clippy::too_many_arguments)]));
+        quote! {
+            impl #name {
+                /// The loss with these parameters.
+                ///
+                /// # Errors
+                /// One of them lies outside its range.
+                #many
+                pub fn new(#(#params: f64),*) -> ::core::result::Result<Self, OutOfRange> {
+                    #(#checks)*
+                    ::core::result::Result::Ok(Self { #(#params),* })
+                }
+                #(#accessors)*
+            }
+
+            #default
+
+            /// A parameter outside its range.
+            #[derive(Clone, Copy, Debug, PartialEq)]
+            pub struct OutOfRange {
+                /// The name of the parameter.
+                pub parameter: &'static str,
+                /// The value refused.
+                pub value: f64,
+                /// The values allowed.
+                pub range: &'static str,
+            }
+
+            impl ::core::fmt::Display for OutOfRange {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    ::core::write!(f, "{} = {} lies outside {}", self.parameter, self.value, self.range)
+                }
+            }
+
+            impl ::core::error::Error for OutOfRange {}
+        }
+    }
+
+    fn methods(&self, module: &Module, float: Float) -> TokenStream {
+        let params = self.params;
+        let Columns { columns, outputs, positions } = Columns::of(module);
+        let t = ident(float.keyword());
+        let (arithmetic, one, many) = match float {
+            Float::F64 => ("double", "example", "value_and_gradient"),
+            Float::F32 => ("single", "example_f32", "value_and_gradient_f32"),
+        };
+        let [arithmetic, one, many] = [arithmetic, one, many].map(ident);
+        let crowded = (columns.len() > 6).then(|| quote!(#[allow(clippy::too_many_arguments)]));
+        let kind = docs_line(&format!("Value and gradients of one example in {t}."));
+        let kinds = docs_line(&format!(
+            "Value and gradients of every example in {t}, into the slices of `out`."
+        ));
+        let column_names = &module.columns;
+        // The first is the loss itself, whose length is the measure.
+        let others: Vec<&Ident> = outputs.iter().skip(1).collect();
+        let output_names: Vec<String> = others.iter().map(ToString::to_string).collect();
+        quote! {
+            #kind
+            #[inline]
+            #[must_use]
+            #crowded
+            pub fn #one(&self, #(#columns: #t),*) -> Example<#t> {
+                let uniform = #arithmetic::uniform(#(self.#params),*);
+                let values = #arithmetic::example(&uniform, #(#columns),*);
+                Example { #(#outputs: values[#positions]),* }
+            }
+
+            #kinds
+            ///
+            /// What depends on the parameters alone is computed once. Nothing is allocated.
+            ///
+            /// # Errors
+            /// The slices differ in length; nothing is written then.
+            #[allow(clippy::needless_range_loop)]
+            pub fn #many(
+                &self,
+                columns: Columns<'_, #t>,
+                out: &mut Outputs<'_, #t>,
+            ) -> ::core::result::Result<(), WrongLength> {
+                let examples = out.loss.len();
+                #(WrongLength::check(#column_names, examples, columns.#columns.len())?;)*
+                #(WrongLength::check(#output_names, examples, out.#others.len())?;)*
+                let uniform = #arithmetic::uniform(#(self.#params),*);
+                for i in 0..examples {
+                    let values = #arithmetic::example(&uniform, #(columns.#columns[i]),*);
+                    #(out.#outputs[i] = values[#positions];)*
+                }
+                ::core::result::Result::Ok(())
+            }
+        }
+    }
+}
+
+/// The identifiers of columns and results.
+struct Columns {
+    columns: Vec<Ident>,
+    outputs: Vec<Ident>,
+    positions: Vec<Literal>,
+}
+
+impl Columns {
+    fn of(module: &Module) -> Self {
+        let (mut names, mut results) = (Names::default(), Names::default());
+        let columns = module.columns.iter().map(|c| ident(&names.of(c))).collect();
+        let outputs = module.roots.iter().map(|r| ident(&results.of(r))).collect();
+        let positions = (0..module.roots.len()).map(Literal::usize_unsuffixed).collect();
+        Self { columns, outputs, positions }
+    }
+}
+
+/// The types that the methods speak of.
+fn types(module: &Module) -> TokenStream {
+    let Columns { columns, outputs, .. } = Columns::of(module);
+    let reads: Vec<TokenStream> = module
+        .columns
+        .iter()
+        .map(|c| docs_line(&format!("`{c}`, one value an example.")))
+        .collect();
+    let says: Vec<TokenStream> = module
+        .roots
+        .iter()
+        .map(|r| match r.strip_prefix("d/") {
+            Some(c) => docs_line(&format!("The derivative by `{c}`.")),
+            None => docs_line("The loss."),
+        })
+        .collect();
+    quote! {
+        /// A logical core: preferred rows, rows that count, rows that count on both sides.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct Core {
+            /// The formula of `prefer`.
+            pub prefer: &'static str,
+            /// The formula of `given`.
+            pub given: &'static str,
+            /// The formula of `tie`.
+            pub tie: &'static str,
+        }
+
+        /// Value and gradients of one example.
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        pub struct Example<T = f64> {
+            #(#says pub #outputs: T,)*
+        }
+
+        /// What the loss reads.
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        pub struct Columns<'a, T = f64> {
+            #(#reads pub #columns: &'a [T],)*
+        }
+
+        /// Where the results go, one value an example.
+        #[derive(Debug, PartialEq)]
+        pub struct Outputs<'a, T = f64> {
+            #(#says pub #outputs: &'a mut [T],)*
+        }
+
+        /// A slice that is not as long as that of the losses.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub struct WrongLength {
+            /// The column or result.
+            pub name: &'static str,
+            /// The number of losses.
+            pub expected: usize,
+            /// The length of the slice.
+            pub given: usize,
+        }
+
+        impl WrongLength {
+            fn check(
+                name: &'static str,
+                expected: usize,
+                given: usize,
+            ) -> ::core::result::Result<(), Self> {
+                if given == expected {
+                    ::core::result::Result::Ok(())
+                } else {
+                    ::core::result::Result::Err(Self { name, expected, given })
+                }
+            }
+        }
+
+        impl ::core::fmt::Display for WrongLength {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                let Self { name, expected, given } = self;
+                ::core::write!(f, "`{name}` has {given} values, and there are {expected} examples")
+            }
+        }
+
+        impl ::core::error::Error for WrongLength {}
+    }
+}
+
+/// A finite number; the minus is an operator of its own.
+fn number(x: f64) -> TokenStream {
+    let size = Literal::f64_suffixed(x.abs());
+    if x.is_sign_negative() { quote!(-#size) } else { quote!(#size) }
+}
+
+/// Returns from the function when a parameter is outside its range.
+fn check(p: &Param, value: &Ident) -> TokenStream {
+    let Interval { lo, hi, lo_open, hi_open } = p.range;
+    let mut conditions = vec![quote!(!#value.is_finite())];
+    // The negations, so that each stands for one way to be outside; NaN is not finite.
+    if lo.is_finite() {
+        let end = number(lo);
+        conditions.push(if lo_open { quote!(#value <= #end) } else { quote!(#value < #end) });
+    }
+    if hi.is_finite() {
+        let end = number(hi);
+        conditions.push(if hi_open { quote!(#value >= #end) } else { quote!(#value > #end) });
+    }
+    let (name, range) = (&p.name, p.range.to_string());
+    quote! {
+        if #(#conditions)||* {
+            return ::core::result::Result::Err(OutOfRange {
+                parameter: #name,
+                value: #value,
+                range: #range,
+            });
+        }
+    }
+}
