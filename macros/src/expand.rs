@@ -54,14 +54,30 @@ const METHODS: &[&str] = &[
     "fmt",
 ];
 
+/// Types that stand beside the struct.
+pub(crate) const TYPES: &[&str] =
+    &["Core", "Example", "Columns", "Outputs", "OutOfRange", "WrongLength"];
+
+/// The struct of a loss, apart from the types beside it.
+fn struct_name(loss: &str) -> String {
+    let name = upper_camel_case(loss);
+    if TYPES.contains(&name.as_str()) { name + "Loss" } else { name }
+}
+
+/// The module of a loss; a crate that is always in sight would make its name ambiguous.
+fn module_name(name: &str) -> String {
+    let name = snake_case(name);
+    if ["core", "std", "alloc"].contains(&name.as_str()) { name + "_" } else { name }
+}
+
 /// The module of a loss and the `use` of its struct.
 pub(crate) fn module(compiled: &Compiled, style: &Style<'_>) -> Result<TokenStream, Refused> {
     let graph = compiled.graph();
     let wide = rust::emit(graph, Float::F64)?;
     let narrow = rust::emit(graph, Float::F32)?;
     let loss = &compiled.loss;
-    let module = ident(&snake_case(style.name.as_ref().unwrap_or(&loss.name)));
-    let name = ident(&style.name.clone().unwrap_or_else(|| upper_camel_case(&loss.name)));
+    let module = ident(&module_name(style.name.as_ref().unwrap_or(&loss.name)));
+    let name = ident(&style.name.clone().unwrap_or_else(|| struct_name(&loss.name)));
     let visibility = style.visibility;
     let found = explain::structure(loss).ok().map(|f| f.structure);
     let core = found.as_ref().map(explain::core_text);
@@ -120,7 +136,7 @@ fn tokens(text: &str) -> TokenStream {
 }
 
 fn docs(text: &str) -> TokenStream {
-    text.lines().map(|line| docs_line(line)).collect()
+    text.lines().map(docs_line).collect()
 }
 
 fn docs_line(line: &str) -> TokenStream {
@@ -409,6 +425,8 @@ fn types(module: &Module) -> TokenStream {
 
 /// A finite number; the minus is an operator of its own.
 fn number(x: f64) -> TokenStream {
+    // An end of a range may be infinite; it is not printed then.
+    let x = if x.is_finite() { x } else { 0.0 };
     let size = Literal::f64_suffixed(x.abs());
     if x.is_sign_negative() { quote!(-#size) } else { quote!(#size) }
 }
@@ -417,14 +435,24 @@ fn number(x: f64) -> TokenStream {
 fn check(p: &Param, value: &Ident) -> TokenStream {
     let Interval { lo, hi, lo_open, hi_open } = p.range;
     let mut conditions = vec![quote!(!#value.is_finite())];
-    // The negations, so that each stands for one way to be outside; NaN is not finite.
-    if lo.is_finite() {
-        let end = number(lo);
-        conditions.push(if lo_open { quote!(#value <= #end) } else { quote!(#value < #end) });
-    }
-    if hi.is_finite() {
-        let end = number(hi);
-        conditions.push(if hi_open { quote!(#value >= #end) } else { quote!(#value > #end) });
+    let (below, above) = (number(lo), number(hi));
+    match (lo.is_finite() && !lo_open, hi.is_finite(), hi_open) {
+        (true, true, false) => conditions.push(quote!(!(#below..=#above).contains(&#value))),
+        (true, true, true) => conditions.push(quote!(!(#below..#above).contains(&#value))),
+        (closed, bounded, _) => {
+            if closed {
+                conditions.push(quote!(#value < #below));
+            } else if lo.is_finite() {
+                conditions.push(quote!(#value <= #below));
+            }
+            if bounded {
+                conditions.push(if hi_open {
+                    quote!(#value >= #above)
+                } else {
+                    quote!(#value > #above)
+                });
+            }
+        }
     }
     let (name, range) = (&p.name, p.range.to_string());
     quote! {
