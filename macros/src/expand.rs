@@ -5,6 +5,7 @@
 //! `core` and the methods of `f64` and `f32`.
 
 use crate::page::page;
+use crate::types::{Columns, TYPES, types};
 use ponens_compiler::codegen::rust::{
     self, Float, Module, Names, Refused, snake_case, upper_camel_case,
 };
@@ -53,10 +54,6 @@ const METHODS: &[&str] = &[
     "ne",
     "fmt",
 ];
-
-/// Types that stand beside the struct.
-pub(crate) const TYPES: &[&str] =
-    &["Core", "Example", "Columns", "Outputs", "OutOfRange", "WrongLength"];
 
 /// The struct of a loss, apart from the types beside it.
 fn struct_name(loss: &str) -> String {
@@ -125,7 +122,7 @@ pub(crate) fn module(compiled: &Compiled, style: &Style<'_>) -> Result<TokenStre
     })
 }
 
-fn ident(name: &str) -> Ident {
+pub(crate) fn ident(name: &str) -> Ident {
     Ident::new(name, Span::call_site())
 }
 
@@ -139,7 +136,7 @@ fn docs(text: &str) -> TokenStream {
     text.lines().map(docs_line).collect()
 }
 
-fn docs_line(line: &str) -> TokenStream {
+pub(crate) fn docs_line(line: &str) -> TokenStream {
     let line = if line.is_empty() { String::new() } else { format!(" {line}") };
     quote!(#[doc = #line])
 }
@@ -321,105 +318,6 @@ impl Parts<'_> {
                 ::core::result::Result::Ok(())
             }
         }
-    }
-}
-
-/// The identifiers of columns and results.
-struct Columns {
-    columns: Vec<Ident>,
-    outputs: Vec<Ident>,
-    positions: Vec<Literal>,
-}
-
-impl Columns {
-    fn of(module: &Module) -> Self {
-        let (mut names, mut results) = (Names::default(), Names::default());
-        let columns = module.columns.iter().map(|c| ident(&names.of(c))).collect();
-        let outputs = module.roots.iter().map(|r| ident(&results.of(r))).collect();
-        let positions = (0..module.roots.len()).map(Literal::usize_unsuffixed).collect();
-        Self { columns, outputs, positions }
-    }
-}
-
-/// The types that the methods speak of.
-fn types(module: &Module) -> TokenStream {
-    let Columns { columns, outputs, .. } = Columns::of(module);
-    let reads: Vec<TokenStream> = module
-        .columns
-        .iter()
-        .map(|c| docs_line(&format!("`{c}`, one value an example.")))
-        .collect();
-    let says: Vec<TokenStream> = module
-        .roots
-        .iter()
-        .map(|r| match r.strip_prefix("d/") {
-            Some(c) => docs_line(&format!("The derivative by `{c}`.")),
-            None => docs_line("The loss."),
-        })
-        .collect();
-    quote! {
-        /// A logical core: preferred rows, rows that count, rows that count on both sides.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub struct Core {
-            /// The formula of `prefer`.
-            pub prefer: &'static str,
-            /// The formula of `given`.
-            pub given: &'static str,
-            /// The formula of `tie`.
-            pub tie: &'static str,
-        }
-
-        /// Value and gradients of one example.
-        #[derive(Clone, Copy, Debug, PartialEq)]
-        pub struct Example<T = f64> {
-            #(#says pub #outputs: T,)*
-        }
-
-        /// What the loss reads.
-        #[derive(Clone, Copy, Debug, PartialEq)]
-        pub struct Columns<'a, T = f64> {
-            #(#reads pub #columns: &'a [T],)*
-        }
-
-        /// Where the results go, one value an example.
-        #[derive(Debug, PartialEq)]
-        pub struct Outputs<'a, T = f64> {
-            #(#says pub #outputs: &'a mut [T],)*
-        }
-
-        /// A slice that is not as long as that of the losses.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub struct WrongLength {
-            /// The column or result.
-            pub name: &'static str,
-            /// The number of losses.
-            pub expected: usize,
-            /// The length of the slice.
-            pub given: usize,
-        }
-
-        impl WrongLength {
-            fn check(
-                name: &'static str,
-                expected: usize,
-                given: usize,
-            ) -> ::core::result::Result<(), Self> {
-                if given == expected {
-                    ::core::result::Result::Ok(())
-                } else {
-                    ::core::result::Result::Err(Self { name, expected, given })
-                }
-            }
-        }
-
-        impl ::core::fmt::Display for WrongLength {
-            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-                let Self { name, expected, given } = self;
-                ::core::write!(f, "`{name}` has {given} values, and there are {expected} examples")
-            }
-        }
-
-        impl ::core::error::Error for WrongLength {}
     }
 }
 
