@@ -114,7 +114,7 @@ fn ranges_have_a_spelling_with_balanced_brackets() {
         ("-inf..=inf", "(-inf, inf)"),
     ] {
         let text = |range: &str| {
-            format!("loss a(x = 0 in {range}) {{\n    column c in {range} // kept\n}}\n")
+            format!("loss a(x = 0 in {range}) {{\n    column c in {range}  // kept\n}}\n")
         };
         let mut sources = SourceMap::default();
         let file = sources.add("a.loss", text(dots));

@@ -49,6 +49,10 @@ impl Attributes {
                     if syn::parse_str::<syn::Ident>(&name.value()).is_err() {
                         return Err(syn::Error::new(name.span(), "this is no name for a struct"));
                     }
+                    if crate::types::TYPES.contains(&name.value().as_str()) {
+                        let text = "a type of the generated module has this name";
+                        return Err(syn::Error::new(name.span(), text));
+                    }
                     self.name = Some(name);
                 }
                 Some("equals") => self.claims.push(Claim::Equals(meta.value()?.parse()?)),

@@ -5,6 +5,7 @@
 //! `core` and the methods of `f64` and `f32`.
 
 use crate::page::page;
+use crate::types::{Columns, TYPES, types};
 use ponens_compiler::codegen::rust::{
     self, Float, Module, Names, Refused, snake_case, upper_camel_case,
 };
@@ -54,14 +55,26 @@ const METHODS: &[&str] = &[
     "fmt",
 ];
 
+/// The struct of a loss, apart from the types beside it.
+fn struct_name(loss: &str) -> String {
+    let name = upper_camel_case(loss);
+    if TYPES.contains(&name.as_str()) { name + "Loss" } else { name }
+}
+
+/// The module of a loss; a crate that is always in sight would make its name ambiguous.
+fn module_name(name: &str) -> String {
+    let name = snake_case(name);
+    if ["core", "std", "alloc"].contains(&name.as_str()) { name + "_" } else { name }
+}
+
 /// The module of a loss and the `use` of its struct.
 pub(crate) fn module(compiled: &Compiled, style: &Style<'_>) -> Result<TokenStream, Refused> {
     let graph = compiled.graph();
     let wide = rust::emit(graph, Float::F64)?;
     let narrow = rust::emit(graph, Float::F32)?;
     let loss = &compiled.loss;
-    let module = ident(&snake_case(style.name.as_ref().unwrap_or(&loss.name)));
-    let name = ident(&style.name.clone().unwrap_or_else(|| upper_camel_case(&loss.name)));
+    let module = ident(&module_name(style.name.as_ref().unwrap_or(&loss.name)));
+    let name = ident(&style.name.clone().unwrap_or_else(|| struct_name(&loss.name)));
     let visibility = style.visibility;
     let found = explain::structure(loss).ok().map(|f| f.structure);
     let core = found.as_ref().map(explain::core_text);
@@ -109,7 +122,7 @@ pub(crate) fn module(compiled: &Compiled, style: &Style<'_>) -> Result<TokenStre
     })
 }
 
-fn ident(name: &str) -> Ident {
+pub(crate) fn ident(name: &str) -> Ident {
     Ident::new(name, Span::call_site())
 }
 
@@ -120,10 +133,10 @@ fn tokens(text: &str) -> TokenStream {
 }
 
 fn docs(text: &str) -> TokenStream {
-    text.lines().map(|line| docs_line(line)).collect()
+    text.lines().map(docs_line).collect()
 }
 
-fn docs_line(line: &str) -> TokenStream {
+pub(crate) fn docs_line(line: &str) -> TokenStream {
     let line = if line.is_empty() { String::new() } else { format!(" {line}") };
     quote!(#[doc = #line])
 }
@@ -308,107 +321,10 @@ impl Parts<'_> {
     }
 }
 
-/// The identifiers of columns and results.
-struct Columns {
-    columns: Vec<Ident>,
-    outputs: Vec<Ident>,
-    positions: Vec<Literal>,
-}
-
-impl Columns {
-    fn of(module: &Module) -> Self {
-        let (mut names, mut results) = (Names::default(), Names::default());
-        let columns = module.columns.iter().map(|c| ident(&names.of(c))).collect();
-        let outputs = module.roots.iter().map(|r| ident(&results.of(r))).collect();
-        let positions = (0..module.roots.len()).map(Literal::usize_unsuffixed).collect();
-        Self { columns, outputs, positions }
-    }
-}
-
-/// The types that the methods speak of.
-fn types(module: &Module) -> TokenStream {
-    let Columns { columns, outputs, .. } = Columns::of(module);
-    let reads: Vec<TokenStream> = module
-        .columns
-        .iter()
-        .map(|c| docs_line(&format!("`{c}`, one value an example.")))
-        .collect();
-    let says: Vec<TokenStream> = module
-        .roots
-        .iter()
-        .map(|r| match r.strip_prefix("d/") {
-            Some(c) => docs_line(&format!("The derivative by `{c}`.")),
-            None => docs_line("The loss."),
-        })
-        .collect();
-    quote! {
-        /// A logical core: preferred rows, rows that count, rows that count on both sides.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub struct Core {
-            /// The formula of `prefer`.
-            pub prefer: &'static str,
-            /// The formula of `given`.
-            pub given: &'static str,
-            /// The formula of `tie`.
-            pub tie: &'static str,
-        }
-
-        /// Value and gradients of one example.
-        #[derive(Clone, Copy, Debug, PartialEq)]
-        pub struct Example<T = f64> {
-            #(#says pub #outputs: T,)*
-        }
-
-        /// What the loss reads.
-        #[derive(Clone, Copy, Debug, PartialEq)]
-        pub struct Columns<'a, T = f64> {
-            #(#reads pub #columns: &'a [T],)*
-        }
-
-        /// Where the results go, one value an example.
-        #[derive(Debug, PartialEq)]
-        pub struct Outputs<'a, T = f64> {
-            #(#says pub #outputs: &'a mut [T],)*
-        }
-
-        /// A slice that is not as long as that of the losses.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub struct WrongLength {
-            /// The column or result.
-            pub name: &'static str,
-            /// The number of losses.
-            pub expected: usize,
-            /// The length of the slice.
-            pub given: usize,
-        }
-
-        impl WrongLength {
-            fn check(
-                name: &'static str,
-                expected: usize,
-                given: usize,
-            ) -> ::core::result::Result<(), Self> {
-                if given == expected {
-                    ::core::result::Result::Ok(())
-                } else {
-                    ::core::result::Result::Err(Self { name, expected, given })
-                }
-            }
-        }
-
-        impl ::core::fmt::Display for WrongLength {
-            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-                let Self { name, expected, given } = self;
-                ::core::write!(f, "`{name}` has {given} values, and there are {expected} examples")
-            }
-        }
-
-        impl ::core::error::Error for WrongLength {}
-    }
-}
-
 /// A finite number; the minus is an operator of its own.
 fn number(x: f64) -> TokenStream {
+    // An end of a range may be infinite; it is not printed then.
+    let x = if x.is_finite() { x } else { 0.0 };
     let size = Literal::f64_suffixed(x.abs());
     if x.is_sign_negative() { quote!(-#size) } else { quote!(#size) }
 }
@@ -417,14 +333,24 @@ fn number(x: f64) -> TokenStream {
 fn check(p: &Param, value: &Ident) -> TokenStream {
     let Interval { lo, hi, lo_open, hi_open } = p.range;
     let mut conditions = vec![quote!(!#value.is_finite())];
-    // The negations, so that each stands for one way to be outside; NaN is not finite.
-    if lo.is_finite() {
-        let end = number(lo);
-        conditions.push(if lo_open { quote!(#value <= #end) } else { quote!(#value < #end) });
-    }
-    if hi.is_finite() {
-        let end = number(hi);
-        conditions.push(if hi_open { quote!(#value >= #end) } else { quote!(#value > #end) });
+    let (below, above) = (number(lo), number(hi));
+    match (lo.is_finite() && !lo_open, hi.is_finite(), hi_open) {
+        (true, true, false) => conditions.push(quote!(!(#below..=#above).contains(&#value))),
+        (true, true, true) => conditions.push(quote!(!(#below..#above).contains(&#value))),
+        (closed, bounded, _) => {
+            if closed {
+                conditions.push(quote!(#value < #below));
+            } else if lo.is_finite() {
+                conditions.push(quote!(#value <= #below));
+            }
+            if bounded {
+                conditions.push(if hi_open {
+                    quote!(#value >= #above)
+                } else {
+                    quote!(#value > #above)
+                });
+            }
+        }
     }
     let (name, range) = (&p.name, p.range.to_string());
     quote! {

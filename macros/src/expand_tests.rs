@@ -24,3 +24,24 @@ fn orpo() {
 fn cpo_ref() {
     insta::assert_snapshot!(expanded("pub(crate) lattice.CPO_ref"));
 }
+
+#[test]
+fn names_of_generated_types_are_kept_free() {
+    let input = "loss core(x = 1 in >0..=2, y in -1..=1, z = 0 in -inf..3) {
+        data pair(w > l) model pi = policy
+        minimize (x + y + z) * nll(pi, w)
+    }";
+    let input = proc_macro2::TokenStream::from_str(input).expect("tokens");
+    let tokens = generate::loss(input).unwrap_or_else(|e| panic!("{e}"));
+    let text = prettyplease::unparse(&syn::parse2(tokens).expect("items"));
+    assert!(text.contains("mod core_ {") && text.contains("pub struct CoreLoss {"), "{text}");
+    // `y` has no default.
+    assert!(!text.contains("default::Default for"), "{text}");
+    for check in [
+        "!x.is_finite() || x <= 0f64 || x > 2f64",
+        "!y.is_finite() || !(-1f64..=1f64).contains(&y)",
+        "!z.is_finite() || z >= 3f64",
+    ] {
+        assert!(text.contains(&format!("if {check} {{")), "{check} in {text}");
+    }
+}

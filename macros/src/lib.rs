@@ -113,6 +113,7 @@ mod input;
 mod page;
 mod report;
 mod text;
+mod types;
 
 use proc_macro::TokenStream;
 use std::path::PathBuf;

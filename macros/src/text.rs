@@ -107,7 +107,7 @@ impl Text {
         let before = || self.marks.iter().rev().find(|(r, _)| r.end <= range.start.max(1));
         let first = inside.next().or_else(before).or(self.marks.first());
         let first = first.map_or_else(Span::call_site, |(_, s)| *s);
-        let last = inside.last().map_or(first, |(_, s)| *s);
+        let last = inside.next_back().map_or(first, |(_, s)| *s);
         (first, last)
     }
 }
