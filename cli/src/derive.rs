@@ -195,7 +195,7 @@ fn notes(compiled: &Compiled, explanation: &Explanation) -> Vec<String> {
     let same = plain.as_ref().map_or(&[][..], |s| known.names(s));
     notes.push(match same {
         [] => "No loss of the catalogue has this rho.".to_owned(),
-        names => format!("The same rho: {}.", names.join(", ")),
+        names => format!("The same rho, sums or means: {}.", names.join(", ")),
     });
     notes.push(match &explanation.place {
         Some(place) => {

@@ -41,7 +41,7 @@ impl Embedded {
     }
 
     /// Makes findings about the text, which is `file` in `sources`, point into the arguments: those
-    /// inside one exactly, and those around one to the whole of it.
+    /// inside one exactly, those around one to the whole of it, and those right behind one to its end.
     pub fn relocate(&self, file: FileId, sources: &mut SourceMap, diagnostics: &mut [Diagnostic]) {
         let mut files: Vec<Option<FileId>> = vec![None; self.parts.len()];
         let labels = diagnostics.iter_mut().flat_map(|d| &mut d.labels);
@@ -51,6 +51,8 @@ impl Embedded {
             let around = |p: &Part| start <= p.start && p.end <= end;
             let found = self.parts.iter().position(within);
             let found = found.or_else(|| self.parts.iter().position(around));
+            // Where an argument ends too early, the text behind it is blamed.
+            let found = found.or_else(|| self.parts.iter().position(|p| start == p.end));
             let Some((i, part)) = found.map(|i| (i, &self.parts[i])) else { continue };
             let own = *files[i].get_or_insert_with(|| {
                 sources.add(format!("<{}>", part.name), &self.text[part.start..part.end])
@@ -73,10 +75,11 @@ mod tests {
             .argument("--core", "pi(l) -> x")
             .text("\ngiven ")
             .argument("--given", "y");
+        e.text("\n}");
         let mut sources = SourceMap::default();
         let file = sources.add("<text>", e.as_str());
         let at = |start, end| Diagnostic::error("E0101", "m").at(Span::new(file, start, end), "");
-        let mut found = vec![at(16, 17), at(0, 17), at(24, 25), at(18, 20)];
+        let mut found = vec![at(16, 17), at(0, 17), at(24, 25), at(18, 20), at(25, 27)];
         e.relocate(file, &mut sources, &mut found);
         let shown: Vec<(&str, &str)> = found
             .iter()
@@ -86,7 +89,13 @@ mod tests {
             .collect();
         assert_eq!(
             shown,
-            [("<--core>", "x"), ("<--core>", "pi(l) -> x"), ("<--given>", "y"), ("<text>", "gi")]
+            [
+                ("<--core>", "x"),
+                ("<--core>", "pi(l) -> x"),
+                ("<--given>", "y"),
+                ("<text>", "gi"),
+                ("<--given>", ""),
+            ]
         );
     }
 }

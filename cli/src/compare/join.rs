@@ -3,7 +3,8 @@
 //! Why: both are to be evaluated at the same example, and the rewriter is to find them equal; so they
 //! must read the same columns and have no parameters left. In: a graph of each, its columns and its
 //! parameter values. Out: a graph with the roots `first` and `second`. Invariant: means are sums over
-//! lengths, a sum that either loss takes apart is the sum of its parts, parameters are numbers.
+//! lengths, a sum that either loss takes apart is the sum of its parts, parameters are numbers. The graph
+//! has the values of the losses wherever these are finite.
 
 use super::rename::Renaming;
 use crate::value::is_batch_coupled;
@@ -64,11 +65,34 @@ impl Join {
                     self.quantity(&part.quantity(usize::from(i))?, input.range, input.level)
                 }
                 Op::Param(p) => self.graph.constant(*part.params.get(usize::from(p))?),
-                op => self.graph.add_at(op.map(|o| place[o.0 as usize]), node.level),
+                op => self.operation(op.map(|o| place[o.0 as usize]), node.level),
             };
             place.push(id);
         }
         place.get(part.graph.roots.first()?.node.0 as usize).copied()
+    }
+
+    /// An operation; what a parameter of 0 or 1 makes of it where its operands are finite. The rewriter
+    /// has no such law, because 0 times infinity is not 0.
+    fn operation(&mut self, op: Op, level: Level) -> NodeId {
+        let constant = |id: NodeId| match self.graph.node(id).op {
+            Op::Const(c) => Some(c),
+            _ => None,
+        };
+        if let Op::Binary(binary, a, b) = op {
+            match (binary, constant(a), constant(b)) {
+                (Binary::Sub, Some(x), Some(y)) if x == y => return self.graph.constant(0.0),
+                (Binary::Sub, Some(x), Some(0.0)) => return self.graph.constant(x),
+                (Binary::Mul, Some(0.0), _) | (Binary::Mul, _, Some(0.0)) => {
+                    return self.graph.constant(0.0);
+                }
+                (Binary::Mul | Binary::Div, _, Some(1.0)) => return a,
+                (Binary::Add | Binary::Sub, _, Some(0.0)) => return a,
+                (Binary::Mul, Some(1.0), _) | (Binary::Add, Some(0.0), _) => return b,
+                _ => {}
+            }
+        }
+        self.graph.add_at(op, level)
     }
 
     /// A quantity as a node.

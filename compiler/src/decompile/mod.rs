@@ -35,7 +35,7 @@ pub use range::Range;
 pub use reason::{Nearest, NotLogic, Reason};
 pub use step::{Claim, Form, Law, Step};
 
-use crate::logic::{Atom, AtomKind, Core, MAX_VARIABLES, Polynomial, Structure};
+use crate::logic::{Atom, AtomKind, Core, MAX_VARIABLES, Polynomial, Structure, Table, conjuncts};
 use normal::{Normaliser, Value};
 use reason::Failure;
 
@@ -99,15 +99,21 @@ pub fn decompile_over(rho: &Expr, order: &[Atom]) -> Result<Decompiled, NotLogic
     read::Reader { normaliser, tag: rho.tag, steps, plain }.read(&product)
 }
 
-/// rho of a structure written out: log(T / B) with the weighted counts of its winning and losing rows.
-/// A side without rows counts 0.
+/// rho of a structure written out: log(T / B), the weighted counts of its winning and losing rows as
+/// products of their irreducible factors. A side without rows counts 0.
 pub fn quotient(structure: &Structure) -> Expr {
-    let (top, bottom) = structure.polynomials();
-    let side = |p: &Polynomial| Expr::of_polynomial(p, &structure.atoms, 0);
-    let ratio = if bottom == Polynomial::constant(1) {
-        side(&top)
+    let n = structure.n();
+    let side = |rows: Table| {
+        let factors = conjuncts(rows, n)
+            .into_iter()
+            .map(|f| Expr::of_polynomial(&Polynomial::of_table(f, n), &structure.atoms, 0));
+        Expr::product(factors.collect(), 0)
+    };
+    let top = side(structure.wins);
+    let ratio = if structure.loses.is_true(n) {
+        top
     } else {
-        Expr::binary(BinaryOp::Div, side(&top), side(&bottom), 0)
+        Expr::binary(BinaryOp::Div, top, side(structure.loses), 0)
     };
     Expr::unary(UnaryOp::Log, ratio, 0)
 }
