@@ -26,11 +26,6 @@ impl Bar {
         self.bar.set_position(done);
     }
 
-    /// Says something about the current state.
-    pub(crate) fn message(&self, text: String) {
-        self.bar.set_message(text);
-    }
-
     /// Removes the bar.
     pub(crate) fn end(&self) {
         self.bar.finish_and_clear();

@@ -98,21 +98,3 @@ fn keep_apart(map: &mut HashMap<String, String>, from: Vec<String>, to: Vec<Stri
         map.insert(name, own);
     }
 }
-
-/// The two structures, with means named apart where one speaks of the sum and the other of the mean of the
-/// same log-probabilities: these are different atoms (SEMANTICS, section 3).
-pub(super) fn tell_means(a: &Structure, b: &Structure) -> (Structure, Structure) {
-    let is_mean = |x: &Atom| matches!(x.kind, AtomKind::Response { mean: true, .. });
-    let clash = |x: &Atom| {
-        let all = a.atoms.iter().chain(&b.atoms);
-        is_mean(x) && all.into_iter().any(|y| y.name == x.name && !is_mean(y))
-    };
-    let named = |s: &Structure| {
-        let atom = |x: &Atom| {
-            let name = if clash(x) { format!("mean {}", x.name) } else { x.name.clone() };
-            Atom { name, ..x.clone() }
-        };
-        Structure { atoms: s.atoms.iter().map(atom).collect(), ..s.clone() }
-    };
-    (named(a), named(b))
-}
