@@ -197,6 +197,7 @@ const KNOWN: &[(&str, &[&str], Reason)] = &[
         r#"trl.dpo.apo_down {"beta":0.1}"#,
         &[
             "rand00",
+            "rand01",
             "rand04",
             "rand05",
             "rand06",
