@@ -41,6 +41,10 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
+    // The parser drops this requirement where the other argument is there.
+    if args.rho.is_none() && (args.mean || args.params.is_some()) {
+        return Err(Failure::Usage("--mean and --params belong to --rho".to_owned()));
+    }
     let mut source = match (&args.loss, &args.rho) {
         (Some(loss), _) => {
             let (loss, located) = locate::locate(loss)?.resolve()?;

@@ -128,7 +128,7 @@ const REFUSED: [(&str, &str, &str, Option<&str>); 9] = [
         "more than once",
         Some("pi(l) & ref(w) & ref(w)#1 -> pi(w) & ref(l) & pi(w)#1"),
     ),
-    ("log((pi(w) + pi(l)) / pi(l))", "pi(w) + pi(l)", "2 times", Some("true")),
+    ("log((pi(w) + pi(l)) / pi(l))", "(pi(w) + pi(l))", "2 times", Some("true")),
     (
         "2 * log(pi(w) / pi(l))",
         "2 * log(pi(w) / pi(l))",

@@ -3,6 +3,7 @@
 use crate::adjoint::{self, Wrt};
 use crate::codegen::interp::{Batch, evaluate};
 use crate::hir::{Kind, Link, Quantity};
+use crate::mir::{Root, Unary};
 use crate::session::Compiled;
 use ponens_dsl::Diagnostic;
 
@@ -19,7 +20,12 @@ pub(super) fn usable(compiled: &Compiled) -> Option<Diagnostic> {
     if !summed || !logistic || loss.core.is_none() {
         return None;
     }
-    let graph = adjoint::differentiate(&compiled.value.graph, Wrt::Policy);
+    // The property is that of the structure: the link is the logistic one with beta 1.
+    let mut graph = compiled.rho.clone()?;
+    let minus = graph.unary(Unary::Neg, graph.roots.first()?.node);
+    let node = graph.unary(Unary::Softplus, minus);
+    graph.roots = vec![Root { name: "loss".to_owned(), node }];
+    let graph = adjoint::differentiate(&graph, Wrt::Policy);
     let params = compiled.bind(&[]).ok()?;
     let mut batch = Batch::new(1);
     for i in 0..graph.inputs.len() {
