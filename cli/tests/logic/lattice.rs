@@ -7,7 +7,7 @@ use ponens::compiler::relate::{Order, check, compare};
 use ponens::derive::{Link, Wish, derive};
 
 /// Name, P, Pc, Pa, T, B.
-pub const LATTICE: [(&str, &str, &str, &str, &str, &str); 16] = [
+pub(crate) const LATTICE: [(&str, &str, &str, &str, &str, &str); 16] = [
     ("CEUnl", "W & !L", "true", "false", "w*(1-l)", "1-w*(1-l)"),
     ("l3", "W", "!(W & L)", "false", "w*(1-l)", "1-w"),
     ("cUNL", "!L", "W | L", "false", "w*(1-l)", "l"),
@@ -27,12 +27,12 @@ pub const LATTICE: [(&str, &str, &str, &str, &str, &str); 16] = [
 ];
 
 /// The formula over pi(w) and pi(l).
-pub fn formula(short: &str) -> String {
+pub(crate) fn formula(short: &str) -> String {
     short.replace('W', "pi(w)").replace('L', "pi(l)")
 }
 
 /// rho as an expression over pi(w) and pi(l).
-pub fn rho(t: &str, b: &str) -> String {
+pub(crate) fn rho(t: &str, b: &str) -> String {
     let weight = |text: &str| text.replace('w', "W").replace('l', "L");
     formula(&weight(&format!("({t}) / ({b})"))).replacen('(', "log((", 1) + ")"
 }

@@ -4,7 +4,7 @@ use crate::common::Place;
 use serde_json::{Map, Value};
 
 /// rho of a loss with the link logistic(beta * rho), beta 1, at the weights given by atom.
-pub fn rho(loss: &str, weights: &Map<String, Value>) -> f64 {
+pub(crate) fn rho(loss: &str, weights: &Map<String, Value>) -> f64 {
     let place = Place::new();
     let row: Map<String, Value> = weights
         .iter()
