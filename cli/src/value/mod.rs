@@ -4,8 +4,8 @@
 //! loss and rows of JSON whose columns are the loss's quantities by name. Out: the loss of every row or
 //! batch, and its derivative with respect to every column that was given.
 //!
-//! The stages: [`read`] cuts a file into rows, [`bind`] finds the columns of the loss in them and checks
-//! every number, [`means`] replaces means by sums, [`evaluate`] runs the graph. Invariant: nothing is evaluated unless every row is sound.
+//! The stages: [`read`] cuts a file into rows, [`bind()`] finds the columns of the loss in them and checks
+//! every number, [`means`] replaces means by sums, [`evaluate()`] runs the graph. Invariant: nothing is evaluated unless every row is sound.
 
 pub mod bind;
 pub mod evaluate;
