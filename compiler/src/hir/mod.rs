@@ -3,7 +3,7 @@
 //! Why: the text is checked once, here, with messages that point into it; later stages never meet an
 //! unknown name or a mixed level. In: [`ponens_dsl::ast`]. Out: [`crate::lower`], [`crate::decompile`].
 //!
-//! Invariants, checked by [`verify`]: operands precede their users; a level is the deepest level of
+//! Invariants, checked by [`verify()`]: operands precede their users; a level is the deepest level of
 //! the operands unless a reduction stands between; every column, parameter and atom index is valid;
 //! a loss has exactly one `minimize` and at most one core.
 
