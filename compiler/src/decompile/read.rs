@@ -281,11 +281,12 @@ impl Reader {
     }
 }
 
-/// The power that all factors share up to sign, if they do and it is not 1.
+/// The power that all factors share up to sign, if they do and it is not 1; the one of the two that is
+/// written without a minus.
 pub(super) fn common_power(factors: &[Factor]) -> Option<Scalar> {
     let first = &factors.first()?.exponent;
     let minus = first.negated()?;
-    let negative = first.as_rational().is_some_and(|r| r.signum() < 0);
+    let negative = first.is_written_negative();
     let all = factors.iter().all(|f| f.exponent == *first || f.exponent == minus);
     all.then(|| if negative { minus } else { first.clone() })
 }

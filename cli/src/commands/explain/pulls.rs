@@ -30,6 +30,7 @@ pub(super) fn document(found: &Result<Dynamics, String>) -> Value {
             "sign": p.sign.to_string(),
             "evidence": p.evidence.to_string(),
             "sizes": sizes,
+            "ends_of": if p.partial { "preference term" } else { "loss" },
             "vanishes": p.vanishes,
             "grows": p.grows,
         })
@@ -130,7 +131,8 @@ pub(super) fn show(found: &Result<Dynamics, String>, ui: &mut Ui) -> Result<(), 
         }
         for (what, list) in [("vanishes", &p.vanishes), ("unbounded", &p.grows)] {
             if !list.is_empty() {
-                ui.line(format!("            {what:<9} as {}", list.join("; as ")))?;
+                let of = if p.partial { " (the preference term)" } else { "" };
+                ui.line(format!("            {what:<9} as {}{of}", list.join("; as ")))?;
             }
         }
     }

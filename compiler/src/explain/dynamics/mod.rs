@@ -133,6 +133,9 @@ pub struct Pull {
     pub evidence: Evidence,
     /// How strongly.
     pub sizes: Vec<Size>,
+    /// True where further terms stand beside the preference term: the two lists below are then about that
+    /// one alone.
+    pub partial: bool,
     /// Where the pull of the preference term goes to 0: `pi(l) -> 0`.
     pub vanishes: Vec<String>,
     /// Where it grows without bound.
@@ -178,6 +181,7 @@ pub fn dynamics(compiled: &Compiled, structure: Option<&Structure>) -> Result<Dy
                 sizes: points.sizes(side, &column),
                 column,
                 response,
+                partial: !whole,
                 vanishes,
                 grows,
             });
