@@ -119,14 +119,14 @@ fn reductions_over_responses() {
     near(on("minimize sum(i >= K - 1) score[i]"), 0.25);
     near(on("minimize mean(i < K - 1) score[i]"), 0.5);
     near(on("minimize score[0] - score[K - 1]"), 0.25);
-    near(on("minimize sum(i) i * score[i] + K"), -1.0 + 4.0 + 0.75 + 4.0);
+    near(on("minimize sum(i) (i * score[i]) + K"), -1.0 + 4.0 + 0.75 + 4.0);
     near(on("minimize sum(i) (score[i + 1] - score[i])"), -0.5);
     let rest = |i: usize| (s.iter().sum::<f64>() - s[i]) / (n - 1.0);
     let squares = (0..4).map(|i| (s[i] - rest(i)).powi(2)).sum();
     near(on("minimize sum(i) square(score[i] - leave_one_out(score)[i])"), squares);
     let total: f64 = s.iter().map(|x| x.exp()).sum();
     let entropy: f64 = s.iter().map(|x| -x.exp() / total * (x.exp() / total).ln()).sum();
-    near(on("minimize -sum(i) softmax(score)[i] * log_softmax(score)[i]"), entropy);
+    near(on("minimize -sum(i) (softmax(score)[i] * log_softmax(score)[i])"), entropy);
 }
 
 #[test]
@@ -166,8 +166,8 @@ fn tokens_are_masked_shifted_and_summed() {
     let m = [1.0, 0.0, 1.0];
     let on = |rest: &str, columns: &[&[f64]]| value(&compiled(TRAJECTORY, rest), columns);
     let d = [-0.5, -2.0, -0.25];
-    near(on("minimize sum(t) mask[t] * token_logp(pi, y)[t]", &[&d, &m]), -0.75);
-    let weighted = "let d[t] = token_logp(pi, y)[t]\n minimize sum(t) t * d[t] + T";
+    near(on("minimize sum(t) (mask[t] * token_logp(pi, y)[t])", &[&d, &m]), -0.75);
+    let weighted = "let d[t] = token_logp(pi, y)[t]\n minimize sum(t) (t * d[t]) + T";
     near(on(weighted, &[&d]), -2.5 + 3.0);
     near(
         on("let d[t] = token_logp(pi, y)[t]\n minimize sum(t) square(suffix_sum(d)[t + 1])", &[&d]),
@@ -219,6 +219,7 @@ fn missing_reductions_and_mixed_levels_are_explained() {
     );
     refused(RANKED, "minimize sum(i) batch_mean(score[i])", "E0202", "reduce it first");
     refused("pair(w > l)", "minimize beta * w", "E0202", "whole response");
+    refused(RANKED, "minimize sum(i) score[i] * score[i]", "E0202", "directly behind it");
     refused(RANKED, "minimize score[0][1]", "E0202", "no index");
     refused(RANKED, "minimize sum(i) score[i * 2]", "E0202", "whole number");
     refused(RANKED, "minimize sum(i) softmax(beta)[i]", "E0202", "let d[t] = ..");
@@ -247,7 +248,7 @@ fn missing_models_columns_and_heads_are_explained() {
     refused("trajectory(y)", "minimize shared_logp(pi, y)", "E0205", "pair");
     refused("labelled(y, good)", "minimize good", "E0201", "if good");
     refused("pair(w > l)", "minimize if beta { 1 } else { logp(pi, w) }", "E0201", "comparison");
-    refused(RANKED, "prefer pi(y[0]) -> pi(y[1])\n minimize logistic(rho)", "E0205", "logic");
+    refused(RANKED, "prefer pi(y[0])\n minimize logistic(rho)", "E0205", "logic");
     refused("ranked(y)", "minimize beta", "E0203", "ranked(y[K]");
 }
 

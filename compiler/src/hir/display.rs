@@ -73,7 +73,7 @@ impl Loss {
                     Fold::LogSumExp => "logsumexp",
                 };
                 let index = index_name(self.expr(x).level);
-                (format!("{name}({index}) {}", self.at_least(x, Product)), Product)
+                (format!("{name}({index}) {}", self.at_least(x, Atom)), Atom)
             }
             Kind::Scan(Scan::Shift(n), x) => {
                 let way = if n < 0 { "earlier" } else { "later" };

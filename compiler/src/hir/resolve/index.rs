@@ -63,6 +63,17 @@ impl<'a> Resolver<'a> {
             return None;
         };
         let Some(place) = self.place(index) else {
+            if let Some(name) = self.unbound(index) {
+                self.error(
+                    Diagnostic::error("E0202", format!("no reduction around this binds `{name}`"))
+                        .at(index.span, "an index that is not bound here")
+                        .help(format!(
+                            "a reduction covers what stands directly behind it: write \
+                             `sum({name}) (..)` with the whole term in brackets"
+                        )),
+                );
+                return None;
+            }
             self.error(
                 Diagnostic::error("E0202", "this is no index")
                     .at(index.span, "not a variable with a whole number added")
@@ -109,6 +120,20 @@ impl<'a> Resolver<'a> {
                 let n = self.call2(Fn2::Add, size, offset, index.span)?;
                 self.at_place(v, inner, n, span)
             }
+        }
+    }
+
+    /// The name in an index that would be one if its name were bound.
+    fn unbound(&self, e: &ast::Expr) -> Option<String> {
+        let name = |e: &ast::Expr| match &e.kind {
+            ExprKind::Name(n) if self.index_in_sight(n).is_none() => Some(n.clone()),
+            _ => None,
+        };
+        match &e.kind {
+            ExprKind::Binary { op: BinaryOp::Add | BinaryOp::Sub, lhs, rhs } => {
+                name(lhs).or_else(|| name(rhs))
+            }
+            _ => name(e),
         }
     }
 
