@@ -160,7 +160,8 @@ fn fits(graph: &Graph, id: NodeId, op: Op, level: Level) -> Result<(), Refused> 
         Op::Count(_) => batch("the size of the batch"),
         Op::Sort(_) | Op::Unsort(..) => batch("batch_sort"),
         Op::SuffixSum(_) | Op::PrefixSum(_) => batch("a running sum"),
-        Op::Shift(..) => batch("a shift"),
+        Op::LogSumExps(..) | Op::Recurrence(..) => batch("a scan"),
+        Op::Shift(..) | Op::Position(_) => batch("a shift"),
         _ => Ok(()),
     }
 }
