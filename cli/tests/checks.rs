@@ -41,7 +41,8 @@ fn every_loss_has_its_written_value() {
         let want: f64 = want.parse().expect("a number");
         let exact = value::<Big>(&name, &rows).to_f64();
         let within = |got: f64, tolerance: f64| (got - want).abs() <= tolerance * want.abs();
-        assert!(within(exact, 2e-16), "{name}: {exact:e} is not {want:e}");
+        // The formulas have decimal parameters such as 0.8, which the compiler reads as the nearest f64.
+        assert!(within(exact, 4e-16), "{name}: {exact:e} is not {want:e}");
         let got = value::<f64>(&name, &rows);
         assert!(within(got, 1e-13), "{name} in f64: {got:e} is not {want:e}");
     }

@@ -45,7 +45,14 @@ const SHAPES: &[Shape] = &[
     Shape {
         data: "pair(w > l)",
         columns: "column margin\n column mask[w]",
-        example: &["logp(pi, w)", "logp(ref, l)", "mean_logp(pi, l)", "len(w)", "margin", "kl(pi, ref, w)"],
+        example: &[
+            "logp(pi, w)",
+            "logp(ref, l)",
+            "mean_logp(pi, l)",
+            "len(w)",
+            "margin",
+            "kl(pi, ref, w)",
+        ],
         candidate: &[],
         token: &[
             &["token_logp(pi, w)[t]", "mask[t]", "value(pi, w)[t]", "kl(ref, pi, w)[t]"],
@@ -67,8 +74,20 @@ const SHAPES: &[Shape] = &[
         data: "ranked(y[K], score[K])",
         columns: "column weight",
         example: &["weight", "K", "score[0]"],
-        candidate: &["logp(pi, y[i])", "logp(ref, y[i])", "score[i]", "score[i + 1]", "len(y[i])", "pi(y[i])", "i"],
-        token: &[&["token_logp(pi, y[i])[t]", "token_logp(ref, y[i])[t - 1]", "value(pi, y[i])[t]"]],
+        candidate: &[
+            "logp(pi, y[i])",
+            "logp(ref, y[i])",
+            "score[i]",
+            "score[i + 1]",
+            "len(y[i])",
+            "pi(y[i])",
+            "i",
+        ],
+        token: &[&[
+            "token_logp(pi, y[i])[t]",
+            "token_logp(ref, y[i])[t - 1]",
+            "value(pi, y[i])[t]",
+        ]],
         bare: &["score", "logp(pi, y)", "log_softmax(score)"],
         label: None,
     },
@@ -77,7 +96,13 @@ const SHAPES: &[Shape] = &[
         columns: "",
         example: &["reward", "T", "logp(pi, y)"],
         candidate: &[],
-        token: &[&["token_logp(pi, y)[t]", "mask[t]", "suffix_sum(mask)[t + 1]", "value(pi, y)[t]", "t"]],
+        token: &[&[
+            "token_logp(pi, y)[t]",
+            "mask[t]",
+            "suffix_sum(mask)[t + 1]",
+            "value(pi, y)[t]",
+            "t",
+        ]],
         bare: &["mask", "value(pi, y)"],
         label: None,
     },
@@ -132,7 +157,15 @@ impl Writer<'_> {
             1 => format!("({} - {})", self.expr(scope, d), self.expr(scope, d)),
             2 => format!("({} * {})", self.expr(scope, d), self.expr(scope, d)),
             3 => {
-                let f = self.dice.pick(&["sigmoid", "softplus", "square", "abs", "logistic", "stop_gradient", "-"]);
+                let f = self.dice.pick(&[
+                    "sigmoid",
+                    "softplus",
+                    "square",
+                    "abs",
+                    "logistic",
+                    "stop_gradient",
+                    "-",
+                ]);
                 format!("{f}({})", self.expr(scope, d))
             }
             4 => {
@@ -142,7 +175,12 @@ impl Writer<'_> {
             5 => {
                 let c = match self.shape.label {
                     Some(label) if self.dice.below(2) == 0 => label.to_owned(),
-                    _ => format!("{} {} {}", self.leaf(scope), self.dice.pick(&["<", "<=", ">", ">="]), self.leaf(scope)),
+                    _ => format!(
+                        "{} {} {}",
+                        self.leaf(scope),
+                        self.dice.pick(&["<", "<=", ">", ">="]),
+                        self.leaf(scope)
+                    ),
                 };
                 format!("(if {c} {{ {} }} else {{ {} }})", self.expr(scope, d), self.expr(scope, d))
             }
@@ -165,7 +203,11 @@ impl Writer<'_> {
             let inner = Scope { candidate: true, ..scope };
             let bound = self.dice.pick(&["", "", " < 2", " < K - 1", " >= 1"]);
             let op = if bound.is_empty() { op } else { self.dice.pick(&["sum", "mean"]) };
-            return format!("{op}(i{bound}) ({} + {})", self.varying(inner), self.expr(inner, depth));
+            return format!(
+                "{op}(i{bound}) ({} + {})",
+                self.varying(inner),
+                self.expr(inner, depth)
+            );
         }
         let k = self.dice.below(self.shape.token.len());
         let inner = Scope { token: Some(k), ..scope };
@@ -198,9 +240,7 @@ fn text(shape: &Shape, minimize: &str) -> String {
     format!(
         "loss x(beta = 0.5 in (0, inf)) {{\n data {}\n model pi = policy, head value\n \
          model ref = reference\n {}\n minimize {minimize} + beta * {}\n}}\n",
-        shape.data,
-        shape.columns,
-        shape.example[0]
+        shape.data, shape.columns, shape.example[0]
     )
 }
 
@@ -247,7 +287,11 @@ fn run(loss: &Loss) -> Result<(), String> {
     }
     let params: Vec<f64> = loss.params.iter().map(|p| p.default.unwrap_or(1.0)).collect();
     let roots = evaluate(&graph, &params, &batch).map_err(|e| e.to_string())?;
-    if roots[0].len() == 3 || roots[0].len() == 1 { Ok(()) } else { Err("no loss an example".into()) }
+    if roots[0].len() == 3 || roots[0].len() == 1 {
+        Ok(())
+    } else {
+        Err("no loss an example".into())
+    }
 }
 
 proptest! {
@@ -315,7 +359,16 @@ fn rename(e: &ast::Expr, w: &mut Writer<'_>, out: &mut String) {
         K::Number(x) => *out += &format!("{}", (x.abs() % 5.0 * 8.0).round() / 8.0),
         K::Bool(_) | K::Name(_) => *out += &name(w),
         K::Call { args, .. } => {
-            let f = ["exp", "max", "hinge", "suffix_sum", "softmax", "batch_mean", "discounted", "clip"];
+            let f = [
+                "exp",
+                "max",
+                "hinge",
+                "suffix_sum",
+                "softmax",
+                "batch_mean",
+                "discounted",
+                "clip",
+            ];
             *out += w.dice.pick(&f);
             *out += "(";
             for (k, a) in args.iter().enumerate() {

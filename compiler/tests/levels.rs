@@ -181,7 +181,8 @@ fn tokens_are_masked_shifted_and_summed() {
     near(on(gae, &[&d]), 1.5625f64.powi(2) + 2.125f64.powi(2) + 0.0625);
     near(on("minimize mean(t) (value(pi, y)[t + 1] - value(pi, y)[t])", &[&d]), 0.5 / 3.0);
     let gated = "minimize sum(t) (if mask[t] > 0 { token_logp(pi, y)[t] } else { reward })";
-    near(on(gated, &[&d, &[3.0], &m]), -0.75 + 3.0);
+    let columns: &[&[f64]] = &[&d, &[1.0, -1.0, 1.0], &[3.0]];
+    near(on(gated, columns), -0.75 + 3.0);
 }
 
 #[test]
@@ -249,7 +250,7 @@ fn missing_models_columns_and_heads_are_explained() {
     refused("labelled(y, good)", "minimize good", "E0201", "if good");
     refused("pair(w > l)", "minimize if beta { 1 } else { logp(pi, w) }", "E0201", "comparison");
     refused(RANKED, "prefer pi(y[0])\n minimize logistic(rho)", "E0205", "logic");
-    refused("ranked(y)", "minimize beta", "E0203", "ranked(y[K]");
+    refused("ranked(y)", "minimize logp(pi, w)", "E0203", "ranked(y[K]");
 }
 
 #[test]
@@ -311,4 +312,17 @@ fn what_unfolds_too_far_is_refused_in_bounded_time() {
     let found =
         findings(&format!("{functions}{}", body("pair(w > l)", "minimize f29(logp(pi, w))")));
     assert!(found.iter().any(|d| d.code == "E0004"), "{found:?}");
+}
+
+#[test]
+fn a_ratio_inside_its_clip_range_has_a_gradient() {
+    let c = compiled(
+        "trajectory(y[T], advantage[T])",
+        "let r[t] = exp(token_logp(pi, y)[t] - token_logp(ref, y)[t])\n \
+         minimize mean(t) (beta * min(r[t] * advantage[t], clip(r[t], 0.8, 1.2) * advantage[t]))",
+    );
+    // Inside, above with a positive and with a negative advantage.
+    let columns: &[&[f64]] = &[&[-0.5, -0.5, -0.5], &[-0.55, -1.5, -1.5], &[2.0, 1.0, -1.0]];
+    let e = 1.0f64.exp();
+    near(value(&c, columns), 0.1 * (2.0 * 0.05f64.exp() + 1.2 - e) / 3.0);
 }

@@ -7,7 +7,7 @@
 //!
 //! Invariant: a contribution to a value of an outer level is summed over the inner loop that used it.
 //! A gradient graph may be differentiated again, but not through a sort. Kinks (`max`, `min`, `abs`, `if`) have derivative 0 from the side that is not chosen, and 0 from
-//! both at the kink itself.
+//! both at the kink itself; of two values that both depend on the inputs and are equal, half of each.
 
 use crate::mir::{Binary, Direction, Graph, Level, NodeId, Op, Reduce, Root, Unary};
 
@@ -268,7 +268,19 @@ impl Adjoint {
             Binary::Max | Binary::Min => {
                 let (p, q) = (self.binary(Binary::Sub, a, b), self.binary(Binary::Sub, b, a));
                 let (p, q) = if op == Binary::Max { (p, q) } else { (q, p) };
-                (self.gate(p, g), self.gate(q, g))
+                if self.active[a.0 as usize] && self.active[b.0 as usize] {
+                    // Equal without a kink where both are one function there, as inside the range of
+                    // min(r A, clip(r) A): half of each is then the derivative of either.
+                    let half = self.graph.constant(0.5);
+                    let half = self.binary(Binary::Mul, half, g);
+                    let zero = self.graph.constant(0.0);
+                    let a_at_tie = self.graph.add(Op::Select(q, zero, half));
+                    let b_at_tie = self.graph.add(Op::Select(p, zero, half));
+                    let da = self.graph.add(Op::Select(p, g, a_at_tie));
+                    (da, self.graph.add(Op::Select(q, g, b_at_tie)))
+                } else {
+                    (self.gate(p, g), self.gate(q, g))
+                }
             }
             Binary::Pow => {
                 let one = self.graph.constant(1.0);

@@ -27,11 +27,9 @@ impl<'a> Resolver<'a> {
 
     /// The response that an argument names.
     fn response_arg(&mut self, e: &'a ast::Expr) -> Option<Response<'a>> {
-        let names: Vec<String> = self
-            .shape
-            .as_ref()
-            .map(|s| s.responses().into_iter().map(str::to_owned).collect())
-            .unwrap_or_default();
+        // Without a shape there are no responses: what is wrong with it has been reported.
+        let shape = self.shape.as_ref()?;
+        let names: Vec<String> = shape.responses().into_iter().map(str::to_owned).collect();
         if let ExprKind::Index { base, index } = &e.kind {
             let name = self.name_arg(base, &names, "response", "E0203", None)?;
             if self.shape.as_ref().is_some_and(|s| s.family().is_none()) {

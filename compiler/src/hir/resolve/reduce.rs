@@ -117,8 +117,12 @@ impl<'a> Resolver<'a> {
                 let sum = fold(self, Fold::Sum, square);
                 let others = self.others(inner, span)?;
                 let variance = self.call2(Fn2::Div, sum, others, span)?;
+                // The root has no derivative at 0: where nothing varies it is 0 and counts as constant.
+                let (one, zero) = (self.constant(1.0, span), self.constant(0.0, span));
+                let inside = self.choose(variance, variance, one, span)?;
                 let half = self.constant(0.5, span);
-                self.call2(Fn2::Pow, variance, half, span)?
+                let root = self.call2(Fn2::Pow, inside, half, span)?;
+                self.choose(variance, root, zero, span)?
             }
             _ => return self.no_reduction(op, span),
         })

@@ -13,7 +13,8 @@ impl<'a> Resolver<'a> {
     fn wrong_form(&mut self, d: &ast::Data, form: &str) -> Option<DataShape> {
         self.error(
             Diagnostic::error("E0203", format!("`{}` data are written `{form}`", d.shape.text))
-                .at(d.span, "not of that form"),
+                .at(d.span, "not of that form")
+                .help(format!("write `data {form}`")),
         );
         None
     }
