@@ -5,6 +5,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | [`bench`] | measures the kernels against what cannot be avoided and against others |
 //! | [`check`] | checks loss files from the grammar to the proof that every operation is defined |
 //! | [`compare`](mod@compare) | compares two losses at every level |
 //! | [`derive`](mod@derive) | writes the text of a loss from logic |
@@ -19,6 +20,7 @@
 //! Invariant: nothing here prints or ends the process; a refusal is a [`Refusal`], which carries the
 //! diagnostics and the texts that they point into.
 
+pub mod bench;
 pub mod check;
 pub mod compare;
 pub mod derive;

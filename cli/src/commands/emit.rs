@@ -4,7 +4,7 @@ use crate::args::LossArg;
 use crate::failure::{Failure, Outcome, Status};
 use crate::output::Ui;
 use clap::ValueEnum;
-use ponens::compiler::codegen::cuda;
+use ponens::compiler::codegen::{candle, cuda, fingerprint};
 use ponens::compiler::lir;
 use ponens::compiler::rewrite;
 use ponens::compiler::session::{Compiled, Options};
@@ -18,7 +18,8 @@ Examples:
   ponens emit dpo --target mir
   ponens emit orpo --target mir --stage written
   ponens emit orpo --target mir --stage value --explain
-  ponens emit orpo --target cuda > orpo.cu";
+  ponens emit orpo --target cuda > orpo.cu
+  ponens emit dpo --target candle > src/dpo.rs";
 
 /// Print the code that a loss is compiled to
 #[derive(Debug, clap::Args)]
@@ -43,6 +44,8 @@ enum Target {
     Mir,
     /// CUDA C: the streaming kernels and one generated kernel a phase
     Cuda,
+    /// A Rust file of differentiable candle operations
+    Candle,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -69,10 +72,21 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
         Target::Cuda => cuda::emit(&lir::plan(compiled.graph()).map_err(|e| {
             Diagnostic::error("E0205", format!("`{}` has no kernel: {e}", located.name))
         })?),
+        Target::Candle => {
+            let header = candle::Header {
+                title: compiled.loss.title(),
+                hash: fingerprint(&compiled.written.to_string()),
+            };
+            let module = candle::emit(compiled.graph(), &header).map_err(|e| {
+                Diagnostic::error("E0206", format!("`{}` has no candle code: {e}", located.name))
+            })?;
+            module.text
+        }
         Target::Mir => mir(args, &compiled),
     };
     let target = match args.target {
         Target::Cuda => "cuda",
+        Target::Candle => "candle",
         Target::Mir => "mir",
     };
     let steps = if args.explain { Some(derivation(args, &compiled)?) } else { None };

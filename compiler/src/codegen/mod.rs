@@ -1,5 +1,9 @@
 //! Back ends, one folder a target. A verified graph never makes one of them panic.
 
+pub mod candle;
 pub mod cuda;
+mod fingerprint;
 pub mod interp;
 pub mod rust;
+
+pub use fingerprint::fingerprint;

@@ -10,7 +10,7 @@
 //! A loss that couples the examples of a batch is refused: [`Refused`] names the operation.
 
 mod body;
-mod helper;
+pub(super) mod helper;
 mod name;
 #[cfg(test)]
 mod tests;
