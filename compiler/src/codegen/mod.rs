@@ -2,4 +2,6 @@
 
 pub mod cuda;
 pub mod interp;
+pub mod latex;
 pub mod rust;
+pub mod torch;
