@@ -10,6 +10,7 @@
 //! | [`compare`](mod@compare) | compares two losses at every level |
 //! | [`derive`](mod@derive) | writes the text of a loss from logic |
 //! | [`embed`] | arguments inside a text that is compiled, and findings in them |
+//! | [`errors`] | the error index |
 //! | [`format`](mod@format) | puts loss files into the canonical form |
 //! | [`known`] | recognises losses of the catalogue by their rho |
 //! | [`locate`] | finds the loss that a LOSS argument names: catalogue, file, or file and name |
@@ -25,6 +26,7 @@ pub mod check;
 pub mod compare;
 pub mod derive;
 pub mod embed;
+pub mod errors;
 pub mod format;
 pub mod known;
 pub mod locate;

@@ -4,6 +4,8 @@ pub mod candle;
 pub mod cuda;
 mod fingerprint;
 pub mod interp;
+pub mod latex;
 pub mod rust;
+pub mod torch;
 
 pub use fingerprint::fingerprint;

@@ -2,7 +2,6 @@
 
 use super::quantity::Column;
 use crate::logic::{self, Formula, Table};
-use crate::logic::{self, Formula, Table};
 use crate::mir::{Direction, Level};
 use ponens_dsl::Span;
 use std::fmt;
