@@ -1,10 +1,8 @@
-use ponens_macros::{catalogue_loss, include_loss, loss};
+use ponens_macros::{catalogue_loss, loss};
 
 catalogue_loss!(#[ponens(name = "Outputs")] dpo);
 
 catalogue_loss!(#[ponens(equals = 3)] dpo);
-
-include_loss!(#[ponens(monotone)] "tests/losses/hinged.loss");
 
 loss! {
     #[inline]

@@ -18,9 +18,9 @@ catalogue_loss!(sft);
 
 fn main() {
     let (mut loss, mut w) = ([0.0; 2], [0.0; 2]);
-    let columns = coupled::Columns { logp_pi_w: &[-1.0, -2.0], logp_pi_l: &[-3.0, -5.0] };
+    let columns = coupled::Columns { mean_logp_pi_w: &[-1.0, -2.0], logp_pi_l: &[-3.0, -5.0] };
     let mut l = [0.0; 2];
-    let mut out = coupled::Outputs { loss: &mut loss, d_logp_pi_w: &mut w, d_logp_pi_l: &mut l };
+    let mut out = coupled::Outputs { loss: &mut loss, d_mean_logp_pi_w: &mut w, d_logp_pi_l: &mut l };
     let mut values = [0.0; 2 * Coupled::SCRATCH];
     let mut scratch = coupled::Scratch { values: &mut values, order: &mut [] };
     Coupled::default().value_and_gradient(columns, &mut out, &mut scratch).expect("long enough");
