@@ -46,9 +46,14 @@ pub(crate) enum Command {
 
 /// Runs a command.
 pub(crate) fn run(command: &Command, ui: &mut Ui) -> Outcome {
-    let draws = matches!(command, Command::Landscape(_));
+    let draws = match command {
+        Command::Landscape(_) => true,
+        Command::Explain(_) => ui.format != Format::Dot,
+        _ => false,
+    };
     if !draws && !matches!(ui.format, Format::Text | Format::Json) {
-        return Err(Failure::Usage("--format dot, svg and html are for `landscape`".to_owned()));
+        let text = "--format svg and html are for `landscape` and `explain`, dot is for `landscape`";
+        return Err(Failure::Usage(text.to_owned()));
     }
     match command {
         Command::List(a) => list::run(a, ui),

@@ -24,7 +24,7 @@ use atoms::Valued;
 use ponens_compiler::decompile;
 use ponens_compiler::explain;
 use ponens_compiler::hir::{Core, Loss};
-use ponens_compiler::logic::AtomKind;
+use ponens_compiler::logic::{AtomKind, LargeStructure};
 use ponens_compiler::mir::Graph;
 use ponens_compiler::relate::{self, Order, Refuted, Relation, Verdict};
 use ponens_compiler::session::Compiled;
@@ -97,6 +97,9 @@ impl Comparison {
 /// Compares two losses, each with values for its parameters in order.
 pub fn compare(a: (&Compiled, &[f64]), b: (&Compiled, &[f64])) -> Comparison {
     let names = Renaming::new(&b.0.loss, &a.0.loss);
+    if [a, b].iter().any(|(c, _)| explain::large(&c.loss).is_some()) {
+        return compare_large(a, b, &names);
+    }
     let structures = structure(&a.0.loss, a.1).and_then(|x| {
         let mut y = structure(&b.0.loss, b.1)?;
         y.structure = names.structure(&y.structure);
@@ -111,6 +114,36 @@ pub fn compare(a: (&Compiled, &[f64]), b: (&Compiled, &[f64])) -> Comparison {
             let relation = relate::compare(&x, &y);
             let judged = relate::check(&x, &y, &relation);
             let notes = notes(&relation, apart);
+            Comparison { relation: Ok(relation), judged, core_equal, value, notes }
+        }
+        Err(reason) => Comparison {
+            relation: Err(reason),
+            judged: Ok(()),
+            core_equal: None,
+            value,
+            notes: Vec::new(),
+        },
+    }
+}
+
+/// The same where one of them has more atoms than a truth table holds: on diagrams. A constant is an atom
+/// of its own there, whatever its value.
+fn compare_large(a: (&Compiled, &[f64]), b: (&Compiled, &[f64]), names: &Renaming) -> Comparison {
+    let value = equality(a, b, names);
+    let of = |(c, params): (&Compiled, &[f64])| match explain::large(&c.loss) {
+        Some(large) => Ok(large),
+        None => structure(&c.loss, params).map(|v| LargeStructure::from(&v.structure)),
+    };
+    let structures = of(a).and_then(|x| {
+        let y = of(b)?;
+        Ok((x, LargeStructure { atoms: names.atoms(&y.atoms), ..y }))
+    });
+    match structures {
+        Ok((x, y)) => {
+            let relation = relate::compare_large(&x, &y);
+            let judged = relate::check_large(&x, &y, &relation);
+            let core_equal = Some(core::same_large(&x, &y));
+            let notes = notes(&relation, false);
             Comparison { relation: Ok(relation), judged, core_equal, value, notes }
         }
         Err(reason) => Comparison {

@@ -1,7 +1,7 @@
 //! The types of the HIR.
 
 use super::quantity::Column;
-use crate::logic::{self, Table};
+use crate::logic::{Formula, Table, self};
 use crate::mir::Level;
 use ponens_dsl::Span;
 use std::fmt;
@@ -227,6 +227,17 @@ pub enum Core {
         given: Table,
         /// Pa
         tie: Table,
+        /// The `prefer` clause.
+        span: Span,
+    },
+    /// By the same clauses where [`Loss::atoms`] are more than a table holds.
+    Large {
+        /// P
+        prefer: Formula,
+        /// Pc
+        given: Formula,
+        /// Pa
+        tie: Formula,
         /// The `prefer` clause.
         span: Span,
     },
