@@ -11,6 +11,7 @@ use ponens::compiler::hir;
 use ponens::compiler::logic::{Atom, Core, Structure};
 use ponens::dsl::{Diagnostic, FileId, SourceMap, parse_expr};
 use ponens::embed::Embedded;
+use ponens::loss::no_logic;
 use ponens::{Refusal, locate};
 use serde_json::{Value, json};
 
@@ -81,7 +82,7 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
             } else if !outside.is_empty() {
                 list(&outside, ui)?;
             }
-            let mut found = vec![diagnostic(loss, &none)];
+            let mut found = vec![no_logic(loss, &none)];
             source.relocate(&mut found);
             Err(Refusal::new(source.sources, found).into())
         }
@@ -136,25 +137,6 @@ fn typed(rho: &str, args: &Args) -> Result<Source, Failure> {
     match loss {
         Some(loss) => Ok(Source { loss, sources, warnings: found, typed: Some((text, file)) }),
         None => Err(Refusal::new(sources, found).into()),
-    }
-}
-
-fn diagnostic(loss: &hir::Loss, none: &NoStructure) -> Diagnostic {
-    let place = none.span.unwrap_or(loss.span);
-    let Some(cause) = &none.cause else {
-        return Diagnostic::error("E0501", format!("no logic: {}", none.reason))
-            .at(place, "outside the logic");
-    };
-    let mut d = Diagnostic::error("E0501", format!("no logic: {}", cause.reason))
-        .at(place, "this is not the logarithm of a ratio of counts");
-    if !cause.monomials.is_empty() {
-        d = d.note(format!("monomials to blame: {}", cause.monomials.join(", ")));
-    }
-    match &cause.nearest {
-        Some(n) => {
-            d.help(format!("nearest reading: {}\n{}", n.reading, n.core.shown(&n.structure.atoms)))
-        }
-        None => d,
     }
 }
 

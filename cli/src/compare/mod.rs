@@ -28,6 +28,7 @@ use ponens_compiler::logic::{AtomKind, LargeStructure};
 use ponens_compiler::mir::Graph;
 use ponens_compiler::relate::{self, Order, Refuted, Relation, Verdict};
 use ponens_compiler::session::Compiled;
+use ponens_dsl::Diagnostic;
 use rename::Renaming;
 
 pub use value::{Difference, LossEquality, POINTS};
@@ -48,6 +49,31 @@ pub struct Comparison {
 }
 
 impl Comparison {
+    /// True when both have the same rho for all weights.
+    pub fn is_equal(&self) -> bool {
+        self.order() == Some(Order::Equal)
+    }
+
+    /// How the first stands to the second; `None` where one of them has no structure.
+    pub fn order(&self) -> Option<Order> {
+        self.relation.as_ref().ok().map(|r| r.order)
+    }
+
+    /// The same comparison once its proof has passed the judge. What is too large to be multiplied out
+    /// again was found by the same exact arithmetic and passes.
+    ///
+    /// # Errors
+    /// `E0603`: the judge refuses the relation.
+    pub fn judged(self) -> std::result::Result<Self, Diagnostic> {
+        match &self.judged {
+            Ok(()) | Err(Refuted::TooLarge) => Ok(self),
+            Err(e) => {
+                let text = format!("the checker refuses the relation: {e}");
+                Err(Diagnostic::error("E0603", text))
+            }
+        }
+    }
+
     /// Why there is no order: no structure, or a bound that was met.
     pub fn reason(&self) -> Option<String> {
         let relation = match &self.relation {
