@@ -1,7 +1,7 @@
 //! A node of the graph as written, as a formula.
 
 use super::symbol;
-use crate::mir::{Binary, Graph, Level, NodeId, Op, Reduce, Unary};
+use crate::mir::{Binary, Direction, Graph, Level, NodeId, Op, Reduce, Unary};
 use std::collections::HashMap;
 
 /// How tightly a formula binds.
@@ -59,9 +59,7 @@ impl Formulas<'_> {
     pub(super) fn value(&self, id: NodeId) -> Text {
         let node = self.graph.node(id);
         match node.op {
-            Op::Const(c) if c < 0.0 => {
-                Text { text: symbol::number(c), strength: Strength::Sum }
-            }
+            Op::Const(c) if c < 0.0 => Text { text: symbol::number(c), strength: Strength::Sum },
             Op::Const(c) => atom(symbol::number(c)),
             Op::Param(i) => match self.graph.params.get(usize::from(i)) {
                 Some(p) => atom(symbol::parameter(&p.name)),
@@ -92,6 +90,18 @@ impl Formulas<'_> {
             Op::PrefixSum(a) => {
                 product(format!("\\sum_{{t' \\le t}} {}", self.read(a).at_least(Strength::Product)))
             }
+            Op::LogSumExps(d, a) => {
+                let order = if d == Direction::Earlier { "<" } else { ">" };
+                product(format!("\\log \\sum_{{t' {order} t}} e^{{{}}}", self.read(a).text))
+            }
+            Op::Recurrence(d, a, x) => {
+                let neighbour = if d == Direction::Earlier { "t-1" } else { "t+1" };
+                let (a, x) = (self.read(a), self.read(x));
+                let x = x.at_least(Strength::Sum);
+                let text = format!("y_t = {x} + {} y_{{{neighbour}}}", a.at_least(Strength::Atom));
+                atom(format!("\\left[ {text} \\right]_t"))
+            }
+            Op::Position(_) => atom("t".to_owned()),
             Op::Shift(a, n) => {
                 let by = if n < 0 { n.to_string() } else { format!("+{n}") };
                 atom(format!("\\left[ {} \\right]_{{t{by}}}", self.read(a).text))
@@ -132,7 +142,10 @@ impl Formulas<'_> {
             }
             Unary::Log1mExp => {
                 let p = self.power_of_e(a);
-                product(format!("\\log {}", bracketed(&format!("1 - {}", p.at_least(Strength::Product)))))
+                product(format!(
+                    "\\log {}",
+                    bracketed(&format!("1 - {}", p.at_least(Strength::Product)))
+                ))
             }
             Unary::Softplus => {
                 // softplus(-x) = -log sigma(x)
@@ -204,12 +217,14 @@ impl Formulas<'_> {
                 let p = self.power_of_e(a).at_least(Strength::Product);
                 Text { text: format!("1 - {p}"), strength: Strength::Sum }
             }
-            Op::Unary(Unary::Neg, a) => {
-                atom(format!("\\frac{{1}}{{{}}}", self.power_of_e(a).text))
-            }
+            Op::Unary(Unary::Neg, a) => atom(format!("\\frac{{1}}{{{}}}", self.power_of_e(a).text)),
             Op::Binary(Binary::Add, a, b) => {
                 let (p, q) = (self.power_of_e(a), self.power_of_e(b));
-                product(format!("{} \\, {}", p.at_least(Strength::Product), q.at_least(Strength::Product)))
+                product(format!(
+                    "{} \\, {}",
+                    p.at_least(Strength::Product),
+                    q.at_least(Strength::Product)
+                ))
             }
             Op::Binary(Binary::Sub, a, b) => {
                 let (p, q) = (self.power_of_e(a).text, self.power_of_e(b).text);
@@ -234,13 +249,12 @@ impl Formulas<'_> {
         };
         match op {
             Reduce::Sum => product(format!("\\sum{over} {}", inner.at_least(Strength::Product))),
-            Reduce::Mean => {
-                atom(format!("\\mathbb{{E}}{over}\\left[ {} \\right]", inner.text))
-            }
+            Reduce::Mean => atom(format!("\\mathbb{{E}}{over}\\left[ {} \\right]", inner.text)),
             Reduce::Max => product(format!("\\max{over} {}", inner.at_least(Strength::Product))),
-            Reduce::LogSumExp => {
-                product(format!("\\log \\sum{over} {}", self.power_of_e(a).at_least(Strength::Product)))
-            }
+            Reduce::LogSumExp => product(format!(
+                "\\log \\sum{over} {}",
+                self.power_of_e(a).at_least(Strength::Product)
+            )),
         }
     }
 }

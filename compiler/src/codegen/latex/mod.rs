@@ -88,9 +88,8 @@ fn parameters(out: &mut String, compiled: &Compiled) {
         .iter()
         .map(|p| {
             let symbol = symbol::parameter(&p.name);
-            let default = p.default.map_or(String::new(), |d| {
-                format!(" (default ${}$)", symbol::number(d))
-            });
+            let default =
+                p.default.map_or(String::new(), |d| format!(" (default ${}$)", symbol::number(d)));
             format!("${symbol} \\in {}${default}", interval(p.range))
         })
         .collect();
@@ -110,7 +109,8 @@ fn logic(out: &mut String, compiled: &Compiled) {
     let Ok(found) = explain::structure(&compiled.loss) else { return };
     let core = found.structure.core();
     let names: Vec<String> = found.structure.atoms.iter().map(|a| predicate(&a.name)).collect();
-    let lines = [("\\mathsf{P}", &core.p), ("\\mathsf{P_C}", &core.given), ("\\mathsf{P_A}", &core.tie)];
+    let lines =
+        [("\\mathsf{P}", &core.p), ("\\mathsf{P_C}", &core.given), ("\\mathsf{P_A}", &core.tie)];
     let lines: Vec<(String, String)> =
         lines.iter().map(|(l, f)| ((*l).to_owned(), formula(f, &names, 0))).collect();
     out.push_str("Its preference structure, with $\\rho = \\log \\mathrm{WMC}((\\mathsf{P} \\lor \\mathsf{P_A}) \\land \\mathsf{P_C}) - \\log \\mathrm{WMC}((\\lnot \\mathsf{P} \\lor \\mathsf{P_A}) \\land \\mathsf{P_C})$:\n");
@@ -191,10 +191,12 @@ fn is_leaf(graph: &Graph, id: NodeId) -> bool {
 fn is_worth_naming(graph: &Graph, id: NodeId) -> bool {
     let leaf = |o: NodeId| is_leaf(graph, o);
     match graph.node(id).op {
-        Op::Unary(crate::mir::Unary::Exp | crate::mir::Unary::Neg, a) => !leaf(a) && {
-            // exp(-alpha b) is worth a name, -alpha is not.
-            matches!(graph.node(id).op, Op::Unary(crate::mir::Unary::Exp, _))
-        },
+        Op::Unary(crate::mir::Unary::Exp | crate::mir::Unary::Neg, a) => {
+            !leaf(a) && {
+                // exp(-alpha b) is worth a name, -alpha is not.
+                matches!(graph.node(id).op, Op::Unary(crate::mir::Unary::Exp, _))
+            }
+        }
         _ => !leaf(id) && graph.node(id).level > crate::mir::Level::Uniform,
     }
 }

@@ -112,6 +112,10 @@ impl Expressions<'_> {
                 self.call(Helper::Unsorted, &[&a.text, &key])
             }
             Op::SuffixSum(a) | Op::PrefixSum(a) | Op::Shift(a, _) => self.running(node.op, a),
+            // Refused before anything is written.
+            Op::LogSumExps(_, a) | Op::Recurrence(_, a, _) | Op::Position(a) => {
+                self.read(a).clone()
+            }
         }
     }
 
@@ -214,9 +218,7 @@ impl Expressions<'_> {
                 Text::atom(format!("torch.pow({}, {})", a.text, b.text))
             }
             Binary::Pow => self.call(Helper::Power, &[&a.text, &b.text]),
-            Binary::LogAddExp if numbers => {
-                self.call(Helper::NumberLogAddExp, &[&a.text, &b.text])
-            }
+            Binary::LogAddExp if numbers => self.call(Helper::NumberLogAddExp, &[&a.text, &b.text]),
             Binary::LogAddExp => {
                 let fill = |s: &mut Self, number: &Text, like: &Text| {
                     s.call(Helper::Fill, &[&number.text, &like.text]).text

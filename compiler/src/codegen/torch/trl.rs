@@ -67,7 +67,8 @@ pub(super) fn class(compiled: &Compiled, plan: &Plan<'_>, name: &str) -> Result<
     let passed: String = plan.columns.iter().map(|c| format!("            {c},\n")).collect();
     let columns: Vec<String> = needs.columns.iter().map(|c| format!("        {c}")).collect();
     // The last method of the template is for losses with a reference.
-    let end = if reference { TEMPLATE.len() } else { TEMPLATE.find(LAST).unwrap_or(TEMPLATE.len()) };
+    let end =
+        if reference { TEMPLATE.len() } else { TEMPLATE.find(LAST).unwrap_or(TEMPLATE.len()) };
     let mut text = TEMPLATE[..end]
         .replace("@NOTES@", &notes)
         .replace("@BETA@", if has_beta { " and \"beta\" not in self.loss_parameters" } else { "" })
@@ -118,7 +119,8 @@ fn after(needs: &Needs, tuple: &str) -> String {
         out.push_str("        self.precompute_ref_logps = False\n");
     }
     if !needs.data.is_empty() {
-        let _ = writeln!(out, "        self.data_collator = _WithColumns(self.data_collator, {tuple})");
+        let _ =
+            writeln!(out, "        self.data_collator = _WithColumns(self.data_collator, {tuple})");
     }
     if !needs.data.is_empty() {
         let _ = write!(
