@@ -42,13 +42,18 @@ impl Renaming {
 
     /// A structure with its atoms renamed.
     pub(super) fn structure(&self, s: &Structure) -> Structure {
+        Structure { atoms: self.atoms(&s.atoms), ..s.clone() }
+    }
+
+    /// Atoms after renaming.
+    pub(super) fn atoms(&self, atoms: &[Atom]) -> Vec<Atom> {
         let atom = |a: &Atom| match &a.kind {
             AtomKind::Response { model, response, mean } => {
                 Atom::aggregated(&self.model(model), &self.response(response), *mean)
             }
             _ => a.clone(),
         };
-        Structure { atoms: s.atoms.iter().map(atom).collect(), ..s.clone() }
+        atoms.iter().map(atom).collect()
     }
 
     /// A quantity after renaming.

@@ -1,7 +1,7 @@
 //! The types of the HIR.
 
 use super::quantity::Column;
-use crate::logic::{self, Table};
+use crate::logic::{self, Formula, Table};
 use crate::mir::{Direction, Level};
 use ponens_dsl::Span;
 use std::fmt;
@@ -401,6 +401,17 @@ pub enum Core {
         given: Table,
         /// Pa
         tie: Table,
+        /// The `prefer` clause.
+        span: Span,
+    },
+    /// By the same clauses where [`Loss::atoms`] are more than a table holds.
+    Large {
+        /// P
+        prefer: Formula,
+        /// Pc
+        given: Formula,
+        /// Pa
+        tie: Formula,
         /// The `prefer` clause.
         span: Span,
     },

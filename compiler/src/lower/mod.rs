@@ -7,7 +7,7 @@
 
 use crate::circuit;
 use crate::hir::{BatchFn, Core, ExprId, Fn1, Fn2, Fold, Kind, Link, Loop, Loss, Noise, Scan};
-use crate::logic::Table;
+use crate::logic::{Function, Table};
 use crate::mir::{Binary, Graph, Input, Level, NodeId, Op, Reduce, Root, Stage, Unary};
 use ponens_dsl::Span;
 use std::collections::HashMap;
@@ -202,6 +202,13 @@ impl Lowering<'_> {
                 let atoms = 0..self.loss.atoms.len();
                 let atoms: Vec<NodeId> = atoms.map(|a| self.log_weight(a)).collect();
                 circuit::lower_ratio(wins, loses, &mut self.graph, &atoms)
+            }
+            Some(Core::Large { prefer, given, tie, .. }) => {
+                let [p, given, tie] = [prefer, given, tie].map(Function::of_formula);
+                let (wins, loses) = (p.or(&tie).and(&given), p.not().or(&tie).and(&given));
+                let atoms = 0..self.loss.atoms.len();
+                let atoms: Vec<NodeId> = atoms.map(|a| self.log_weight(a)).collect();
+                circuit::lower_large_ratio(&wins, &loses, &mut self.graph, &atoms)
             }
             // The verifier of the HIR refuses `rho` without a core.
             None => self.graph.constant(0.0),

@@ -24,6 +24,11 @@ pub(super) fn order(loss: &mut Loss) {
             *t = t.remap(&atoms, atoms.len());
         }
     }
+    if let Some(Core::Large { prefer, given, tie, .. }) = &mut loss.core {
+        for f in [prefer, given, tie] {
+            *f = f.renamed(&atoms);
+        }
+    }
     permute(&mut loss.columns, &columns);
     permute(&mut loss.atoms, &atoms);
 }

@@ -5,7 +5,7 @@ use super::builtin::QuantityFn as Q;
 use super::value::{Open, Value};
 use crate::hir::model::*;
 use crate::hir::quantity::Quantity;
-use crate::logic::{self, AtomKind};
+use crate::logic::{self, AtomKind, MAX_VARIABLES};
 use crate::mir::Level;
 use ponens_dsl::ast::{self, BinaryOp, ExprKind};
 use ponens_dsl::{Diagnostic, Span, suggest};
@@ -257,10 +257,10 @@ impl<'a> Resolver<'a> {
         if let Some(i) = self.atoms.iter().position(|a| a.atom == atom) {
             return Some(i);
         }
-        if self.atoms.len() == 6 {
+        if self.atoms.len() == MAX_VARIABLES {
             self.error(
-                Diagnostic::error("E0503", "a loss has at most six atoms")
-                    .at(span, "this would be the seventh"),
+                Diagnostic::error("E0503", format!("a loss has at most {MAX_VARIABLES} atoms"))
+                    .at(span, "one more than that"),
             );
             return None;
         }
