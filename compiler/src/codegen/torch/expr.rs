@@ -214,9 +214,7 @@ impl Expressions<'_> {
                 Text::atom(format!("torch.pow({}, {})", a.text, b.text))
             }
             Binary::Pow => self.call(Helper::Power, &[&a.text, &b.text]),
-            Binary::LogAddExp if numbers => {
-                self.call(Helper::NumberLogAddExp, &[&a.text, &b.text])
-            }
+            Binary::LogAddExp if numbers => self.call(Helper::NumberLogAddExp, &[&a.text, &b.text]),
             Binary::LogAddExp => {
                 let fill = |s: &mut Self, number: &Text, like: &Text| {
                     s.call(Helper::Fill, &[&number.text, &like.text]).text

@@ -116,7 +116,8 @@ impl<'a> Plan<'a> {
             Level::Token => {
                 let tokens = |m: &&Mask| m.level == Level::Token;
                 let of = response(&column.name);
-                let named = self.masks.iter().position(|m| of.is_some() && m.response.as_deref() == of);
+                let named =
+                    self.masks.iter().position(|m| of.is_some() && m.response.as_deref() == of);
                 // A column without an argument fits where there is one loop only.
                 let only = self.masks.iter().filter(tokens).count() == 1;
                 named.or_else(|| self.masks.iter().position(|m| only && m.level == Level::Token))
