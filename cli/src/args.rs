@@ -27,7 +27,7 @@ pub(crate) struct Cli {
 /// Options of every command.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// How results are printed; `dot`, `svg` and `html` are for `landscape`
+    /// How results are printed; `svg` and `html` are for `landscape` and `explain`, `dot` is for `landscape`
     #[arg(long, global = true, value_enum, default_value_t, hide_possible_values = true)]
     #[arg(value_name = "text|json")]
     pub(crate) format: Format,

@@ -9,7 +9,7 @@ use crate::known::Known;
 use crate::refusal::{Refusal, Result};
 use ponens_compiler::explain::{self, Explanation};
 use ponens_compiler::hir::{Loss, NoLibrary, Program};
-use ponens_compiler::logic::{Structure, StructureError};
+use ponens_compiler::logic::{LargeStructure, Structure, StructureError};
 use ponens_compiler::session::{self, Compiled, Options};
 use ponens_dsl::ast::{Expr, ExprKind, Item};
 use ponens_dsl::{Diagnostic, SourceMap, parse, parse_expr, print};
@@ -89,6 +89,9 @@ impl std::fmt::Debug for Derived {
 /// or to lose; `E0106` and `E0503` where there is no room for the reference's atoms.
 pub fn derive(wish: &Wish) -> Result<Derived> {
     let (typed, loss) = resolve(wish)?;
+    if let Some(large) = explain::large(&loss) {
+        return derive_large(wish, &typed, &large);
+    }
     let structure = match explain::structure(&loss) {
         Ok(found) => found.structure,
         Err(n) => return Err(Diagnostic::error("E0501", n.reason).into()),
@@ -109,6 +112,26 @@ pub fn derive(wish: &Wish) -> Result<Derived> {
     let explanation = explain::explain(&compiled);
     let has = explanation.structure.as_ref().map(Structure::sorted);
     if has != Some(structure.sorted()) {
+        let text = "the text that was written has another structure than the formulas";
+        return Err(Diagnostic::error("E0603", text).into());
+    }
+    Ok(Derived { text, compiled, explanation, notes, sources })
+}
+
+/// The same for formulas of more atoms than a truth table holds.
+fn derive_large(wish: &Wish, typed: &Embedded, large: &LargeStructure) -> Result<Derived> {
+    if wish.reference {
+        let text = "--reference is for formulas of at most four atoms";
+        let d = Diagnostic::error("E0503", text);
+        return Err(d.help("write the atoms of the reference into the formulas").into());
+    }
+    let body = canonical(typed.as_str())?;
+    let notes = vec![format!("Its logic speaks of {} atoms.", large.n())];
+    let text = canonical(&format!("// {}\n{body}", notes[0]))?;
+    let (compiled, sources) = compile(&text, wish)?;
+    let explanation = explain::explain(&compiled);
+    let same = |s: &LargeStructure| s.over(&large.atoms).as_ref() == Some(large);
+    if !explanation.large.as_ref().is_some_and(same) {
         let text = "the text that was written has another structure than the formulas";
         return Err(Diagnostic::error("E0603", text).into());
     }

@@ -105,7 +105,31 @@ pub fn in_text(text: &str, name: &str) -> Result<Located> {
     Ok(Located { program, name: name.to_owned(), warnings: found })
 }
 
-fn in_catalogue(name: String) -> Result<Located> {
+/// Finds the loss of a text that defines one.
+///
+/// # Errors
+/// The errors of the grammar; `E0103` when the text defines none or several.
+pub fn only_in_text(text: &str) -> Result<Located> {
+    let mut program = Program::new();
+    let (file, mut found) = program.add_text("<text>", text);
+    found.extend(program.duplicates());
+    if found.iter().any(Diagnostic::is_error) {
+        return Err(Refusal::new(program.sources, found));
+    }
+    match choose(&program, file, Path::new("<text>"), None) {
+        Ok(name) => Ok(Located { program, name, warnings: found }),
+        Err(d) => {
+            found.push(d);
+            Err(Refusal::new(program.sources, found))
+        }
+    }
+}
+
+/// Finds a loss of the catalogue.
+///
+/// # Errors
+/// `E0103`, with the closest name as help.
+pub fn in_catalogue(name: String) -> Result<Located> {
     if Catalogue.get(&name).is_some() {
         return Ok(Located { program: Program::new(), name, warnings: Vec::new() });
     }

@@ -1,5 +1,6 @@
 //! Why something was not done.
 
+use ponens_dsl::diagnostic::to_text;
 use ponens_dsl::{Diagnostic, SourceMap};
 use std::fmt;
 
@@ -24,6 +25,16 @@ impl Refusal {
     /// A refusal that has no text to point into.
     pub fn plain(diagnostic: Diagnostic) -> Box<Self> {
         Self::new(SourceMap::default(), vec![diagnostic])
+    }
+
+    /// The codes of the errors, in order; warnings are left out.
+    pub fn codes(&self) -> Vec<&'static str> {
+        self.diagnostics.iter().filter(|d| d.is_error()).map(|d| d.code).collect()
+    }
+
+    /// All findings for people, with the source lines and a caret under each place.
+    pub fn text(&self) -> String {
+        to_text(&self.diagnostics, &self.sources, false)
     }
 }
 

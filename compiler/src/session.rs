@@ -66,6 +66,18 @@ pub fn compile(
 ) -> Result<Compiled, Vec<Diagnostic>> {
     let (loss, diagnostics) = program.resolve(name, library);
     let Some(loss) = loss else { return Err(diagnostics) };
+    compile_resolved(loss, diagnostics, options)
+}
+
+/// Compiles a resolved loss; `diagnostics` are what was found while it was resolved.
+///
+/// # Errors
+/// An operation that is undefined somewhere, or a limit of the rewriter, behind all found so far.
+pub fn compile_resolved(
+    loss: hir::Loss,
+    diagnostics: Vec<Diagnostic>,
+    options: &Options,
+) -> Result<Compiled, Vec<Diagnostic>> {
     let lowered = lower::lower(&loss);
     let rewrite = |graph: &Graph, purpose: Purpose| {
         let written = Graph { stage: Stage::Written, ..graph.clone() };

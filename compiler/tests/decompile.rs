@@ -455,12 +455,14 @@ fn a_corrupted_step_is_caught() {
             }
             Claim::Rows { structure, .. } => structure.wins = structure.wins.not(structure.n()),
             Claim::Clauses { core, .. } => core.p = core.p.clone().negated(),
+            claim => panic!("six atoms are enough: {claim:?}"),
         }
         let verdict = check(&rho, &wrong).unwrap_err();
         let expected = match found.steps[i].claim {
             Claim::Equal { .. } | Claim::SameFraction { .. } => Wrong::Unequal(i),
             Claim::Rows { .. } => Wrong::Rows(i),
             Claim::Clauses { .. } => Wrong::Clauses(i),
+            _ => panic!("six atoms are enough"),
         };
         assert_eq!(verdict, expected, "{}", found.steps[i]);
         // A step left out leaves a gap, unless it is the last.

@@ -8,7 +8,8 @@ use ponens_compiler::relate::{self, Order, Sign, Verdict, Witness, non_negative}
 use ponens_compiler::session::{self, Compiled};
 use proc_macro2::Span;
 use std::collections::HashMap;
-use syn::{Attribute, LitStr};
+use syn::parse::ParseStream;
+use syn::{Attribute, LitStr, Path, Token};
 
 /// Below this a gradient moves nothing in training.
 const USABLE: f32 = 1e-6;
@@ -36,9 +37,32 @@ pub(crate) struct Attributes {
     pub(crate) name: Option<LitStr>,
     /// The claims in order.
     pub(crate) claims: Vec<Claim>,
+    /// The crate whose tensors the loss is to take.
+    pub(crate) candle: Option<Path>,
+    /// The functions that `core` lacks come from the crate `libm`.
+    pub(crate) libm: bool,
+}
+
+/// The crate that the feature `candle` speaks of.
+fn candle(input: ParseStream<'_>, span: Span) -> syn::Result<Path> {
+    if !cfg!(feature = "candle") {
+        let text = "the feature `candle` of `ponens-macros` is off\n\
+                    help: write `ponens-macros = { .., features = [\"candle\"] }` into Cargo.toml";
+        return Err(syn::Error::new(span, text));
+    }
+    if input.peek(Token![=]) {
+        input.parse::<Token![=]>()?;
+        return input.parse::<LitStr>()?.parse();
+    }
+    Ok(syn::parse_quote!(::candle_core))
 }
 
 impl Attributes {
+    /// True if nothing is said that only one loss can bear.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.name.is_none() && self.claims.is_empty() && self.candle.is_none() && !self.libm
+    }
+
     /// Reads one `#[ponens(..)]`.
     pub(crate) fn read(&mut self, attribute: &Attribute) -> syn::Result<()> {
         attribute.parse_nested_meta(|meta| {
@@ -58,11 +82,13 @@ impl Attributes {
                 Some("equals") => self.claims.push(Claim::Equals(meta.value()?.parse()?)),
                 Some("entails") => self.claims.push(Claim::Entails(meta.value()?.parse()?)),
                 Some("monotone") => self.claims.push(Claim::Monotone(span)),
+                Some("candle") => self.candle = Some(candle(meta.input, span)?),
+                Some("libm") => self.libm = true,
                 Some("gradient_in_f32") => self.claims.push(Claim::GradientInF32(span)),
                 _ => {
                     return Err(meta.error(
                         "expected `name = \"..\"`, `equals = \"LOSS\"`, `entails = \"LOSS\"`, \
-                         `monotone` or `gradient_in_f32`",
+                         `monotone`, `gradient_in_f32`, `candle` or `libm`",
                     ));
                 }
             }
@@ -291,12 +317,17 @@ fn weights(s: &Structure, point: &[Rational], except: usize) -> String {
 fn typical(compiled: &Compiled, label: f64) -> Vec<f64> {
     let value = |name: &str| {
         let column = compiled.loss.columns.iter().find(|c| c.name() == name)?;
-        Some(match &column.quantity {
+        let quantity = match &column.quantity {
+            Quantity::Token(inner) => inner,
+            q => q,
+        };
+        Some(match quantity {
             Quantity::MeanLogp { .. } => MEAN,
             Quantity::Logp { .. } | Quantity::MismatchedLogp { .. } => SUMMED,
             Quantity::SharedLogp { .. } | Quantity::TailLogp { .. } => SUMMED / 2.0,
-            Quantity::LogSumP2 { .. } => MEAN,
-            Quantity::Kl { .. } => 1.0,
+            Quantity::DivergedLogp { .. } => SUMMED / 2.0,
+            Quantity::LogSumP2 { .. } | Quantity::Token(_) => MEAN,
+            Quantity::Kl { .. } | Quantity::Entropy { .. } | Quantity::Head { .. } => 1.0,
             Quantity::Len { .. } => SUMMED / MEAN,
             Quantity::Label { .. } => label,
             Quantity::Data { .. } => {

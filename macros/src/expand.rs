@@ -4,8 +4,11 @@
 //! methods speak of, and the two private modules of arithmetic. Invariant: the items name nothing but
 //! `core` and the methods of `f64` and `f32`.
 
+use crate::claim::Attributes;
+use crate::methods::methods;
 use crate::page::page;
-use crate::types::{Columns, TYPES, types};
+use crate::tensor::tensor;
+use crate::types::{TYPES, types};
 use ponens_compiler::codegen::rust::{
     self, Float, Module, Names, Refused, snake_case, upper_camel_case,
 };
@@ -18,12 +21,13 @@ use ponens_dsl::ast::Item;
 use ponens_dsl::print;
 use proc_macro2::{Ident, Literal, Span, TokenStream};
 use quote::{format_ident, quote};
-use syn::Visibility;
+use syn::{LitStr, Visibility};
 
 /// What the call chooses.
 pub(crate) struct Style<'a> {
-    /// The name of the struct; the loss's own in upper camel case where none is given.
-    pub(crate) name: Option<String>,
+    /// The name of the struct, which is the loss's own in upper camel case where none is given; further
+    /// items.
+    pub(crate) attributes: &'a Attributes,
     /// Who may use it.
     pub(crate) visibility: Option<&'a Visibility>,
     /// The canonical text of the loss.
@@ -49,6 +53,7 @@ const METHODS: &[&str] = &[
     "example_f32",
     "value_and_gradient",
     "value_and_gradient_f32",
+    "tensor",
     "clone",
     "eq",
     "ne",
@@ -73,8 +78,9 @@ pub(crate) fn module(compiled: &Compiled, style: &Style<'_>) -> Result<TokenStre
     let wide = rust::emit(graph, Float::F64)?;
     let narrow = rust::emit(graph, Float::F32)?;
     let loss = &compiled.loss;
-    let module = ident(&module_name(style.name.as_ref().unwrap_or(&loss.name)));
-    let name = ident(&style.name.clone().unwrap_or_else(|| struct_name(&loss.name)));
+    let chosen = style.attributes.name.as_ref().map(LitStr::value);
+    let module = ident(&module_name(chosen.as_ref().unwrap_or(&loss.name)));
+    let name = ident(&chosen.unwrap_or_else(|| struct_name(&loss.name)));
     let visibility = style.visibility;
     let found = explain::structure(loss).ok().map(|f| f.structure);
     let core = found.as_ref().map(explain::core_text);
@@ -90,9 +96,12 @@ pub(crate) fn module(compiled: &Compiled, style: &Style<'_>) -> Result<TokenStre
     let constants = parts.constants(&wide, &formula, core.as_ref(), style.text);
     let types = types(&wide);
     let parameters = parts.parameters();
-    let double = parts.methods(&wide, Float::F64);
-    let single = parts.methods(&narrow, Float::F32);
+    let double = methods(&wide, Float::F64, &params);
+    let single = methods(&narrow, Float::F32, &params);
+    let tensor = style.attributes.candle.as_ref().map(|path| tensor(compiled, &wide, &name, path));
     let (wide, narrow) = (tokens(&wide.text), tokens(&narrow.text));
+    let libm = |float| style.attributes.libm.then(|| tokens(&libm(float)));
+    let (wide_math, narrow_math) = (libm(Float::F64), libm(Float::F32));
     Ok(quote! {
         #module_docs
         #[allow(dead_code, unreachable_pub, clippy::approx_constant)]
@@ -112,10 +121,12 @@ pub(crate) fn module(compiled: &Compiled, style: &Style<'_>) -> Result<TokenStre
 
             #types
 
+            #tensor
+
             /// The arithmetic in f64.
-            mod double { #wide }
+            mod double { #wide_math #wide }
             /// The arithmetic in f32.
-            mod single { #narrow }
+            mod single { #narrow_math #narrow }
         }
         #[allow(unused_imports)]
         #visibility use #module::#name;
@@ -130,6 +141,26 @@ pub(crate) fn ident(name: &str) -> Ident {
 fn tokens(text: &str) -> TokenStream {
     text.parse()
         .unwrap_or_else(|_| quote!(::core::compile_error!("the generated code has no tokens");))
+}
+
+/// The functions that `core` lacks, from the crate `libm`. Where `std` is linked its own methods come
+/// first.
+fn libm(float: Float) -> String {
+    let t = float.keyword();
+    let suffix = if float == Float::F32 { "f" } else { "" };
+    let mut out = format!("trait Libm {{ fn powf(self, b: {t}) -> {t};");
+    let functions = [("exp", "exp"), ("ln", "log"), ("ln_1p", "log1p"), ("exp_m1", "expm1")];
+    for (method, _) in functions {
+        out += &format!("fn {method}(self) -> {t};");
+    }
+    out += &format!(
+        "}} impl Libm for {t} {{ #[inline] fn powf(self, b: {t}) -> {t} {{ ::libm::pow{suffix}(self, b) }}"
+    );
+    for (method, function) in functions {
+        out +=
+            &format!("#[inline] fn {method}(self) -> {t} {{ ::libm::{function}{suffix}(self) }}");
+    }
+    out + "}"
 }
 
 fn docs(text: &str) -> TokenStream {
@@ -263,60 +294,6 @@ impl Parts<'_> {
             }
 
             impl ::core::error::Error for OutOfRange {}
-        }
-    }
-
-    fn methods(&self, module: &Module, float: Float) -> TokenStream {
-        let params = self.params;
-        let Columns { columns, outputs, positions } = Columns::of(module);
-        let t = ident(float.keyword());
-        let (arithmetic, one, many) = match float {
-            Float::F64 => ("double", "example", "value_and_gradient"),
-            Float::F32 => ("single", "example_f32", "value_and_gradient_f32"),
-        };
-        let [arithmetic, one, many] = [arithmetic, one, many].map(ident);
-        let crowded = (columns.len() > 6).then(|| quote!(#[allow(clippy::too_many_arguments)]));
-        let kind = docs_line(&format!("Value and gradients of one example in {t}."));
-        let kinds = docs_line(&format!(
-            "Value and gradients of every example in {t}, into the slices of `out`."
-        ));
-        let column_names = &module.columns;
-        // The first is the loss itself, whose length is the measure.
-        let others: Vec<&Ident> = outputs.iter().skip(1).collect();
-        let output_names: Vec<String> = others.iter().map(ToString::to_string).collect();
-        quote! {
-            #kind
-            #[inline]
-            #[must_use]
-            #crowded
-            pub fn #one(&self, #(#columns: #t),*) -> Example<#t> {
-                let uniform = #arithmetic::uniform(#(self.#params),*);
-                let values = #arithmetic::example(&uniform, #(#columns),*);
-                Example { #(#outputs: values[#positions]),* }
-            }
-
-            #kinds
-            ///
-            /// What depends on the parameters alone is computed once. Nothing is allocated.
-            ///
-            /// # Errors
-            /// The slices differ in length; nothing is written then.
-            #[allow(clippy::needless_range_loop)]
-            pub fn #many(
-                &self,
-                columns: Columns<'_, #t>,
-                out: &mut Outputs<'_, #t>,
-            ) -> ::core::result::Result<(), WrongLength> {
-                let examples = out.loss.len();
-                #(WrongLength::check(#column_names, examples, columns.#columns.len())?;)*
-                #(WrongLength::check(#output_names, examples, out.#others.len())?;)*
-                let uniform = #arithmetic::uniform(#(self.#params),*);
-                for i in 0..examples {
-                    let values = #arithmetic::example(&uniform, #(columns.#columns[i]),*);
-                    #(out.#outputs[i] = values[#positions];)*
-                }
-                ::core::result::Result::Ok(())
-            }
         }
     }
 }

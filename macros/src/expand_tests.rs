@@ -45,3 +45,31 @@ fn names_of_generated_types_are_kept_free() {
         assert!(text.contains(&format!("if {check} {{")), "{check} in {text}");
     }
 }
+
+/// A value below the example level has no place in the generated code: a diagnostic, whichever stage it is
+/// that refuses it.
+#[test]
+fn data_that_the_rust_code_does_not_read_are_refused() {
+    for text in [
+        "loss ranks() { data ranked(y[K]) model pi = policy
+            let s[i] = logp(pi, y[i])
+            minimize sum(i < K - 1) (logsumexp(j >= i) s[j] - s[i]) }",
+        "loss tokens() { data trajectory(y, reward) model pi = policy
+            minimize mean(t) square(token_logp(pi, y)[t] - reward) }",
+    ] {
+        let input = proc_macro2::TokenStream::from_str(text).expect("tokens");
+        let refused = generate::loss(input).expect_err("no code for this").to_string();
+        assert!(refused.len() > 10, "{refused}");
+    }
+}
+
+#[test]
+fn options_add_items_and_nothing_else() {
+    let plain = expanded("dpo");
+    let small = expanded("#[ponens(libm)] dpo");
+    assert!(small.contains("::libm::exp(self)") && small.contains("::libm::log1pf(self)"));
+    for line in plain.lines() {
+        assert!(small.contains(line), "{line}");
+    }
+    assert!(!plain.contains("libm") && !plain.contains("candle"));
+}

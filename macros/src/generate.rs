@@ -88,12 +88,10 @@ impl Call {
                 let item = Item { name: name.clone(), ..like };
                 self.items(found, vec![item])
             }
-            _ if like.attributes.name.is_some() || !like.attributes.claims.is_empty() => {
-                Err(syn::Error::new(
-                    self.place,
-                    format!("the text has {} losses: say which one is meant", names.len()),
-                ))
-            }
+            _ if !like.attributes.is_empty() => Err(syn::Error::new(
+                self.place,
+                format!("the text has {} losses: say which one is meant", names.len()),
+            )),
             _ => {
                 let visibility = like.visibility;
                 let item = |name: &String| Item {
@@ -158,7 +156,7 @@ impl Call {
         }
         let text = expand::canonical(&self.program, &item.name);
         let style = Style {
-            name: item.attributes.name.as_ref().map(LitStr::value),
+            attributes: &item.attributes,
             visibility: item.visibility.as_ref(),
             text: text.as_deref(),
         };

@@ -61,14 +61,35 @@
 //! | item | what it is |
 //! |---|---|
 //! | `Careful` | the parameters, private: `new` and `with_beta` check the range, `Default` takes the text's defaults |
-//! | `Careful::example`, `::example_f32` | `Example`: the loss and its derivative by every column of the policy |
+//! | `Careful::example`, `::example_f32` | one pair: `Example`: the loss and its derivative by every column of the policy |
 //! | `Careful::value_and_gradient`, `::value_and_gradient_f32` | the same over slices: `Columns` in, `Outputs` out |
 //! | `Careful::NAME`, `SOURCE`, `TEXT`, `FORMULA`, `CORE`, `COLUMNS` | what it is called, the paper, its canonical text, its stable form, its logic, what it reads |
 //! | `OutOfRange`, `WrongLength` | the two errors |
 //!
 //! A parameter without a default leaves `Default` out. What depends on the parameters alone is computed
-//! once a call of the slice version. A loss that needs its whole batch (`batch_mean`, `batch_sort`) is
-//! refused at that word.
+//! once a call of the slice version. A loss over data that have several values an example (ranked lists,
+//! tokens) is refused.
+//!
+//! # A loss of the whole batch
+//!
+//! Where examples depend on each other (`batch_mean`, `batch_sort`), the slices are one batch, `example` is
+//! left out, and the caller gives the memory: `SCRATCH` numbers and `ORDER` indices an example. A loss that
+//! the examples have in common stands at every example; derivatives are those of the sum.
+//!
+//! ```
+//! ponens_macros::catalogue_loss!(aot);
+//! # fn main() -> Result<(), aot::WrongLength> {
+//! let (w, l) = ([-10.0, -25.0], [-22.0, -20.0]);
+//! let columns = aot::Columns { logp_pi_w: &w, logp_pi_l: &l, logp_ref_w: &l, logp_ref_l: &w };
+//! let (mut loss, mut by_w, mut by_l) = ([0.0; 2], [0.0; 2], [0.0; 2]);
+//! let mut out = aot::Outputs { loss: &mut loss, d_logp_pi_w: &mut by_w, d_logp_pi_l: &mut by_l };
+//! let (mut values, mut order) = ([0.0; 2 * Aot::SCRATCH], [0; 2 * Aot::ORDER]);
+//! let mut scratch = aot::Scratch { values: &mut values, order: &mut order };
+//! Aot::default().value_and_gradient(columns, &mut out, &mut scratch)?;
+//! assert!(by_w.iter().all(|d| *d < 0.0));
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Claims
 //!
@@ -83,6 +104,14 @@
 //! | `gradient_in_f32` | with the defaults, in f32, where every response has log-probability -100 in sum and -1 a token: all is finite, and some derivative is at least 1e-6 |
 //!
 //! Models and responses of the two losses are matched by role and rank, whatever they are called.
+//!
+//! # Options
+//!
+//! | option | what it adds |
+//! |---|---|
+//! | `name = "Mine"` | the struct is `mine::Mine` |
+//! | `candle`, `candle = "path"` | with the feature `candle`: `Tensors` and the method `tensor`, the loss as an operation of candle with the compiled gradient. `path` names the crate; `::candle_core` otherwise |
+//! | `libm` | in a crate without `std`: what `core` lacks (exp, ln, ln_1p, exp_m1, powf) comes from `::libm` |
 //!
 //! ```compile_fail
 //! // rho of unCPO is higher than that of CE at some weights: the error names a row.
@@ -110,8 +139,10 @@ mod expand;
 mod expand_tests;
 mod generate;
 mod input;
+mod methods;
 mod page;
 mod report;
+mod tensor;
 mod text;
 mod types;
 

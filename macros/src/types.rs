@@ -4,13 +4,13 @@
 //! result has one identifier, the same here and in the methods.
 
 use crate::expand::{docs_line, ident};
-use ponens_compiler::codegen::rust::{Module, Names};
+use ponens_compiler::codegen::rust::{Form, Module, Names};
 use proc_macro2::{Ident, Literal, TokenStream};
 use quote::quote;
 
 /// Types that stand beside the struct.
 pub(crate) const TYPES: &[&str] =
-    &["Core", "Example", "Columns", "Outputs", "OutOfRange", "WrongLength"];
+    &["Core", "Example", "Columns", "Outputs", "Scratch", "Tensors", "OutOfRange", "WrongLength"];
 
 /// The identifiers of columns and results.
 pub(crate) struct Columns {
@@ -37,14 +37,48 @@ pub(crate) fn types(module: &Module) -> TokenStream {
         .iter()
         .map(|c| docs_line(&format!("`{c}`, one value an example.")))
         .collect();
+    let sum = match module.form {
+        Form::Example => "",
+        Form::Batch(_) => " of the sum of the losses",
+    };
     let says: Vec<TokenStream> = module
         .roots
         .iter()
         .map(|r| match r.strip_prefix("d/") {
-            Some(c) => docs_line(&format!("The derivative by `{c}`.")),
+            Some(c) => docs_line(&format!("The derivative{sum} by `{c}`.")),
             None => docs_line("The loss."),
         })
         .collect();
+    let one = match module.form {
+        Form::Example => quote! {
+            /// Value and gradients of one example.
+            #[derive(Clone, Copy, Debug, PartialEq)]
+            pub struct Example<T = f64> {
+                #(#says pub #outputs: T,)*
+            }
+        },
+        Form::Batch(_) => quote! {
+            /// Memory for one batch; what is in it before does not matter.
+            #[derive(Debug, PartialEq)]
+            pub struct Scratch<'a, T = f64> {
+                /// `SCRATCH` numbers an example.
+                pub values: &'a mut [T],
+                /// `ORDER` indices an example.
+                pub order: &'a mut [usize],
+            }
+
+            impl WrongLength {
+                fn at_least(
+                    name: &'static str,
+                    expected: usize,
+                    given: usize,
+                ) -> ::core::result::Result<(), Self> {
+                    Self::check(name, expected, given.min(expected))
+                        .map_err(|e| Self { given, ..e })
+                }
+            }
+        },
+    };
     quote! {
         /// A logical core: preferred rows, rows that count, rows that count on both sides.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,11 +91,7 @@ pub(crate) fn types(module: &Module) -> TokenStream {
             pub tie: &'static str,
         }
 
-        /// Value and gradients of one example.
-        #[derive(Clone, Copy, Debug, PartialEq)]
-        pub struct Example<T = f64> {
-            #(#says pub #outputs: T,)*
-        }
+        #one
 
         /// What the loss reads.
         #[derive(Clone, Copy, Debug, PartialEq)]
@@ -75,12 +105,12 @@ pub(crate) fn types(module: &Module) -> TokenStream {
             #(#says pub #outputs: &'a mut [T],)*
         }
 
-        /// A slice that is not as long as that of the losses.
+        /// A slice that is not as long as it must be.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub struct WrongLength {
             /// The column or result.
             pub name: &'static str,
-            /// The number of losses.
+            /// The length wanted: that of the losses.
             pub expected: usize,
             /// The length of the slice.
             pub given: usize,
@@ -103,7 +133,7 @@ pub(crate) fn types(module: &Module) -> TokenStream {
         impl ::core::fmt::Display for WrongLength {
             fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
                 let Self { name, expected, given } = self;
-                ::core::write!(f, "`{name}` has {given} values, and there are {expected} examples")
+                ::core::write!(f, "`{name}` has {given} values where {expected} are wanted")
             }
         }
 

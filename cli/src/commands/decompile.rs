@@ -1,14 +1,17 @@
 //! `ponens decompile`
 
+mod large;
+
 use super::explain::{rows, truth_table};
 use crate::failure::{Failure, Outcome, Status};
 use crate::output::Ui;
-use ponens::compiler::decompile::{self, Decompiled, Nearest};
+use ponens::compiler::decompile::{self, Decompiled, Nearest, Step};
 use ponens::compiler::explain::{self, NoStructure, Outside};
 use ponens::compiler::hir;
-use ponens::compiler::logic::{Core, Structure};
+use ponens::compiler::logic::{Atom, Core, Structure};
 use ponens::dsl::{Diagnostic, FileId, SourceMap, parse_expr};
 use ponens::embed::Embedded;
+use ponens::loss::no_logic;
 use ponens::{Refusal, locate};
 use serde_json::{Value, json};
 
@@ -71,12 +74,15 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
             Ok(Status::Done)
         }
         Err(none) => {
+            if let Some((rho, found)) = explain::decompiled_large(loss) {
+                return large::run(&loss.name, &rho, &found, &outside, ui);
+            }
             if ui.is_json() {
                 ui.json(&refusal(&loss.name, &none, &outside))?;
             } else if !outside.is_empty() {
                 list(&outside, ui)?;
             }
-            let mut found = vec![diagnostic(loss, &none)];
+            let mut found = vec![no_logic(loss, &none)];
             source.relocate(&mut found);
             Err(Refusal::new(source.sources, found).into())
         }
@@ -134,27 +140,12 @@ fn typed(rho: &str, args: &Args) -> Result<Source, Failure> {
     }
 }
 
-fn diagnostic(loss: &hir::Loss, none: &NoStructure) -> Diagnostic {
-    let place = none.span.unwrap_or(loss.span);
-    let Some(cause) = &none.cause else {
-        return Diagnostic::error("E0501", format!("no logic: {}", none.reason))
-            .at(place, "outside the logic");
-    };
-    let mut d = Diagnostic::error("E0501", format!("no logic: {}", cause.reason))
-        .at(place, "this is not the logarithm of a ratio of counts");
-    if !cause.monomials.is_empty() {
-        d = d.note(format!("monomials to blame: {}", cause.monomials.join(", ")));
-    }
-    match &cause.nearest {
-        Some(n) => {
-            d.help(format!("nearest reading: {}\n{}", n.reading, n.core.shown(&n.structure.atoms)))
-        }
-        None => d,
-    }
+fn core_json(core: &Core, structure: &Structure) -> Value {
+    clauses_json(core, &structure.atoms)
 }
 
-fn core_json(core: &Core, structure: &Structure) -> Value {
-    let text = |f: &ponens::compiler::logic::Formula| f.shown(&structure.atoms).to_string();
+fn clauses_json(core: &Core, atoms: &[Atom]) -> Value {
+    let text = |f: &ponens::compiler::logic::Formula| f.shown(atoms).to_string();
     json!({ "p": text(&core.p), "given": text(&core.given), "tie": text(&core.tie) })
 }
 
@@ -162,27 +153,31 @@ fn outside_json(outside: &[Outside]) -> Value {
     outside.iter().map(|o| json!({ "text": o.text, "why": o.why })).collect()
 }
 
-fn document(name: &str, rho: &str, found: &Decompiled, outside: &[Outside]) -> Value {
-    let proof: Value = found
-        .steps
+fn proof_json(steps: &[Step]) -> Value {
+    steps
         .iter()
         .map(|s| json!({ "law": s.law.to_string(), "before": s.before(), "after": s.after() }))
-        .collect();
-    let constants: Value = found
-        .constants
+        .collect()
+}
+
+fn constants_json(constants: &[(Atom, decompile::Expr)], atoms: &[Atom]) -> Value {
+    constants
         .iter()
-        .filter(|(a, _)| found.structure.atoms.contains(a))
+        .filter(|(a, _)| atoms.contains(a))
         .map(|(a, c)| json!({ "atom": a.name, "weight": format!("exp(-({c}))") }))
-        .collect();
+        .collect()
+}
+
+fn document(name: &str, rho: &str, found: &Decompiled, outside: &[Outside]) -> Value {
     json!({
         "name": name,
         "rho": rho,
         "core": core_json(&found.core, &found.structure),
         "rows": rows(&explain::table(&found.structure)),
-        "constants": constants,
+        "constants": constants_json(&found.constants, &found.structure.atoms),
         "cancelled": written(found).map(|s| core_json(&s.core(), s)),
         "outside": outside_json(outside),
-        "proof": proof,
+        "proof": proof_json(&found.steps),
     })
 }
 
@@ -223,12 +218,17 @@ fn show(rho: &str, found: &Decompiled, outside: &[Outside], ui: &mut Ui) -> Resu
     ui.line("")?;
     truth_table(&explain::table(&found.structure), ui)?;
     list(outside, ui)?;
-    let Some(first) = found.steps.first() else { return Ok(()) };
+    proof(&found.steps, ui)
+}
+
+fn proof(steps: &[Step], ui: &mut Ui) -> Result<(), Failure> {
+    let style = ui.style;
+    let Some(first) = steps.first() else { return Ok(()) };
     ui.line("")?;
     ui.line(style.strong("proof"))?;
     let indented = |text: String| text.lines().map(|l| format!("  {l}")).collect::<Vec<_>>();
     ui.lines(indented(first.before()))?;
-    for s in &found.steps {
+    for s in steps {
         ui.line(style.faint(&format!("    by {}", s.law)))?;
         ui.lines(indented(s.after()))?;
     }

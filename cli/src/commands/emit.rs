@@ -5,7 +5,7 @@ use crate::failure::{Failure, Outcome, Status};
 use crate::output::Ui;
 use clap::ValueEnum;
 use ponens::compiler::adjoint::Wrt;
-use ponens::compiler::codegen::{cuda, latex, torch};
+use ponens::compiler::codegen::{candle, cuda, fingerprint, latex, torch};
 use ponens::compiler::lir;
 use ponens::compiler::rewrite;
 use ponens::compiler::session::{Compiled, Options};
@@ -20,6 +20,7 @@ Examples:
   ponens emit orpo --target mir --stage written
   ponens emit orpo --target mir --stage value --explain
   ponens emit orpo --target cuda > orpo.cu
+  ponens emit dpo --target candle > src/dpo.rs
   ponens emit orpo --target torch > orpo.py
   ponens emit orpo --target torch --trl > orpo.py
   ponens emit orpo --target latex";
@@ -50,6 +51,8 @@ enum Target {
     Mir,
     /// CUDA C: the streaming kernels and one generated kernel a phase
     Cuda,
+    /// A Rust file of differentiable candle operations
+    Candle,
     /// One Python file that needs nothing but PyTorch
     Torch,
     /// The equations of a paper
@@ -61,6 +64,7 @@ impl Target {
         match self {
             Target::Mir => "mir",
             Target::Cuda => "cuda",
+            Target::Candle => "candle",
             Target::Torch => "torch",
             Target::Latex => "latex",
         }
@@ -96,6 +100,16 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
         Target::Cuda => cuda::emit(&lir::plan(compiled.graph()).map_err(|e| {
             Diagnostic::error("E0205", format!("`{}` has no kernel: {e}", located.name))
         })?),
+        Target::Candle => {
+            let header = candle::Header {
+                title: compiled.loss.title(),
+                hash: fingerprint(&compiled.written.to_string()),
+            };
+            let module = candle::emit(compiled.graph(), &header).map_err(|e| {
+                Diagnostic::error("E0206", format!("`{}` has no candle code: {e}", located.name))
+            })?;
+            module.text
+        }
         Target::Torch => {
             torch::emit(&compiled, &torch::Options { trl: args.trl }).map_err(|e| {
                 Diagnostic::error("E0205", format!("`{}` has no PyTorch file: {e}", located.name))

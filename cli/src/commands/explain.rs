@@ -1,10 +1,13 @@
 //! `ponens explain`
 
-use crate::args::LossArg;
+mod picture;
+mod pulls;
+
+use crate::args::{Format, LossArg};
 use crate::failure::{Failure, Outcome, Status};
 use crate::output::Ui;
 use crate::table::Table;
-use ponens::compiler::explain::{self, Explanation, Row};
+use ponens::compiler::explain::{self, Explanation, Row, dynamics};
 use ponens::compiler::logic::Mark;
 use ponens::compiler::session::Options;
 use ponens::dsl::diagnostic::to_json;
@@ -16,9 +19,13 @@ const EXAMPLE: &str = "\
 Examples:
   ponens explain dpo
   ponens explain my.loss:mine --format json | jq .core
+  ponens explain dpo --format svg > dpo.svg      rho and its pull, drawn over (p_w, p_l)
   ponens explain E0301                  what a diagnostic code means";
 
-/// Explain a loss: its logical core, truth table, gradients and what lies outside the logic
+/// A truth table of more rows is summed up.
+const MOST_ROWS: usize = 64;
+
+/// Explain a loss: its logical core, truth table, gradients, dynamics and what lies outside the logic
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(crate) struct Args {
@@ -33,10 +40,17 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
     let (compiled, located) = locate::locate(&args.loss.loss)?.compile(&Options::default())?;
     let e = explain::explain(&compiled);
     let sources = &located.program.sources;
+    if matches!(ui.format, Format::Svg | Format::Html) {
+        return picture::run(&compiled, &e, ui);
+    }
+    let d = dynamics::dynamics(&compiled, e.structure.as_ref());
     if ui.is_json() {
-        ui.json(&document(&e, sources))?;
+        let mut document = document(&e, sources);
+        document["dynamics"] = pulls::document(&d);
+        ui.json(&document)?;
     } else {
         show(&e, ui)?;
+        pulls::show(&d, ui)?;
         ui.report(sources, &e.warnings);
     }
     Ok(Status::Done)
@@ -172,6 +186,16 @@ pub(super) fn indented(text: &str, by: usize) -> String {
 /// Prints a truth table, true as 1.
 pub(super) fn truth_table(rows: &[Row], ui: &mut Ui) -> Result<(), Failure> {
     let style = ui.style;
+    if rows.len() > MOST_ROWS {
+        let count = |mark: Mark| rows.iter().filter(|r| r.mark == mark).count();
+        let (wins, loses) = (count(Mark::Tick), count(Mark::Cross));
+        return ui.line(format!(
+            "  {} rows: {wins} win, {loses} lose, {} do both, {} neither; --format json lists them",
+            rows.len(),
+            count(Mark::Both),
+            count(Mark::None)
+        ));
+    }
     let atoms = rows.first().map(|r| r.assignment.as_slice()).unwrap_or_default();
     let mut table = Table::new(atoms.iter().map(|(a, _)| a.clone()).chain([String::new()]));
     for r in rows {

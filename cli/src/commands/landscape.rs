@@ -1,6 +1,7 @@
 //! `ponens landscape`
 
 mod draw;
+mod explorer;
 mod list;
 
 use crate::args::Format;
@@ -38,7 +39,7 @@ search; what was found until then is printed, and the exit status is 130.";
 #[command(after_help = EXAMPLE)]
 pub(crate) struct Args {
     /// Atoms: 2 for pi(w) and pi(l), 3 with ref(w), 4 with ref(l)
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u8).range(2..=4))]
+    #[arg(long, default_value_t = 2, value_parser = atoms)]
     atoms: u8,
     /// Only losses that rise with the winner and fall with the loser
     #[arg(long)]
@@ -76,6 +77,22 @@ pub(crate) struct Args {
     /// With --lattice: the versions with a reference
     #[arg(long, requires = "lattice")]
     reference: bool,
+}
+
+/// Reads a number of atoms whose structures can be counted.
+fn atoms(text: &str) -> Result<u8, String> {
+    match text.parse::<u32>() {
+        Ok(n @ 2..=4) => Ok(n as u8),
+        Ok(n) if n < 2 => {
+            Err("the landscape speaks of pi(w) and pi(l) at least: 2, 3 or 4".to_owned())
+        }
+        Ok(n @ ..32) => Err(format!(
+            "{n} atoms have 4^{} structures, more than can be counted: 2, 3 or 4",
+            1u64 << n
+        )),
+        Ok(_) => Err("more structures than can be counted: 2, 3 or 4".to_owned()),
+        Err(_) => Err("not a number: 2, 3 or 4".to_owned()),
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

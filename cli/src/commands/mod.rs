@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod bench;
 mod check;
 mod compare;
 mod completions;
@@ -41,14 +42,21 @@ pub(crate) enum Command {
     Train(Box<train::Args>),
     Score(score::Args),
     Generate(generate::Args),
+    Bench(bench::Args),
     Completions(completions::Args),
 }
 
 /// Runs a command.
 pub(crate) fn run(command: &Command, ui: &mut Ui) -> Outcome {
-    let draws = matches!(command, Command::Landscape(_));
+    let draws = match command {
+        Command::Landscape(_) => true,
+        Command::Explain(_) => ui.format != Format::Dot,
+        _ => false,
+    };
     if !draws && !matches!(ui.format, Format::Text | Format::Json) {
-        return Err(Failure::Usage("--format dot, svg and html are for `landscape`".to_owned()));
+        let text =
+            "--format svg and html are for `landscape` and `explain`, dot is for `landscape`";
+        return Err(Failure::Usage(text.to_owned()));
     }
     match command {
         Command::List(a) => list::run(a, ui),
@@ -64,6 +72,7 @@ pub(crate) fn run(command: &Command, ui: &mut Ui) -> Outcome {
         Command::Train(a) => train::run(a, ui),
         Command::Score(a) => score::run(a, ui),
         Command::Generate(a) => generate::run(a, ui),
+        Command::Bench(a) => bench::run(a, ui),
         Command::Completions(a) => completions::run(a, ui),
     }
 }

@@ -1,6 +1,6 @@
 //! The core of a structure: what is left without margins and aggregation.
 
-use ponens_compiler::logic::{Atom, AtomKind, Structure};
+use ponens_compiler::logic::{Atom, AtomKind, LargeStructure, Structure};
 
 /// True when two structures have the same rho once constants are 0 and sums are not told from means.
 pub(super) fn same(a: &Structure, b: &Structure) -> bool {
@@ -8,6 +8,20 @@ pub(super) fn same(a: &Structure, b: &Structure) -> bool {
         (Some(a), Some(b)) => a.same_rho(&b),
         _ => a.same_rho(b),
     }
+}
+
+/// The same for structures of more atoms, where sums and means are different all the same.
+pub(super) fn same_large(a: &LargeStructure, b: &LargeStructure) -> bool {
+    let bare = |s: &LargeStructure| {
+        let constants = s.atoms.iter().enumerate();
+        let constants = constants.filter(|(_, a)| matches!(a.kind, AtomKind::Constant(_)));
+        constants.fold(s.clone(), |s, (i, _)| LargeStructure {
+            wins: s.wins.cofactor(i, true),
+            loses: s.loses.cofactor(i, true),
+            atoms: s.atoms,
+        })
+    };
+    bare(a).same_rho(&bare(b))
 }
 
 /// The structure without constant atoms, which count as true, and with sums for means; `None` where a

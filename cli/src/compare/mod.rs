@@ -24,10 +24,11 @@ use atoms::Valued;
 use ponens_compiler::decompile;
 use ponens_compiler::explain;
 use ponens_compiler::hir::{Core, Loss};
-use ponens_compiler::logic::AtomKind;
+use ponens_compiler::logic::{AtomKind, LargeStructure};
 use ponens_compiler::mir::Graph;
 use ponens_compiler::relate::{self, Order, Refuted, Relation, Verdict};
 use ponens_compiler::session::Compiled;
+use ponens_dsl::Diagnostic;
 use rename::Renaming;
 
 pub use value::{Difference, LossEquality, POINTS};
@@ -48,6 +49,31 @@ pub struct Comparison {
 }
 
 impl Comparison {
+    /// True when both have the same rho for all weights.
+    pub fn is_equal(&self) -> bool {
+        self.order() == Some(Order::Equal)
+    }
+
+    /// How the first stands to the second; `None` where one of them has no structure.
+    pub fn order(&self) -> Option<Order> {
+        self.relation.as_ref().ok().map(|r| r.order)
+    }
+
+    /// The same comparison once its proof has passed the judge. What is too large to be multiplied out
+    /// again was found by the same exact arithmetic and passes.
+    ///
+    /// # Errors
+    /// `E0603`: the judge refuses the relation.
+    pub fn judged(self) -> std::result::Result<Self, Diagnostic> {
+        match &self.judged {
+            Ok(()) | Err(Refuted::TooLarge) => Ok(self),
+            Err(e) => {
+                let text = format!("the checker refuses the relation: {e}");
+                Err(Diagnostic::error("E0603", text))
+            }
+        }
+    }
+
     /// Why there is no order: no structure, or a bound that was met.
     pub fn reason(&self) -> Option<String> {
         let relation = match &self.relation {
@@ -71,6 +97,9 @@ impl Comparison {
 /// Compares two losses, each with values for its parameters in order.
 pub fn compare(a: (&Compiled, &[f64]), b: (&Compiled, &[f64])) -> Comparison {
     let names = Renaming::new(&b.0.loss, &a.0.loss);
+    if [a, b].iter().any(|(c, _)| explain::large(&c.loss).is_some()) {
+        return compare_large(a, b, &names);
+    }
     let structures = structure(&a.0.loss, a.1).and_then(|x| {
         let mut y = structure(&b.0.loss, b.1)?;
         y.structure = names.structure(&y.structure);
@@ -85,6 +114,36 @@ pub fn compare(a: (&Compiled, &[f64]), b: (&Compiled, &[f64])) -> Comparison {
             let relation = relate::compare(&x, &y);
             let judged = relate::check(&x, &y, &relation);
             let notes = notes(&relation, apart);
+            Comparison { relation: Ok(relation), judged, core_equal, value, notes }
+        }
+        Err(reason) => Comparison {
+            relation: Err(reason),
+            judged: Ok(()),
+            core_equal: None,
+            value,
+            notes: Vec::new(),
+        },
+    }
+}
+
+/// The same where one of them has more atoms than a truth table holds: on diagrams. A constant is an atom
+/// of its own there, whatever its value.
+fn compare_large(a: (&Compiled, &[f64]), b: (&Compiled, &[f64]), names: &Renaming) -> Comparison {
+    let value = equality(a, b, names);
+    let of = |(c, params): (&Compiled, &[f64])| match explain::large(&c.loss) {
+        Some(large) => Ok(large),
+        None => structure(&c.loss, params).map(|v| LargeStructure::from(&v.structure)),
+    };
+    let structures = of(a).and_then(|x| {
+        let y = of(b)?;
+        Ok((x, LargeStructure { atoms: names.atoms(&y.atoms), ..y }))
+    });
+    match structures {
+        Ok((x, y)) => {
+            let relation = relate::compare_large(&x, &y);
+            let judged = relate::check_large(&x, &y, &relation);
+            let core_equal = Some(core::same_large(&x, &y));
+            let notes = notes(&relation, false);
             Comparison { relation: Ok(relation), judged, core_equal, value, notes }
         }
         Err(reason) => Comparison {

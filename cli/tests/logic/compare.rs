@@ -61,6 +61,17 @@ loss margin(m = 0.25 in [0, inf)) {
     minimize logistic(2 * rho)
 }
 
+/// Regret preference model (arXiv 2206.02231) with the advantage beta log(pi / ref): without a rho.
+loss regret(beta = 0.1 in (0, inf)) {
+    data  pair(w > l)
+    model pi = policy
+    model ref = reference
+
+    let regret_w = -(beta * (logp(pi, w) - logp(ref, w)))
+    let regret_l = -(beta * (logp(pi, l) - logp(ref, l)))
+    minimize logistic(regret_l - regret_w)
+}
+
 loss both_true() {
     data  pair(w > l)
     model pi = policy
@@ -88,6 +99,8 @@ const NO: Option<bool> = Some(false);
 const CASES: &[Case] = &[
     ("dpo", "t.loss:dpo_logic", &[], [YES; 4], Some("equal")),
     ("dpo", "t.loss:renamed", &[], [YES; 4], Some("equal")),
+    ("t.loss:regret", "dpo", &[], [YES; 4], Some("equal")),
+    ("t.loss:regret", "dpo", &["--param-a", "beta=0.3"], [YES, YES, YES, NO], Some("equal")),
     ("t.loss:misleading", "lattice.CPO", &[], [YES; 4], Some("equal")),
     ("t.loss:misleading", "dpo", &["--param", "beta=1"], [NO, NO, NO, NO], Some("incomparable")),
     ("t.loss:padded", "lattice.CE", &[], [NO, YES, YES, YES], Some("equal")),

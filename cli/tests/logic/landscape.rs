@@ -200,17 +200,34 @@ fn drawings_stand_alone() {
     assert_eq!(svg, draw("svg", &[]));
     let html = draw("html", &["--lattice", "--reference"]);
     assert!(html.starts_with("<!DOCTYPE html>") && html.ends_with("</html>\n"));
-    assert_eq!((html.matches("<svg").count(), html.matches("<table>").count()), (1, 2));
-    assert_eq!(html.matches("<td>CPO_ref</td>").count(), 1);
-    for outside in ["<script", "src=", "href=", "@import", "url("] {
+    // No other file, no network: the one address is the name of the SVG language.
+    for outside in ["src=", "href=", "@import", "url(", "fetch(", "import "] {
         assert!(!html.contains(outside), "{outside}");
     }
+    assert_eq!(html.matches("http").count(), 1);
+    let data = explored(&html);
+    let nodes = data["nodes"].as_array().expect("nodes");
+    assert_eq!((nodes.len(), data["covers"].as_array().map(Vec::len)), (16, Some(32)));
+    let dpo = nodes.iter().find(|n| n["label"] == "CPO_ref").expect("DPO");
+    assert_eq!(dpo["p"], "pi(l) & ref(w) -> pi(w) & ref(l)");
+    assert!(dpo["names"].as_array().is_some_and(|n| n.contains(&json!("dpo"))), "{dpo}");
+    assert_eq!((dpo["wins"].as_array().map(Vec::len), dpo["layer"].as_u64()), (Some(4), Some(2)));
     insta::assert_snapshot!(
         "between_dot",
         draw("dot", &["--between", "lattice.ORPO", "lattice.unCPO"])
     );
     let list = draw("html", &["--monotone", "--symmetric"]);
-    assert!(list.contains("<td>log(pi(w) / pi(l))</td>"), "{list}");
+    let data = explored(&list);
+    let rho: Vec<&str> =
+        data["nodes"].as_array().into_iter().flatten().filter_map(|n| n["rho"].as_str()).collect();
+    assert_eq!(rho.len(), 4);
+    assert!(rho.contains(&"log(pi(w) / pi(l))"), "{rho:?}");
+}
+
+/// What the page of the explorer is made from.
+fn explored(html: &str) -> Value {
+    let line = html.lines().find_map(|l| l.strip_prefix("const DATA = ")).expect("data");
+    serde_json::from_str(line.strip_suffix(';').expect("a statement")).expect("JSON")
 }
 
 #[test]

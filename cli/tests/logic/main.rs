@@ -5,7 +5,9 @@ mod common;
 mod compare;
 mod decompile;
 mod derive;
+mod dynamics;
 mod landscape;
+mod large;
 mod lattice;
 mod values;
 

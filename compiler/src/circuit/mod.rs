@@ -1,7 +1,7 @@
 //! Weighted model counting of Boolean functions, in any semiring and in log space.
 //!
 //! Why: the weight of a formula is a polynomial in the probabilities of its atoms; how it is written
-//! decides what it costs and how accurate it is. In: truth tables of up to six atoms. Out: a
+//! decides what it costs and how accurate it is. In: truth tables of up to six atoms, and diagrams of more. Out: a
 //! [`Circuit`], the MIR of a log-count ([`lower_log`]) and of the log-ratio of two counts
 //! ([`lower_ratio`]), which is rho.
 //!
@@ -14,6 +14,7 @@
 mod accuracy;
 mod build;
 mod function;
+mod large;
 mod literals;
 mod lower;
 mod ratio;
@@ -21,6 +22,7 @@ mod semiring;
 #[cfg(test)]
 mod tests;
 
+pub use large::{from_function, lower_large_ratio};
 pub use lower::lower_log;
 pub use ratio::lower_ratio;
 pub use semiring::{Fraction, LogProb, PrimeField, Probability, Semiring};

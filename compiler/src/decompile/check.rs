@@ -2,8 +2,8 @@
 
 use super::field::Point;
 use super::step::{Claim, Form, Step};
-use super::{Decompiled, Expr};
-use crate::logic::{Polynomial, Rational, Structure};
+use super::{Decompiled, Expr, LargeDecompiled};
+use crate::logic::{Atom, Function, LargeStructure, Polynomial, Rational, Structure};
 use std::fmt;
 
 /// How many random points an equality must hold at, each modulo a 62-bit prime.
@@ -53,14 +53,7 @@ impl std::error::Error for Wrong {}
 /// # Errors
 /// The first step that is wrong.
 pub fn check(rho: &Expr, found: &Decompiled) -> Result<(), Wrong> {
-    let mut text = rho.to_string();
-    for (i, step) in found.steps.iter().enumerate() {
-        if step.before() != text {
-            return Err(Wrong::Gap(i));
-        }
-        judge(i, step, found)?;
-        text = step.after();
-    }
+    follow(rho, &found.steps, &found.constants)?;
     let ends = match found.steps.last().map(|s| &s.claim) {
         Some(Claim::Clauses { structure, core }) => {
             *structure == found.structure && *core == found.core
@@ -71,9 +64,47 @@ pub fn check(rho: &Expr, found: &Decompiled) -> Result<(), Wrong> {
     if ends && counts { Ok(()) } else { Err(Wrong::Result) }
 }
 
-fn judge(i: usize, step: &Step, found: &Decompiled) -> Result<(), Wrong> {
+/// The same for a structure of more atoms than a table holds.
+///
+/// # Errors
+/// The first step that is wrong.
+pub fn check_large(rho: &Expr, found: &LargeDecompiled) -> Result<(), Wrong> {
+    follow(rho, &found.steps, &found.constants)?;
+    let ends = match found.steps.last().map(|s| &s.claim) {
+        Some(Claim::LargeClauses { structure, core }) => {
+            *structure == found.structure && *core == found.core
+        }
+        _ => false,
+    };
+    let counts = found.structure.polynomials() == Some((found.t.clone(), found.b.clone()));
+    if ends && counts { Ok(()) } else { Err(Wrong::Result) }
+}
+
+/// Judges the steps, each of which must begin where the one before ended.
+fn follow(rho: &Expr, steps: &[Step], constants: &[(Atom, Expr)]) -> Result<(), Wrong> {
+    let mut text = rho.to_string();
+    for (i, step) in steps.iter().enumerate() {
+        if step.before() != text {
+            return Err(Wrong::Gap(i));
+        }
+        judge(i, step, constants)?;
+        text = step.after();
+    }
+    Ok(())
+}
+
+fn judge(i: usize, step: &Step, constants: &[(Atom, Expr)]) -> Result<(), Wrong> {
     match &step.claim {
-        Claim::Equal { before, after } => equal(i, before, after, found),
+        Claim::LargeRows { form, structure } => match large_counts(form, structure) {
+            Some(true) => Ok(()),
+            _ => Err(Wrong::Rows(i)),
+        },
+        Claim::LargeClauses { structure, core } => {
+            let atoms = structure.atoms.clone();
+            let again = LargeStructure::from_clauses(atoms, &core.p, &core.given, &core.tie);
+            if again.as_ref() == Ok(structure) { Ok(()) } else { Err(Wrong::Clauses(i)) }
+        }
+        Claim::Equal { before, after } => equal(i, before, after, constants),
         Claim::SameFraction { before, after } => match same_fraction(before, after) {
             Some(true) => Ok(()),
             Some(false) => Err(Wrong::Unequal(i)),
@@ -96,10 +127,10 @@ fn judge(i: usize, step: &Step, found: &Decompiled) -> Result<(), Wrong> {
     }
 }
 
-fn equal(i: usize, before: &Expr, after: &Expr, found: &Decompiled) -> Result<(), Wrong> {
+fn equal(i: usize, before: &Expr, after: &Expr, constants: &[(Atom, Expr)]) -> Result<(), Wrong> {
     let mut judged = 0;
     for seed in 0..POINTS + RETRIES {
-        let mut point = Point::new(seed, &found.constants);
+        let mut point = Point::new(seed, constants);
         let (Some(a), Some(b)) = (point.value(before), point.value(after)) else { continue };
         if !a.agrees(b) {
             return Err(Wrong::Unequal(i));
@@ -130,6 +161,20 @@ fn same_fraction(before: &Form, after: &Form) -> Option<bool> {
     };
     let ((a, b), (c, d)) = (sides(before)?, sides(after)?);
     Some(a.times(&d)? == c.times(&b)?)
+}
+
+/// The same row by row.
+fn large_counts(form: &Form, structure: &LargeStructure) -> Option<bool> {
+    if form.atoms != structure.atoms || form.number != Rational::ONE || form.constant.is_some() {
+        return Some(false);
+    }
+    let (top, bottom) = form.expanded()?;
+    let indicates = |p: &Polynomial, f: &Function| {
+        let values = p.vertex_values(structure.n())?;
+        let mut all = values.iter().enumerate();
+        Some(p.is_multilinear() && all.all(|(r, v)| *v == i128::from(f.holds(r))))
+    };
+    Some(indicates(&top, &structure.wins)? && indicates(&bottom, &structure.loses)?)
 }
 
 /// Whether the two sides of a form are the weighted counts of the rows.

@@ -123,7 +123,10 @@ fn power_of(k: Expr, log: Expr, tag: usize) -> Expr {
         _ => None,
     };
     match (whole, log.kind) {
-        (Some(k), ExprKind::Unary(UnaryOp::Log, x)) => Expr::unary(UnaryOp::Log, x.raised(k), tag),
+        // What is wrong with the power is wrong with the whole product as it was written.
+        (Some(k), ExprKind::Unary(UnaryOp::Log, x)) => {
+            Expr::unary(UnaryOp::Log, Expr { tag, ..x.raised(k) }, tag)
+        }
         (_, kind) => {
             let log = Expr { kind, tag: log.tag };
             Expr::binary(BinaryOp::Mul, k, log, tag)

@@ -13,7 +13,7 @@
 //! Invariants: arithmetic is exact or refused; the steps are claims that [`check`] judges anew, by
 //! polynomial identity, by random evaluation modulo a prime (`field`), and by truth table.
 //! Bounds: [`Reason::TooLarge`] beyond 4,096 nodes, 96 levels or 4,096 monomials, and
-//! [`Reason::TooManyAtoms`] beyond six atoms.
+//! [`Reason::TooManyAtoms`] beyond six atoms, or twelve for [`decompile_any`].
 
 mod check;
 mod define;
@@ -29,13 +29,15 @@ mod reason;
 mod scalar;
 mod step;
 
-pub use check::{Wrong, check};
+pub use check::{Wrong, check, check_large};
 pub use expr::{BinaryOp, Expr, ExprKind, UnaryOp};
 pub use range::Range;
 pub use reason::{Nearest, NotLogic, Reason};
 pub use step::{Claim, Form, Law, Step};
 
-use crate::logic::{Atom, AtomKind, Core, MAX_VARIABLES, Polynomial, Structure, Table, conjuncts};
+use crate::logic::{
+    Atom, AtomKind, Core, LargeStructure, MAX_VARIABLES, Polynomial, Structure, Table, conjuncts,
+};
 use normal::{Normaliser, Value};
 use reason::Failure;
 
@@ -61,6 +63,34 @@ pub struct Decompiled {
     pub steps: Vec<Step>,
 }
 
+/// The same for a structure of seven to twelve atoms.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LargeDecompiled {
+    /// The canonical structure.
+    pub structure: LargeStructure,
+    /// Its clauses.
+    pub core: Core,
+    /// The constant added to log(T / B).
+    pub constant: Option<Expr>,
+    /// WMC(W), in the weights of `structure.atoms`.
+    pub t: Polynomial,
+    /// WMC(L), in the weights of `structure.atoms`.
+    pub b: Polynomial,
+    /// The constant atoms of the steps with the |c| of their weight e^-|c|.
+    pub constants: Vec<(Atom, Expr)>,
+    /// From the expression to the clauses.
+    pub steps: Vec<Step>,
+}
+
+/// A structure of any number of atoms, and how it was found.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Found {
+    /// Up to six.
+    Small(Box<Decompiled>),
+    /// Seven to twelve.
+    Large(Box<LargeDecompiled>),
+}
+
 /// The structure of `rho`.
 ///
 /// Atoms are ordered by model, then by response, each in the order of their first mention.
@@ -77,6 +107,19 @@ pub fn decompile(rho: &Expr) -> Result<Decompiled, NotLogic> {
 /// # Errors
 /// The reason why there is none.
 pub fn decompile_over(rho: &Expr, order: &[Atom]) -> Result<Decompiled, NotLogic> {
+    match decompile_any(rho, order)? {
+        Found::Small(found) => Ok(*found),
+        Found::Large(found) => {
+            Err(Failure::new(Reason::TooManyAtoms(found.structure.n()), rho.tag).into())
+        }
+    }
+}
+
+/// The structure of `rho`, of up to [`MAX_VARIABLES`] atoms.
+///
+/// # Errors
+/// The reason why there is none.
+pub fn decompile_any(rho: &Expr, order: &[Atom]) -> Result<Found, NotLogic> {
     define::bounded(rho).map_err(Failure::too_large)?;
     let mut steps = Vec::new();
     let mut plain = rho.clone();
@@ -96,7 +139,7 @@ pub fn decompile_over(rho: &Expr, order: &[Atom]) -> Result<Decompiled, NotLogic
         Value::Weight(_) => return Err(Failure::new(Reason::NotALogarithm, rho.tag).into()),
         Value::Scalar(_) => return Err(Failure::new(Reason::Constant, rho.tag).into()),
     };
-    read::Reader { normaliser, tag: rho.tag, steps, plain }.read(&product)
+    read::Reader { normaliser, tag: rho.tag, steps, plain }.read_any(&product)
 }
 
 /// rho of a structure written out: log(T / B), the weighted counts of its winning and losing rows as
@@ -116,6 +159,18 @@ pub fn quotient(structure: &Structure) -> Expr {
         Expr::binary(BinaryOp::Div, top, side(structure.loses), 0)
     };
     Expr::unary(UnaryOp::Log, ratio, 0)
+}
+
+/// The same for a structure of more atoms; `None` where a polynomial is too large.
+pub fn large_quotient(structure: &LargeStructure) -> Option<Expr> {
+    let side = |rows: &crate::logic::Function| {
+        let factors = rows.conjuncts().into_iter();
+        let factors =
+            factors.map(|f| Some(Expr::of_polynomial(&f.polynomial()?, &structure.atoms, 0)));
+        Some(Expr::product(factors.collect::<Option<_>>()?, 0))
+    };
+    let ratio = Expr::binary(BinaryOp::Div, side(&structure.wins)?, side(&structure.loses)?, 0);
+    Some(Expr::unary(UnaryOp::Log, ratio, 0))
 }
 
 /// The atoms of an expression in their order, each with the tag of its first mention.

@@ -7,10 +7,10 @@ use super::range::Range;
 use super::reason::{Failure, NotLogic, Reason};
 use super::scalar::Scalar;
 use super::step::{Claim, Form, Law, Step};
-use super::{Decompiled, ExprKind, nearest};
+use super::{Decompiled, ExprKind, Found, LargeDecompiled, nearest};
 use crate::logic::{
-    Atom, AtomKind, Inadmissible, MAX_ATOMS, MAX_VARIABLES, Monomial, Polynomial, Rational,
-    Structure,
+    Atom, AtomKind, Function, Inadmissible, LargeStructure, MAX_VARIABLES, Monomial, Polynomial,
+    Rational, Structure,
 };
 
 /// What reading needs from normalising.
@@ -24,8 +24,34 @@ pub(super) struct Reader {
     pub(super) plain: Expr,
 }
 
+/// A structure with tables, or with diagrams where its atoms are too many.
+enum Shape {
+    Small(Structure),
+    Large(LargeStructure),
+}
+
+impl Shape {
+    fn atoms(&self) -> &[Atom] {
+        match self {
+            Shape::Small(s) => &s.atoms,
+            Shape::Large(s) => &s.atoms,
+        }
+    }
+}
+
 impl Reader {
-    pub(super) fn read(mut self, product: &Product) -> Result<Decompiled, NotLogic> {
+    /// The structure, where six atoms are enough for it.
+    pub(super) fn read(self, product: &Product) -> Result<Decompiled, NotLogic> {
+        let tag = self.tag;
+        match self.read_any(product)? {
+            Found::Small(found) => Ok(*found),
+            Found::Large(found) => {
+                Err(Failure::new(Reason::TooManyAtoms(found.structure.n()), tag).into())
+            }
+        }
+    }
+
+    pub(super) fn read_any(mut self, product: &Product) -> Result<Found, NotLogic> {
         let tag = self.tag;
         let too_large = || Failure::too_large(tag);
         let own = product.coprime().ok_or_else(too_large)?;
@@ -59,33 +85,48 @@ impl Reader {
         let (written, cancelled) = (whole(&all.factors), whole(&coprime));
         let form = Form::of_factors(&self.normaliser.atoms, cancelled);
         let (t, b) = form.expanded().ok_or_else(too_large)?;
-        let (structure, t, b) = self.structure(&coprime, &t, &b)?;
+        let (shape, t, b) = self.structure(&coprime, &t, &b)?;
         self.first_form(product, number, &all, constant.is_some());
         let written = Form::of_factors(&self.normaliser.atoms, written);
         let before = written.expanded();
-        let reduced = Form::of_quotient(&structure.atoms, &t, &b);
+        let reduced = Form::of_quotient(shape.atoms(), &t, &b);
         if before.as_ref() != form.expanded().as_ref() {
             self.same(Law::CommonFactor, written.clone(), form.clone());
             self.same(Law::Expanded, form, reduced.clone());
         } else {
             self.same(Law::Expanded, written.clone(), reduced.clone());
         }
+        let constant = constant.map(|(c, _)| c);
+        let structure = match shape {
+            Shape::Small(structure) => structure,
+            Shape::Large(structure) => {
+                let core = structure.core();
+                let rows = Claim::LargeRows { form: reduced, structure: structure.clone() };
+                self.steps.push(Step { law: Law::Semantics, claim: rows });
+                let (structure_, core_) = (structure.clone(), core.clone());
+                let clauses = Claim::LargeClauses { structure: structure_, core: core_ };
+                self.steps.push(Step { law: Law::Clauses, claim: clauses });
+                let (constants, steps) = (self.normaliser.constants, self.steps);
+                let found = LargeDecompiled { structure, core, constant, t, b, constants, steps };
+                return Ok(Found::Large(Box::new(found)));
+            }
+        };
         let core = structure.core();
         let rows = Claim::Rows { form: reduced, structure: structure.clone() };
         self.steps.push(Step { law: Law::Semantics, claim: rows });
         let clauses = Claim::Clauses { structure: structure.clone(), core: core.clone() };
         self.steps.push(Step { law: Law::Clauses, claim: clauses });
         let written = before.and_then(|(t, b)| as_written(&self.normaliser.atoms, &t, &b));
-        Ok(Decompiled {
+        Ok(Found::Small(Box::new(Decompiled {
             structure,
             core,
             written,
-            constant: constant.map(|(c, _)| c),
+            constant,
             t,
             b,
             constants: self.normaliser.constants,
             steps: self.steps,
-        })
+        })))
     }
 
     /// The constant added to the logarithm, written out, and the factor that stands for it.
@@ -151,20 +192,17 @@ impl Reader {
         factors: &[Factor],
         t: &Polynomial,
         b: &Polynomial,
-    ) -> Result<(Structure, Polynomial, Polynomial), NotLogic> {
+    ) -> Result<(Shape, Polynomial, Polynomial), NotLogic> {
         let tag = self.tag;
         let too_large = || Failure::too_large(tag);
         let (atoms, map) = compact(&self.normaliser.atoms, t.support() | b.support());
         let n = atoms.len();
-        if n > MAX_ATOMS {
-            return Err(Failure::new(Reason::TooManyAtoms(n), self.tag).into());
-        }
         let [t, b] = [t, b].map(|p| p.remap(&map).ok_or_else(too_large));
         let (t, b) = (t?, b?);
         let mut rows = Vec::new();
         for (p, above) in [(&t, true), (&b, false)] {
-            match p.indicator(n) {
-                Ok(table) => rows.push(table),
+            match Function::of_polynomial(p, n) {
+                Ok(function) => rows.push(function),
                 Err(why) => {
                     let side: Vec<&Factor> = factors
                         .iter()
@@ -175,10 +213,16 @@ impl Reader {
                 }
             }
         }
-        let structure = Structure::from_rows(atoms, rows[0], rows[1])
-            .map_err(|e| Failure::new(Reason::Structure(e), self.tag))?;
-        structure.validate().map_err(|e| Failure::new(Reason::Structure(e), self.tag))?;
-        Ok((structure, t, b))
+        let refuse = |e| NotLogic::from(Failure::new(Reason::Structure(e), tag));
+        let loses = rows.pop().ok_or_else(too_large)?;
+        let wins = rows.pop().ok_or_else(too_large)?;
+        let structure = LargeStructure::from_rows(atoms, wins, loses).map_err(refuse)?;
+        structure.validate().map_err(refuse)?;
+        let shape = match structure.small() {
+            Some(small) => Shape::Small(small),
+            None => Shape::Large(structure),
+        };
+        Ok((shape, t, b))
     }
 
     fn inadmissible(
@@ -237,11 +281,12 @@ impl Reader {
     }
 }
 
-/// The power that all factors share up to sign, if they do and it is not 1.
+/// The power that all factors share up to sign, if they do and it is not 1; the one of the two that is
+/// written without a minus.
 pub(super) fn common_power(factors: &[Factor]) -> Option<Scalar> {
     let first = &factors.first()?.exponent;
     let minus = first.negated()?;
-    let negative = first.as_rational().is_some_and(|r| r.signum() < 0);
+    let negative = first.is_written_negative();
     let all = factors.iter().all(|f| f.exponent == *first || f.exponent == minus);
     all.then(|| if negative { minus } else { first.clone() })
 }

@@ -58,6 +58,11 @@ impl Scalar {
         self.terms.is_empty()
     }
 
+    /// Whether every term has a minus: `-beta`.
+    pub(super) fn is_written_negative(&self) -> bool {
+        !self.is_zero() && self.terms.values().all(|r| r.signum() < 0)
+    }
+
     /// The number that it is, where no symbol is left.
     pub(super) fn as_rational(&self) -> Option<Rational> {
         match self.terms.iter().next() {

@@ -1,7 +1,7 @@
 //! The steps from an expression to its clauses, each with a claim that can be checked on its own.
 
 use super::expr::{BinaryOp, Expr, ExprKind, UnaryOp};
-use crate::logic::{Atom, Core, Polynomial, Rational, Structure};
+use crate::logic::{Atom, Core, LargeStructure, Polynomial, Rational, Structure};
 use std::fmt;
 
 /// The law that a step uses.
@@ -147,6 +147,20 @@ pub enum Claim {
         /// Its rows.
         structure: Structure,
     },
+    /// The same for a structure of more atoms than a table holds.
+    LargeRows {
+        /// log(T / B)
+        form: Form,
+        /// Its rows.
+        structure: LargeStructure,
+    },
+    /// The clauses describe the structure of more atoms.
+    LargeClauses {
+        /// The rows.
+        structure: LargeStructure,
+        /// The clauses.
+        core: Core,
+    },
     /// The clauses describe the structure.
     Clauses {
         /// The rows.
@@ -171,8 +185,9 @@ impl Step {
         match &self.claim {
             Claim::Equal { before, .. } => before.to_string(),
             Claim::SameFraction { before, .. } => before.expr().to_string(),
-            Claim::Rows { form, .. } => form.expr().to_string(),
+            Claim::Rows { form, .. } | Claim::LargeRows { form, .. } => form.expr().to_string(),
             Claim::Clauses { structure, .. } => rows_text(structure),
+            Claim::LargeClauses { structure, .. } => large_text(structure),
         }
     }
 
@@ -182,7 +197,9 @@ impl Step {
             Claim::Equal { after, .. } => after.to_string(),
             Claim::SameFraction { after, .. } => after.expr().to_string(),
             Claim::Rows { structure, .. } => rows_text(structure),
+            Claim::LargeRows { structure, .. } => large_text(structure),
             Claim::Clauses { structure, core } => core.shown(&structure.atoms),
+            Claim::LargeClauses { structure, core } => core.shown(&structure.atoms),
         }
     }
 }
@@ -191,6 +208,14 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}\n  by {}\n{}", self.before(), self.law, self.after())
     }
+}
+
+/// How many rows win and lose: too many to write out.
+fn large_text(structure: &LargeStructure) -> String {
+    let rows = 1usize << structure.n();
+    let count = |f: &crate::logic::Function| (0..rows).filter(|r| f.holds(*r)).count();
+    let (wins, loses) = (count(&structure.wins), count(&structure.loses));
+    format!("wins in {wins} of {rows} rows\nloses in {loses} of {rows} rows")
 }
 
 /// The winning and losing rows, each as the conjunction that it is.

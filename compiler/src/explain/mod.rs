@@ -4,8 +4,10 @@
 //! the core and the parts outside it together make up the whole loss (SEMANTICS, section 7).
 
 mod around;
+pub mod dynamics;
 mod gradient;
 mod names;
+pub mod picture;
 mod place;
 pub mod rho;
 
@@ -13,9 +15,9 @@ pub use around::{Around, Outside, around};
 pub use names::in_plain_names;
 pub use place::Place;
 
-use crate::decompile::{self, Decompiled, NotLogic};
+use crate::decompile::{self, Decompiled, LargeDecompiled, NotLogic};
 use crate::hir::{self, Core};
-use crate::logic::{Mark, Structure};
+use crate::logic::{Atom, Core as Clauses, LargeStructure, MAX_ATOMS, Mark, Structure};
 use crate::mir::infix::infix;
 use crate::session::Compiled;
 use ponens_dsl::{Diagnostic, Span};
@@ -51,6 +53,8 @@ pub struct Explanation {
     pub source: Option<String>,
     /// The structure, when rho is logic.
     pub structure: Option<Structure>,
+    /// The structure, when rho is logic of more atoms than a table holds.
+    pub large: Option<LargeStructure>,
     /// Its formulas.
     pub core: Option<CoreText>,
     /// Its truth table.
@@ -78,8 +82,8 @@ pub struct Explanation {
 pub struct Found {
     /// The structure: of the clauses, or of the canonical fraction.
     pub structure: Structure,
-    /// How it was decompiled; `None` when the text gives it.
-    pub decompiled: Option<Box<Decompiled>>,
+    /// How it was decompiled, and from what; `None` when the text gives it.
+    pub decompiled: Option<Box<(decompile::Expr, Decompiled)>>,
 }
 
 /// Why a loss has no structure.
@@ -105,16 +109,48 @@ pub fn structure(loss: &hir::Loss) -> Result<Found, NoStructure> {
             Err(e) => Err(NoStructure { reason: e.to_string(), span: Some(*span), cause: None }),
         };
     }
+    if let Some(Core::Large { span, .. }) = &loss.core {
+        let reason = format!("its {} atoms are more than a truth table holds", loss.atoms.len());
+        return Err(NoStructure { reason, span: Some(*span), cause: None });
+    }
     let Some(id) = rho::core_expression(loss) else {
         let reason = "no single rho: the loss is arithmetic only".to_owned();
         return Err(NoStructure { reason, span: None, cause: None });
     };
     match rho::decompile(loss, id) {
-        Ok(d) => Ok(Found { structure: d.structure.clone(), decompiled: Some(Box::new(d)) }),
+        Ok((rho, d)) => {
+            Ok(Found { structure: d.structure.clone(), decompiled: Some(Box::new((rho, d))) })
+        }
         Err(n) => {
             let span = loss.exprs.get(n.tag).map(|e| e.span);
             Err(NoStructure { reason: n.to_string(), span, cause: Some(Box::new(n)) })
         }
+    }
+}
+
+/// The structure of a loss that speaks of more atoms than a truth table holds.
+pub fn large(loss: &hir::Loss) -> Option<LargeStructure> {
+    if let Some(Core::Large { prefer, given, tie, .. }) = &loss.core {
+        let atoms = loss.atoms.iter().map(|a| a.atom.clone()).collect();
+        return LargeStructure::from_clauses(atoms, prefer, given, tie).ok();
+    }
+    if loss.atoms.len() <= MAX_ATOMS && loss.columns.len() <= MAX_ATOMS {
+        return None;
+    }
+    Some(decompiled_large(loss)?.1.structure)
+}
+
+/// Decompiles a loss of more atoms than a truth table holds, with every step; `None` where it has not so
+/// many, or is no logic, or too large to be written out.
+pub fn decompiled_large(loss: &hir::Loss) -> Option<(decompile::Expr, LargeDecompiled)> {
+    let order: Vec<Atom> = loss.atoms.iter().map(|a| a.atom.clone()).collect();
+    let rho = match &loss.core {
+        Some(Core::Large { .. }) => decompile::large_quotient(&large(loss)?)?,
+        _ => rho::expression(loss, rho::core_expression(loss)?),
+    };
+    match decompile::decompile_any(&rho, &order) {
+        Ok(decompile::Found::Large(found)) => Some((rho, *found)),
+        _ => None,
     }
 }
 
@@ -126,8 +162,8 @@ pub fn structure(loss: &hir::Loss) -> Result<Found, NoStructure> {
 /// The reason why rho is no structure.
 pub fn decompiled(loss: &hir::Loss) -> Result<(decompile::Expr, Decompiled), NoStructure> {
     let Found { structure, decompiled } = structure(loss)?;
-    if let (Some(found), Some(id)) = (decompiled, rho::core_expression(loss)) {
-        return Ok((rho::expression(loss, id), *found));
+    if let Some(found) = decompiled {
+        return Ok(*found);
     }
     let rho = decompile::quotient(&structure);
     match decompile::decompile_over(&rho, &structure.atoms) {
@@ -144,8 +180,11 @@ pub fn decompiled(loss: &hir::Loss) -> Result<(decompile::Expr, Decompiled), NoS
 
 /// The formulas of a structure, in the names of its atoms.
 pub fn core_text(structure: &Structure) -> CoreText {
-    let names: Vec<&str> = structure.atoms.iter().map(|a| a.name.as_str()).collect();
-    let c = structure.core();
+    clauses_text(&structure.core(), &structure.atoms)
+}
+
+fn clauses_text(c: &Clauses, atoms: &[Atom]) -> CoreText {
+    let names: Vec<&str> = atoms.iter().map(|a| a.name.as_str()).collect();
     CoreText {
         p: c.p.shown(&names).to_string(),
         given: c.given.shown(&names).to_string(),
@@ -162,6 +201,16 @@ pub fn table(structure: &Structure) -> Vec<Row> {
         .collect()
 }
 
+/// The truth table of a structure of more atoms.
+pub fn large_table(structure: &LargeStructure) -> Vec<Row> {
+    let names = || structure.atoms.iter().enumerate();
+    let row = |index: usize| Row {
+        assignment: names().map(|(i, a)| (a.name.clone(), index >> i & 1 == 1)).collect(),
+        mark: structure.mark(index),
+    };
+    (0..1usize << structure.n()).map(row).collect()
+}
+
 /// Explains a compiled loss.
 pub fn explain(compiled: &Compiled) -> Explanation {
     let loss = &compiled.loss;
@@ -169,12 +218,17 @@ pub fn explain(compiled: &Compiled) -> Explanation {
     let Around { link, outside } = around::around(loss);
     let mut warnings = compiled.warnings.clone();
     warnings.extend(gradient::usable(compiled));
+    let large = large(loss);
     let (structure, no_core) = match found {
         Ok(f) => (Some(f.structure), None),
+        Err(_) if large.is_some() => (None, None),
         Err(e) => (None, Some(e)),
     };
-    let core = structure.as_ref().map(core_text);
-    let rows = structure.as_ref().map_or_else(Vec::new, table);
+    let (core, rows) = match (&structure, &large) {
+        (Some(s), _) => (Some(core_text(s)), table(s)),
+        (None, Some(s)) => (Some(clauses_text(&s.core(), &s.atoms)), large_table(s)),
+        (None, None) => (None, Vec::new()),
+    };
     let graph = compiled.graph();
     Explanation {
         name: loss.name.clone(),
@@ -182,6 +236,7 @@ pub fn explain(compiled: &Compiled) -> Explanation {
         source: loss.source(),
         place: structure.as_ref().and_then(|s| place::place(loss, s)),
         structure,
+        large,
         core,
         rows,
         no_core,

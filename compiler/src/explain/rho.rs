@@ -1,6 +1,6 @@
 //! rho as the decompiler reads it.
 
-use crate::decompile::{self, BinaryOp, Decompiled, Expr, NotLogic, UnaryOp};
+use crate::decompile::{self, BinaryOp, Decompiled, Expr, NotLogic, Reason, UnaryOp};
 use crate::hir::{Core, ExprId, Fn1, Fn2, Kind, Loss, Quantity};
 use crate::logic::{Atom, AtomKind};
 use crate::mir::Level;
@@ -10,10 +10,11 @@ use crate::mir::Level;
 pub fn core_expression(loss: &Loss) -> Option<ExprId> {
     match loss.core {
         Some(Core::Arithmetic { value, .. }) => Some(value),
-        Some(Core::Logical { .. }) => None,
+        Some(Core::Logical { .. } | Core::Large { .. }) => None,
         None => {
             let mut links = loss.exprs.iter().filter_map(|e| match e.kind {
-                Kind::Link(_, x, _) => Some(x),
+                // A link of every response or token is no one rho.
+                Kind::Link(_, x, _) if e.level <= Level::Example => Some(x),
                 _ => None,
             });
             let first = links.next()?;
@@ -30,13 +31,39 @@ fn unscaled(loss: &Loss, id: ExprId) -> ExprId {
     }
 }
 
-/// Decompiles an expression of a loss; the tags are the indices of its expressions.
+/// Decompiles an expression of a loss, which is returned as it was read; the tags are the indices of the
+/// loss's expressions. What only the argument of a link says may be a multiple of rho: the factor is
+/// divided out where it is a positive parameter or number.
 ///
 /// # Errors
 /// The reason why it is no structure.
-pub fn decompile(loss: &Loss, id: ExprId) -> Result<Decompiled, NotLogic> {
+pub fn decompile(loss: &Loss, id: ExprId) -> Result<(Expr, Decompiled), NotLogic> {
     let order: Vec<Atom> = loss.atoms.iter().map(|a| a.atom.clone()).collect();
-    decompile::decompile_over(&expression(loss, id), &order)
+    let rho = expression(loss, id);
+    match decompile::decompile_over(&rho, &order) {
+        Ok(found) => Ok((rho, found)),
+        Err(none) => {
+            let factor = match &none.reason {
+                Reason::Scaled { by } if loss.core.is_none() => factor(loss, by, none.tag),
+                _ => None,
+            };
+            let Some(by) = factor else { return Err(none) };
+            let divided = Expr::binary(BinaryOp::Div, rho, by, id.0 as usize);
+            match decompile::decompile_over(&divided, &order) {
+                Ok(found) => Ok((divided, found)),
+                Err(_) => Err(none),
+            }
+        }
+    }
+}
+
+/// A factor by its text: a parameter that is never negative, or a positive number.
+fn factor(loss: &Loss, text: &str, tag: usize) -> Option<Expr> {
+    if let Some(p) = loss.params.iter().find(|p| p.name == text) {
+        return (p.range.lo >= 0.0).then(|| Expr::symbol(&p.name, p.range, tag));
+    }
+    let number = text.parse::<f64>().ok().filter(|x| *x > 0.0 && x.is_finite())?;
+    Some(Expr::number(number, tag))
 }
 
 /// An expression of a loss as the decompiler reads it; the tags are the indices of its expressions.

@@ -1,6 +1,6 @@
 //! Exact two-level minimisation: prime implicants and the cheapest cover by them (Quine-McCluskey).
 
-use super::{Formula, MAX_ATOMS, Table};
+use super::{Formula, Function, MAX_ATOMS, Table};
 
 /// How many branches the search for the cheapest cover may open. Functions of up to four atoms need
 /// far fewer.
@@ -22,6 +22,11 @@ impl Cube {
             let var = Table::var(i, n);
             t & if self.value >> i & 1 == 1 { var } else { var.not(n) }
         })
+    }
+
+    /// Its diagram.
+    pub fn function(self) -> Function {
+        Function::of_formula(&self.formula())
     }
 
     /// How many literals it has.

@@ -66,6 +66,32 @@ impl Formula {
         }
     }
 
+    /// The same formula with atom `i` called `map[i]`; an atom past the end keeps its number.
+    #[must_use]
+    pub fn renamed(&self, map: &[usize]) -> Formula {
+        let both = |a: &Formula, b: &Formula| (Box::new(a.renamed(map)), Box::new(b.renamed(map)));
+        let all = |args: &[Formula]| args.iter().map(|a| a.renamed(map)).collect();
+        match self {
+            Formula::True | Formula::False => self.clone(),
+            Formula::Atom(i) => Formula::Atom(map.get(*i).copied().unwrap_or(*i)),
+            Formula::Not(a) => a.renamed(map).negated(),
+            Formula::And(args) => Formula::And(all(args)),
+            Formula::Or(args) => Formula::Or(all(args)),
+            Formula::Implies(a, b) => {
+                let (a, b) = both(a, b);
+                Formula::Implies(a, b)
+            }
+            Formula::Iff(a, b) => {
+                let (a, b) = both(a, b);
+                Formula::Iff(a, b)
+            }
+            Formula::Xor(a, b) => {
+                let (a, b) = both(a, b);
+                Formula::Xor(a, b)
+            }
+        }
+    }
+
     /// Its atoms in the order in which the text names them, repetitions included.
     pub fn leaves(&self) -> Vec<usize> {
         let mut out = Vec::new();

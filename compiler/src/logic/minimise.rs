@@ -43,9 +43,9 @@ pub fn minimise(table: Table, n: usize) -> Minimised {
 }
 
 /// Position of a formula in the total order of readability.
-type Key = (usize, u32, u32, u32, Vec<usize>, Formula);
+pub(super) type Key = (usize, u32, u32, u32, Vec<usize>, Formula);
 
-fn key(formula: &Formula) -> Key {
+pub(super) fn key(formula: &Formula) -> Key {
     let leaves = formula.leaves();
     let (weight, negations, depth) = measure(formula);
     (leaves.len(), weight, negations, depth, leaves, formula.clone())
@@ -321,7 +321,7 @@ fn by_atoms(args: &mut [Formula]) {
     args.sort_by_cached_key(|a| (a.leaves(), a.clone()));
 }
 
-fn conjunction(args: Vec<Formula>) -> Formula {
+pub(super) fn conjunction(args: Vec<Formula>) -> Formula {
     let mut flat = Vec::new();
     for arg in args {
         match arg {
@@ -334,7 +334,7 @@ fn conjunction(args: Vec<Formula>) -> Formula {
     if flat.len() == 1 { flat.remove(0) } else { Formula::And(flat) }
 }
 
-fn disjunction(args: Vec<Formula>) -> Formula {
+pub(super) fn disjunction(args: Vec<Formula>) -> Formula {
     let mut flat = Vec::new();
     for arg in args {
         match arg {

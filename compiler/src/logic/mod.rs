@@ -4,18 +4,23 @@
 //! formulas, and formulas over six atoms fit in one machine word. In: formulas, from the text or from
 //! decompiling. Out: truth tables ([`Table`]), structures ([`Structure`]), minimal readable formulas
 //! ([`minimise()`]), and the polynomials that weighted model counting turns them into
-//! ([`Polynomial`], [`Fraction`]).
+//! ([`Polynomial`], [`Fraction`]). From seven to twelve atoms the same is done on binary decision
+//! diagrams ([`Function`], [`LargeStructure`]).
 //!
-//! Invariant: every question about equality or entailment is decided on truth tables or on exact
-//! polynomials, never by rewriting.
+//! Invariant: every question about equality or entailment is decided on truth tables, on diagrams or on
+//! exact polynomials, never by rewriting.
 
 mod atom;
 mod cover;
+mod diagram;
 mod formula;
 mod fraction;
+mod function;
+mod large;
 mod minimise;
 mod polynomial;
 mod rational;
+mod readable;
 mod structure;
 mod table;
 
@@ -23,8 +28,11 @@ pub use atom::{Atom, AtomKind};
 pub use cover::{Cover, Cube, minimal_cover, prime_implicants};
 pub use formula::{Formula, Shown};
 pub use fraction::{Fraction, conjuncts};
+pub use function::Function;
+pub use large::LargeStructure;
 pub use minimise::{Minimised, minimise};
 pub use polynomial::{Inadmissible, MAX_TERMS, MAX_VARIABLES, Monomial, Polynomial};
 pub use rational::Rational;
+pub use readable::readable;
 pub use structure::{Core, Mark, Row, Structure, StructureError};
 pub use table::{MAX_ATOMS, Table};

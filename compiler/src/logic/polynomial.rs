@@ -275,7 +275,16 @@ impl Polynomial {
     /// # Errors
     /// Says which condition fails: multilinear, and 0 or 1 at every vertex.
     pub fn indicator(&self, n: usize) -> Result<Table, Inadmissible> {
-        if n > MAX_ATOMS || self.support() >> n != 0 {
+        if n > MAX_ATOMS {
+            return Err(Inadmissible::TooLarge);
+        }
+        let values = self.indicated(n)?;
+        Ok(Table::of_rows((0..values.len()).filter(|&row| values[row] == 1), n))
+    }
+
+    /// The values at the 2^n vertices, each 0 or 1.
+    pub(super) fn indicated(&self, n: usize) -> Result<Vec<i128>, Inadmissible> {
+        if n > MAX_VARIABLES || self.support() >> n != 0 {
             return Err(Inadmissible::TooLarge);
         }
         let squared: Vec<Monomial> =
@@ -291,7 +300,7 @@ impl Polynomial {
             monomials.sort_by_key(|m| (m.degree(), Reverse(*m)));
             return Err(Inadmissible::Value { vertex, value, monomials });
         }
-        Ok(Table::of_rows((0..values.len()).filter(|&row| values[row] == 1), n))
+        Ok(values)
     }
 
     /// Its text with variable `i` called `names[i]`, low degrees first.

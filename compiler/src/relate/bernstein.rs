@@ -10,7 +10,7 @@
 
 use super::certificate::{Certificate, Powers, divided, parts};
 use super::tensor::Tensor;
-use crate::logic::{MAX_VARIABLES, Polynomial, Rational};
+use crate::logic::{MAX_TERMS, MAX_VARIABLES, Polynomial, Rational};
 use std::fmt;
 
 /// How many coefficients the search may compute.
@@ -39,6 +39,10 @@ pub enum Limit {
     Halvings,
     /// Numbers beyond 128 bits.
     Size,
+    /// More monomials than [`MAX_TERMS`].
+    Terms,
+    /// More atoms together than there are variables.
+    Atoms,
 }
 
 impl fmt::Display for Limit {
@@ -47,6 +51,8 @@ impl fmt::Display for Limit {
             Limit::Work => write!(f, "{MAX_WORK} Bernstein coefficients"),
             Limit::Halvings => write!(f, "{MAX_HALVINGS} halvings of the cube"),
             Limit::Size => f.write_str("128-bit numbers"),
+            Limit::Terms => write!(f, "{MAX_TERMS} monomials"),
+            Limit::Atoms => write!(f, "{MAX_VARIABLES} atoms"),
         }
     }
 }

@@ -3,8 +3,10 @@
 //! The judge shares nothing with the search but the polynomial: it maps every box back to the cube by
 //! substitution and computes each Bernstein coefficient from its defining sum.
 
-use super::bernstein::MAX_WORK;
 use crate::logic::{MAX_VARIABLES, Monomial, Polynomial};
+
+/// How many products the judge may form for one box.
+const MAX_PRODUCTS: usize = 20_000_000;
 
 /// Powers of x and, where the flag is set, of 1 - x, by variable.
 pub(super) type Powers = Vec<(usize, bool, u8)>;
@@ -97,6 +99,11 @@ impl Certificate {
         self.judge(p).unwrap_or(false)
     }
 
+    /// The same; `None` where that is more work than the judge may do.
+    pub(super) fn judged(&self, p: &Polynomial) -> Option<bool> {
+        self.judge(p)
+    }
+
     /// The variables that the outermost step names.
     fn axes(&self) -> Vec<usize> {
         match self {
@@ -184,7 +191,7 @@ fn coefficients_are_non_negative(p: &Polynomial) -> Option<bool> {
     let axes: Vec<usize> = (0..MAX_VARIABLES).filter(|i| p.degree(*i) > 0).collect();
     let degrees: Vec<usize> = axes.iter().map(|&i| usize::from(p.degree(i))).collect();
     let count = degrees.iter().try_fold(1usize, |n, d| n.checked_mul(d + 1))?;
-    if count > MAX_WORK {
+    if count.saturating_mul(p.len()) > MAX_PRODUCTS {
         return None;
     }
     for index in 0..count {
@@ -259,4 +266,18 @@ pub(super) fn weight(n: usize, k: usize) -> Option<i128> {
         (l / gcd(l, b)).checked_mul(b)
     })?;
     Some(all / binomial(n, k)?)
+}
+
+/// How often x, or 1 - x where `complement` is set, divides a polynomial; `None` on overflow, and for the
+/// polynomial 0.
+pub fn multiplicity(p: &Polynomial, x: usize, complement: bool) -> Option<u32> {
+    if p.is_empty() || x >= MAX_VARIABLES {
+        return None;
+    }
+    let (mut power, mut rest) = (0, p.clone());
+    while let Some(less) = divided(&rest, x, complement)? {
+        rest = less;
+        power += 1;
+    }
+    Some(power)
 }

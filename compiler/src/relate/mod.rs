@@ -19,12 +19,12 @@ mod tensor;
 mod witness;
 
 pub use bernstein::{Limit, MAX_HALVINGS, MAX_WORK, Sign, non_negative};
-pub use certificate::Certificate;
-pub use proof::{Inference, Proof, Refuted, Stronger, check};
+pub use certificate::{Certificate, multiplicity};
+pub use proof::{Inference, Proof, Refuted, Stronger, check, check_large};
 pub use witness::Witness;
 
-use crate::logic::{Atom, Fraction, MAX_VARIABLES, Polynomial, Rational, Structure};
-use side::{Rows, Side, within};
+use crate::logic::{Atom, LargeStructure, Polynomial, Rational, Structure};
+use side::{Rows, Side, Subject};
 use std::fmt;
 
 /// How the first structure stands to the second, the strongest relation that holds.
@@ -124,7 +124,17 @@ pub struct Relation {
 /// Structures without winning or without losing rows have no finite rho; with one of them
 /// everything but `structure_equal` is false and the order is [`Order::Undefined`].
 pub fn compare(a: &Structure, b: &Structure) -> Relation {
-    let atoms = a.union(b);
+    relation(a, b)
+}
+
+/// Compares two structures of which one has more atoms than a table holds. Together they may have up to
+/// [`crate::logic::MAX_VARIABLES`]; beyond that the order is [`Order::Undecided`].
+pub fn compare_large(a: &LargeStructure, b: &LargeStructure) -> Relation {
+    relation(a, b)
+}
+
+fn relation<S: Subject>(a: &S, b: &S) -> Relation {
+    let atoms = a.together(b);
     let mut relation = Relation {
         atoms,
         structure_equal: false,
@@ -139,17 +149,19 @@ pub fn compare(a: &Structure, b: &Structure) -> Relation {
     };
     let atoms = relation.atoms.clone();
     let n = atoms.len();
-    let sides = Side::over(a, &atoms).zip(Side::over(b, &atoms));
-    // More variables than two structures of six atoms have: a structure was put together by hand.
-    let Some((first, second)) = sides.filter(|_| n <= MAX_VARIABLES) else { return relation };
+    let Some((first, second)) = a.side(&atoms).zip(b.side(&atoms)) else {
+        let beyond = Verdict::Undecided { within: Limit::Atoms };
+        (relation.dominates, relation.dominated_by) = (beyond, beyond);
+        relation.order = Order::Undecided;
+        return relation;
+    };
     let given = containment(&first, &second, n);
     relation.structure_equal = given == [true; 4];
-    if a.validate().is_err() || b.validate().is_err() {
+    if !a.is_finite() || !b.is_finite() {
         return relation;
     }
-    let (x, y) = (a.canonical(), b.canonical());
-    let Some((reduced_first, reduced_second)) = Side::over(&x, &atoms).zip(Side::over(&y, &atoms))
-    else {
+    let (x, y) = (a.reduced(), b.reduced());
+    let Some((reduced_first, reduced_second)) = x.side(&atoms).zip(y.side(&atoms)) else {
         return relation;
     };
     let canonical = containment(&reduced_first, &reduced_second, n);
@@ -168,10 +180,10 @@ pub fn compare(a: &Structure, b: &Structure) -> Relation {
 /// Whether W_A is in W_B, W_B in W_A, L_A in L_B, L_B in L_A.
 fn containment(a: &Side<'_>, b: &Side<'_>, n: usize) -> [bool; 4] {
     [
-        within(a, b, Rows::Wins, n),
-        within(b, a, Rows::Wins, n),
-        within(a, b, Rows::Loses, n),
-        within(b, a, Rows::Loses, n),
+        a.is_within(b, Rows::Wins, n),
+        b.is_within(a, Rows::Wins, n),
+        a.is_within(b, Rows::Loses, n),
+        b.is_within(a, Rows::Loses, n),
     ]
 }
 
@@ -204,10 +216,13 @@ impl Bounded<'_> {
             relation.proof = self.containment(Stronger::Second, !relation.entailed_by.given);
             return;
         }
-        let limit = Verdict::Undecided { within: Limit::Size };
+        let limit = Verdict::Undecided { within: Limit::Terms };
         relation.order = Order::Undecided;
         let Some((common, difference)) = self.difference() else {
-            (relation.dominates, relation.dominated_by) = (limit, limit);
+            let [lower, higher] = witness::sides(self.given.0, self.given.1, relation.atoms.len());
+            relation.dominates = if higher.is_some() { Verdict::No } else { limit };
+            relation.dominated_by = if lower.is_some() { Verdict::No } else { limit };
+            self.incomparable(lower.zip(higher), relation);
             return;
         };
         self.inequality(relation, &common, &difference);
@@ -279,7 +294,16 @@ impl Bounded<'_> {
             relation.proof = Proof::Inequality { stronger, common, difference, certificate };
             return;
         }
-        if let Some((lower, higher)) = positive.zip(negative) {
+        self.incomparable(positive.zip(negative), relation);
+    }
+
+    /// Two points, where the first rho is lower and where it is higher.
+    fn incomparable(
+        &self,
+        points: Option<(Vec<Rational>, Vec<Rational>)>,
+        relation: &mut Relation,
+    ) {
+        if let Some((lower, higher)) = points {
             relation.order = Order::Incomparable;
             relation.witnesses =
                 self.witness(&lower, relation).zip(self.witness(&higher, relation)).map(Into::into);
@@ -296,16 +320,11 @@ impl Bounded<'_> {
     }
 
     fn same_fraction(&self) -> Option<Proof> {
-        let common = |side: &Side<'_>| -> Option<Vec<Polynomial>> {
-            let s = side.structure;
-            let parts = Fraction::common(s.wins, s.loses, s.n());
-            parts.into_iter().map(|t| side.of_table(t)).collect()
-        };
         Some(Proof::SameFraction {
             top: self.reduced.0.polynomial(Rows::Wins)?,
             bottom: self.reduced.0.polynomial(Rows::Loses)?,
-            first: common(self.given.0)?,
-            second: common(self.given.1)?,
+            first: self.given.0.common()?,
+            second: self.given.1.common()?,
         })
     }
 
@@ -315,11 +334,11 @@ impl Bounded<'_> {
             Stronger::First => (first, second),
             Stronger::Second => (second, first),
         };
-        Proof::Containment {
-            stronger,
-            canonical,
-            wins: proof::inferences(strong, weak, Rows::Wins),
-            loses: proof::inferences(weak, strong, Rows::Loses),
+        let wins = proof::inferences(strong, weak, Rows::Wins);
+        let loses = proof::inferences(weak, strong, Rows::Loses);
+        match wins.zip(loses) {
+            Some((wins, loses)) => Proof::Containment { stronger, canonical, wins, loses },
+            None => Proof::Rows { stronger, canonical },
         }
     }
 }

@@ -1,9 +1,9 @@
 //! What shows a relation, and the judge of it.
 
 use super::certificate::Certificate;
-use super::side::{Rows, Side, inside, within};
+use super::side::{Rows, Side, Subject, inside, within};
 use super::{Order, Relation, Verdict};
-use crate::logic::{Atom, Cube, Polynomial, Structure};
+use crate::logic::{Atom, Cube, LargeStructure, Polynomial, Structure};
 use std::fmt;
 
 /// A conjunction of literals implied by nothing more than a disjunction of others.
@@ -65,6 +65,13 @@ pub enum Proof {
         /// From the losing rows of the weaker to those of the stronger.
         loses: Vec<Inference>,
     },
+    /// The same, looked at row by row: the conjunctions are too many to list.
+    Rows {
+        /// The one that entails the other.
+        stronger: Stronger,
+        /// True where it holds of the reduced structures, false where of those given.
+        canonical: bool,
+    },
     /// T_weaker B_stronger - T_stronger B_weaker is the product of the common factors and of
     /// a polynomial that is non-negative on the cube.
     Inequality {
@@ -110,6 +117,14 @@ impl Proof {
                 out.extend(loses.iter().map(|i| format!("loses: {}", i.shown(atoms))));
                 out
             }
+            Proof::Rows { canonical, .. } => {
+                let after = if *canonical { ", after cancelling common factors" } else { "" };
+                vec![format!(
+                    "every winning row of the stronger wins in the weaker, and every losing row of the \
+                     weaker loses in the stronger{after}: {} rows, looked at one by one",
+                    1usize << atoms.len()
+                )]
+            }
             Proof::Inequality { common, difference, certificate, .. } => {
                 let factor = if common.is_empty() {
                     String::new()
@@ -130,21 +145,19 @@ impl Proof {
     }
 }
 
-/// Inferences from every cube of `from` to those of `to`; `within` must hold.
-pub(super) fn inferences(from: &Side<'_>, to: &Side<'_>, rows: Rows) -> Vec<Inference> {
-    let primes = to.primes(rows);
-    let cover = to.cover(rows);
-    let implies = |a: Cube, b: Cube| b.care & !a.care == 0 && a.value & b.care == b.value;
+/// Inferences from every cube of `from` to those of `to`; `within` must hold. `None` where the cubes are
+/// too many to list.
+pub(super) fn inferences(from: &Side<'_>, to: &Side<'_>, rows: Rows) -> Option<Vec<Inference>> {
+    let cover = to.cover(rows)?;
     let meets = |a: Cube, b: Cube| (a.value ^ b.value) & a.care & b.care == 0;
     let infer = |premise: Cube| {
-        let single = primes.iter().find(|p| implies(premise, **p));
-        let conclusion = match single {
-            Some(prime) => vec![*prime],
+        let conclusion = match to.prime_above(rows, premise) {
+            Some(prime) => vec![prime],
             None => cover.iter().copied().filter(|c| meets(premise, *c)).collect(),
         };
         Inference { premise, conclusion }
     };
-    from.cover(rows).into_iter().map(infer).collect()
+    Some(from.cover(rows)?.into_iter().map(infer).collect())
 }
 
 /// What is wrong with a relation.
@@ -181,9 +194,31 @@ impl std::error::Error for Refuted {}
 /// # Errors
 /// The first thing that does not hold.
 pub fn check(a: &Structure, b: &Structure, relation: &Relation) -> Result<(), Refuted> {
+    judge(a, b, relation)
+}
+
+/// Judges a relation between two structures of which one has more atoms than a table holds, row by row.
+///
+/// # Errors
+/// The first thing that does not hold.
+pub fn check_large(
+    a: &LargeStructure,
+    b: &LargeStructure,
+    relation: &Relation,
+) -> Result<(), Refuted> {
+    judge(a, b, relation)
+}
+
+fn judge<S: Subject>(a: &S, b: &S, relation: &Relation) -> Result<(), Refuted> {
     let atoms = &relation.atoms;
-    let sides = Side::over(a, atoms).zip(Side::over(b, atoms));
-    let (first, second) = sides.filter(|_| *atoms == a.union(b)).ok_or(Refuted::Atoms)?;
+    if *atoms != a.together(b) {
+        return Err(Refuted::Atoms);
+    }
+    let Some((first, second)) = a.side(atoms).zip(b.side(atoms)) else {
+        // Too many atoms together: nothing may be claimed.
+        let silent = relation.order == Order::Undecided && relation.proof == Proof::None;
+        return if silent { Ok(()) } else { Err(Refuted::Atoms) };
+    };
     let fits = match relation.order {
         Order::Equal => relation.rho_equal,
         Order::Entails => !relation.rho_equal && relation.entails.any(),
@@ -215,9 +250,8 @@ pub fn check(a: &Structure, b: &Structure, relation: &Relation) -> Result<(), Re
                 Order::EntailedBy => Stronger::Second,
                 _ => return Err(Refuted::Proof),
             };
-            let (x, y) = (a.canonical(), b.canonical());
-            let reduced = Side::over(&x, atoms).zip(Side::over(&y, atoms));
-            let reduced = reduced.ok_or(Refuted::Atoms)?;
+            let (x, y) = (a.reduced(), b.reduced());
+            let reduced = x.side(atoms).zip(y.side(atoms)).ok_or(Refuted::Atoms)?;
             let (first, second) = if *canonical { reduced } else { (first, second) };
             let (strong, weak) = match stronger {
                 Stronger::First => (first, second),
@@ -226,6 +260,23 @@ pub fn check(a: &Structure, b: &Structure, relation: &Relation) -> Result<(), Re
             *stronger == expected
                 && follows(&strong, &weak, Rows::Wins, wins, atoms.len())
                 && follows(&weak, &strong, Rows::Loses, loses, atoms.len())
+        }
+        (Proof::Rows { stronger, canonical }, order) => {
+            let expected = match order {
+                Order::Entails => Stronger::First,
+                Order::EntailedBy => Stronger::Second,
+                _ => return Err(Refuted::Proof),
+            };
+            let (x, y) = (a.reduced(), b.reduced());
+            let reduced = x.side(atoms).zip(y.side(atoms)).ok_or(Refuted::Atoms)?;
+            let (first, second) = if *canonical { reduced } else { (first, second) };
+            let (strong, weak) = match stronger {
+                Stronger::First => (&first, &second),
+                Stronger::Second => (&second, &first),
+            };
+            *stronger == expected
+                && within(strong, weak, Rows::Wins, atoms.len())
+                && within(weak, strong, Rows::Loses, atoms.len())
         }
         (Proof::Inequality { stronger, common, difference, certificate }, order) => {
             let expected = match order {
@@ -252,7 +303,7 @@ pub fn check(a: &Structure, b: &Structure, relation: &Relation) -> Result<(), Re
             *stronger == expected
                 && product.ok_or(Refuted::TooLarge)? == whole
                 && common.iter().all(counts)
-                && certificate.shows(difference)
+                && certificate.judged(difference).ok_or(Refuted::TooLarge)?
         }
         (Proof::Witnesses, Order::Incomparable) => {
             let Some([lower, higher]) = &relation.witnesses else { return Err(Refuted::Witness) };

@@ -24,7 +24,7 @@ impl Witness {
     ) -> Option<Self> {
         let rho = |side: &Side<'_>| {
             let [top, bottom] = [Rows::Wins, Rows::Loses]
-                .map(|rows| side.polynomial(rows)?.eval(point).map(Rational::to_f64));
+                .map(|rows| side.weight(rows, point).map(Rational::to_f64));
             Some(top?.ln() - bottom?.ln())
         };
         Some(Self {
@@ -48,7 +48,7 @@ impl Witness {
         if !named || !point.iter().all(|x| inner(*x)) {
             return None;
         }
-        let value = |side: &Side<'_>, rows| side.polynomial(rows)?.eval(&point);
+        let value = |side: &Side<'_>, rows| side.weight(rows, &point);
         let (t, b) = (value(first, Rows::Wins)?, value(first, Rows::Loses)?);
         let (u, c) = (value(second, Rows::Wins)?, value(second, Rows::Loses)?);
         let again = Self::at(&point, first, second, atoms)?;
@@ -88,6 +88,31 @@ fn candidates(mask: u32) -> impl Iterator<Item = [i128; MAX_VARIABLES]> {
         }
         point
     })
+}
+
+/// The same for structures whose polynomials are too large: the first points tried where the rho of the
+/// first is lower, and where it is higher.
+pub(super) fn sides(first: &Side<'_>, second: &Side<'_>, n: usize) -> [Option<Vec<Rational>>; 2] {
+    let mut found = [None, None];
+    for numerators in candidates((1u32 << n.min(MAX_VARIABLES)) - 1) {
+        let point: Option<Vec<Rational>> =
+            numerators.iter().map(|k| Rational::new(*k, GRID)).collect();
+        let Some(point) = point else { continue };
+        let cross = |over: &Side<'_>, under: &Side<'_>| {
+            over.weight(Rows::Wins, &point)?.times(under.weight(Rows::Loses, &point)?)
+        };
+        let Some((up, down)) = cross(second, first).zip(cross(first, second)) else { continue };
+        let slot = match up.cmp(&down) {
+            std::cmp::Ordering::Greater => &mut found[0],
+            std::cmp::Ordering::Less => &mut found[1],
+            std::cmp::Ordering::Equal => continue,
+        };
+        slot.get_or_insert(point);
+        if found.iter().all(Option::is_some) {
+            break;
+        }
+    }
+    found
 }
 
 /// The denominator of the points tried.

@@ -1,13 +1,12 @@
 //! The lattice, or the losses of a search, drawn in their order.
 
-use super::{Args, counts, lattice, list, refused, rows};
+use super::{Args, counts, explorer, list, refused, rows};
 use crate::args::Format;
 use crate::failure::{Failure, Outcome, Status};
 use crate::output::Ui;
-use ponens::compiler::landscape::{self, LandscapeError, draw::Diagram};
+use ponens::compiler::landscape::{self, LandscapeError, Node, draw::Diagram};
 use ponens::compiler::logic::Structure;
 use ponens::known::Known;
-use ponens::page;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -16,43 +15,40 @@ const MOST: u64 = 200;
 
 pub(super) fn run(args: &Args, stop: Arc<AtomicBool>, ui: &mut Ui) -> Outcome {
     let searched = !args.lattice && (args.list || args.asks());
-    let (diagram, table) = if searched {
-        let known = Known::catalogue();
-        let found = found(args, &known, Arc::clone(&stop))?;
+    let known = Known::catalogue();
+    let named = if searched {
         let label = |s: &Structure| match known.names(s).first() {
             Some(name) => name.trim_start_matches("lattice.").to_owned(),
             None => list::rho(s),
         };
-        let named: Vec<(String, Structure)> = found.into_iter().map(|s| (label(&s), s)).collect();
-        let row = |(_, s): &(String, Structure)| {
-            vec![list::rho(s), list::clauses(s), known.names(s).join(", ")]
-        };
-        let table = (vec!["rho", "logic", "names"], named.iter().map(row).collect());
-        (Diagram::of_structures(&named).map_err(refused)?, table)
+        found(args, &known, Arc::clone(&stop))?.into_iter().map(|s| (label(&s), s)).collect()
     } else {
-        (Diagram::of_lattice(args.reference).map_err(refused)?, lattice(args))
+        of_lattice(args)
     };
+    let diagram = match searched {
+        true => Diagram::of_structures(&named),
+        false => Diagram::of_lattice(args.reference),
+    };
+    let diagram = diagram.map_err(refused)?;
     match ui.format {
         Format::Dot => ui.text(diagram.to_dot())?,
         Format::Svg => ui.text(diagram.to_svg())?,
         _ => {
-            let counts = counts(args, &stop, ui)?;
-            let numbers: Vec<Vec<String>> = rows(&counts, None)
-                .into_iter()
-                .map(|(what, n)| vec![what.to_owned(), n.to_string()])
-                .collect();
-            let over = format!("over {} atoms", counts.atoms);
-            let body = format!(
-                "<p>A line leads from a loss up to the ones that it entails: their rho is nowhere \
-                 lower.</p>\n{}\n{}\n{}",
-                diagram.to_svg(),
-                page::table(&table.0, &table.1),
-                page::table(&["losses", &over], &numbers)
-            );
-            ui.text(page::page("The landscape of preference losses", &body))?;
+            let mut shown = vec![("atoms counted over", u64::from(args.atoms))];
+            shown.extend(rows(&counts(args, &stop, ui)?, None));
+            ui.text(explorer::page(&named, &diagram, &known, &shown))?;
         }
     }
     Ok(Status::Done)
+}
+
+/// The nodes of the lattice, or their reference versions.
+fn of_lattice(args: &Args) -> Vec<(String, Structure)> {
+    let node = |n: &Node| match args.reference {
+        true => (format!("{}_ref", n.name), n.with_reference()),
+        false => (n.name.to_owned(), n.structure()),
+    };
+    landscape::nodes().iter().map(node).collect()
 }
 
 /// The losses to draw.

@@ -1,7 +1,7 @@
 //! A node of the graph as written, as a formula.
 
 use super::symbol;
-use crate::mir::{Binary, Graph, Level, NodeId, Op, Reduce, Unary};
+use crate::mir::{Binary, Direction, Graph, Level, NodeId, Op, Reduce, Unary};
 use std::collections::HashMap;
 
 /// How tightly a formula binds.
@@ -153,6 +153,17 @@ impl Formulas<'_> {
             Op::PrefixSum(a) => {
                 product(format!("\\sum_{{t' \\le t}} {}", self.read(a).at_least(Strength::Product)))
             }
+            Op::LogSumExps(d, a) => {
+                let order = if d == Direction::Earlier { "<" } else { ">" };
+                let power = self.power_of_e(a).at_least(Strength::Product);
+                product(format!("\\log \\sum_{{t' {order} t}} {power}"))
+            }
+            Op::Recurrence(d, a, x) => {
+                let neighbour = if d == Direction::Earlier { "t-1" } else { "t+1" };
+                let (a, x) = (self.read(a).at_least(Strength::Atom), self.read(x).text());
+                atom(format!("\\left[ y_t = {x} + {a} \\, y_{{{neighbour}}} \\right]_t"))
+            }
+            Op::Position(_) => atom("t"),
             Op::Shift(a, n) => {
                 let by = if n < 0 { n.to_string() } else { format!("+{n}") };
                 atom(format!("\\left[ {} \\right]_{{t{by}}}", self.read(a).text()))

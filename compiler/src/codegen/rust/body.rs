@@ -1,77 +1,100 @@
-//! The two functions and the struct between them.
+//! The struct of what depends on parameters alone, the function of one example, and what both this
+//! function and that of a batch ([`super::batch`]) are written with.
 
-use super::Float;
 use super::helper::Helper;
 use super::name::Names;
+use super::share::Shared;
+use super::{Float, Form, zero};
 use crate::mir::{Binary, Graph, Level, NodeId, Op, Unary};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-/// The items of a graph whose needed nodes are all at example level or above.
-pub(super) fn text(graph: &Graph, float: Float, needed: &[bool]) -> String {
-    Writer::new(graph, float, needed).module()
+/// The items of a graph whose needed nodes fit the form.
+pub(super) fn text(graph: &Graph, float: Float, needed: &[bool], form: &Form) -> String {
+    let mut writer = Writer::new(graph, float, needed, form);
+    let mut out = String::new();
+    writer.uniform(&mut out);
+    match form {
+        Form::Example => writer.example(&mut out),
+        Form::Batch(plan) => writer.batch(plan, &mut out),
+    }
+    writer.definitions(&mut out);
+    out
 }
 
-struct Writer<'a> {
-    graph: &'a Graph,
-    float: Float,
-    needed: &'a [bool],
+pub(super) struct Writer<'a> {
+    pub(super) graph: &'a Graph,
+    pub(super) float: Float,
+    pub(super) needed: &'a [bool],
     params: Vec<String>,
-    columns: Vec<String>,
+    pub(super) columns: Vec<String>,
     /// Uniform nodes that examples read: the fields of `Uniform`.
-    carried: BTreeSet<NodeId>,
-    helpers: BTreeSet<Helper>,
+    pub(super) carried: BTreeSet<NodeId>,
+    pub(super) helpers: BTreeSet<Helper>,
+    /// Nodes above this level are in `Uniform`.
+    deepest_uniform: Level,
+    /// Nodes of which the sign of a zero shows.
+    signed: Vec<bool>,
 }
 
 impl<'a> Writer<'a> {
-    fn new(graph: &'a Graph, float: Float, needed: &'a [bool]) -> Self {
+    fn new(graph: &'a Graph, float: Float, needed: &'a [bool], form: &Form) -> Self {
         // The prefixes keep names of the loss apart from the names of values.
         let mut names = Names::default();
         let params = graph.params.iter().map(|p| names.of(&format!("param {}", p.name))).collect();
         let columns = graph.inputs.iter().map(|c| names.of(&format!("in {}", c.name))).collect();
-        let mut carried = BTreeSet::new();
-        let mut helpers = BTreeSet::new();
-        let uniform = |id: &NodeId| is_uniform(graph, *id) && !is_constant(graph, *id);
+        let deepest_uniform = match form {
+            Form::Example => Level::Batch,
+            Form::Batch(_) => Level::Uniform,
+        };
+        let (carried, helpers) = (BTreeSet::new(), BTreeSet::new());
+        let signed = zero::shows(graph, needed);
+        let mut writer = Self {
+            graph,
+            float,
+            needed,
+            params,
+            columns,
+            carried,
+            helpers,
+            deepest_uniform,
+            signed,
+        };
+        let uniform = |id: &NodeId| writer.is_uniform(*id) && !writer.is_constant(*id);
+        let mut carried: BTreeSet<NodeId> =
+            graph.roots.iter().map(|r| r.node).filter(uniform).collect();
         for (i, node) in graph.nodes.iter().enumerate().filter(|(i, _)| needed[*i]) {
-            if !is_uniform(graph, NodeId(i as u32)) {
+            if !writer.is_uniform(NodeId(i as u32)) {
                 carried.extend(node.op.operands().filter(uniform));
             }
-            helpers.extend(match node.op {
-                Op::Unary(op, _) => Helper::of_unary(op),
-                Op::Binary(op, ..) => Helper::of_binary(op),
-                _ => None,
-            });
         }
-        carried.extend(graph.roots.iter().map(|r| r.node).filter(uniform));
-        Self { graph, float, needed, params, columns, carried, helpers }
+        writer.carried = carried;
+        writer
     }
 
-    fn module(&self) -> String {
-        let mut out = String::new();
-        self.uniform(&mut out);
-        self.example(&mut out);
+    /// The helpers that the functions turned out to need.
+    fn definitions(&self, out: &mut String) {
+        let t = self.float.keyword();
         for helper in &self.helpers {
             let text = helper.definition();
-            let text = text.replace("-> T", &format!("-> {}", self.float.keyword()));
-            let text = text.replace(": T", &format!(": {}", self.float.keyword()));
+            let text = text.replace("-> T", &format!("-> {t}")).replace(": T", &format!(": {t}"));
+            let text = text.replace("[T]", &format!("[{t}]")).replace("as T", &format!("as {t}"));
             out.push('\n');
-            out.push_str(&text.replace("core::T", &format!("core::{}", self.float.keyword())));
+            out.push_str(&text.replace("core::T", &format!("core::{t}")));
         }
-        out
     }
 
-    /// The needed nodes on one side of the line between uniform and example values, constants left out:
+    /// The needed nodes on one side of the line between uniform and other values, constants left out:
     /// these stand where they are used.
-    fn nodes(&self, uniform: bool) -> impl Iterator<Item = NodeId> {
+    pub(super) fn nodes(&self, uniform: bool) -> Vec<NodeId> {
         let ids = (0..self.graph.nodes.len() as u32).map(NodeId);
-        ids.filter(move |id| {
-            self.needed[id.0 as usize]
-                && !is_constant(self.graph, *id)
-                && is_uniform(self.graph, *id) == uniform
+        ids.filter(|id| {
+            self.needed[id.0 as usize] && !self.is_constant(*id) && self.is_uniform(*id) == uniform
         })
+        .collect()
     }
 
-    fn uniform(&self, out: &mut String) {
+    fn uniform(&mut self, out: &mut String) {
         let t = self.float.keyword();
         out.push_str("/// What depends on the parameters alone.\n");
         out.push_str("#[derive(Clone, Copy, Debug, PartialEq)]\npub struct Uniform {\n");
@@ -79,22 +102,21 @@ impl<'a> Writer<'a> {
             let _ = writeln!(out, "    v{}: {t},", id.0);
         }
         out.push_str("}\n\n/// Computes what depends on the parameters alone.\n#[inline]\n");
-        let nodes: Vec<NodeId> = self.nodes(true).collect();
+        let nodes = self.nodes(true);
         let read = |i: usize| nodes.iter().any(|n| self.graph.node(*n).op == Op::Param(i as u16));
         let argument =
             |(i, p): (usize, &String)| format!("{}{p}: f64", if read(i) { "" } else { "_" });
         let arguments: Vec<String> = self.params.iter().enumerate().map(argument).collect();
         let _ = writeln!(out, "pub fn uniform({}) -> Uniform {{", arguments.join(", "));
-        for id in nodes {
-            let _ = writeln!(out, "    let v{} = {};", id.0, self.value(id, true));
-        }
+        let local = |id: NodeId| format!("v{}", id.0);
+        self.lines(&nodes, "    ", &local, &mut |_, _| {}, out);
         let fields: Vec<String> = self.carried.iter().map(|id| format!("v{}", id.0)).collect();
         let _ = writeln!(out, "    Uniform {{ {} }}\n}}\n", fields.join(", "));
     }
 
-    fn example(&self, out: &mut String) {
+    fn example(&mut self, out: &mut String) {
         let t = self.float.keyword();
-        let nodes: Vec<NodeId> = self.nodes(false).collect();
+        let nodes = self.nodes(false);
         let read = |i: usize| nodes.iter().any(|n| self.graph.node(*n).op == Op::Input(i as u16));
         let unused = |used: bool| if used { "" } else { "_" };
         let mut arguments = vec![format!("{}uniform: &Uniform", unused(!self.carried.is_empty()))];
@@ -107,26 +129,61 @@ impl<'a> Writer<'a> {
             out.push_str("#[allow(clippy::too_many_arguments)]\n");
         }
         let _ = writeln!(out, "pub fn example({}) -> [{t}; {roots}] {{", arguments.join(", "));
-        for id in nodes {
-            let _ = writeln!(out, "    let v{} = {};", id.0, self.value(id, false));
-        }
+        let graph = self.graph;
+        let deepest = self.deepest_uniform;
+        let place = move |id: NodeId| match graph.node(id).level <= deepest {
+            true => format!("uniform.v{}", id.0),
+            false => format!("v{}", id.0),
+        };
+        self.lines(&nodes, "    ", &place, &mut |_, _| {}, out);
         let results: Vec<String> =
-            self.graph.roots.iter().map(|r| self.operand(r.node, false)).collect();
+            self.graph.roots.iter().map(|r| self.operand(r.node, &place)).collect();
         let _ = writeln!(out, "    [{}]\n}}", results.join(", "));
     }
 
-    /// A node where another reads it.
-    fn operand(&self, id: NodeId, in_uniform: bool) -> String {
-        match self.graph.node(id).op {
-            Op::Const(c) => literal(c, self.float),
-            _ if !in_uniform && is_uniform(self.graph, id) => format!("uniform.v{}", id.0),
-            _ => format!("v{}", id.0),
+    /// One `let` a node, in order; `place` says where a node before it is read, `after` what follows its
+    /// line.
+    pub(super) fn lines(
+        &mut self,
+        nodes: &[NodeId],
+        indent: &str,
+        place: &dyn Fn(NodeId) -> String,
+        after: &mut dyn FnMut(NodeId, &mut String),
+        out: &mut String,
+    ) {
+        let mut shared = Shared::of(self.graph, nodes);
+        for &id in nodes {
+            if let Some(base) = shared.first_use(id) {
+                let (t, x) = (self.float.keyword(), self.operand(base, place));
+                let _ = writeln!(out, "{indent}let e{} = {t}::exp(-{t}::abs({x}));", base.0);
+            }
+            let value = match (self.graph.node(id).op, shared.base(id)) {
+                (Op::Unary(op, a), Some(base)) => {
+                    let helper = if op == Unary::Sigmoid {
+                        Helper::SigmoidFrom
+                    } else {
+                        Helper::SoftplusFrom
+                    };
+                    self.helpers.insert(helper);
+                    format!("{}({}, e{})", helper.name(), self.operand(a, place), base.0)
+                }
+                _ => self.value(id, place),
+            };
+            let _ = writeln!(out, "{indent}let v{} = {value};", id.0);
+            after(id, out);
         }
     }
 
-    /// What a node computes.
-    fn value(&self, id: NodeId, in_uniform: bool) -> String {
-        let read = |id: NodeId| self.operand(id, in_uniform);
+    /// A node where another reads it.
+    pub(super) fn operand(&self, id: NodeId, place: &dyn Fn(NodeId) -> String) -> String {
+        match self.graph.node(id).op {
+            Op::Const(c) => literal(c, self.float),
+            _ => place(id),
+        }
+    }
+
+    /// What an elementwise node computes.
+    fn value(&mut self, id: NodeId, place: &dyn Fn(NodeId) -> String) -> String {
         let t = self.float.keyword();
         match self.graph.node(id).op {
             Op::Param(i) => match (self.params.get(usize::from(i)), self.float) {
@@ -136,28 +193,38 @@ impl<'a> Writer<'a> {
             },
             Op::Input(i) => {
                 let column = self.columns.get(usize::from(i)).map_or("", String::as_str);
+                if !self.signed[id.0 as usize] {
+                    return column.to_owned();
+                }
                 let below = self.graph.inputs[usize::from(i)].range.is_nonpos();
                 // A zero has the sign of the side that it is approached from.
                 let zero = if below { "-0.0" } else { "0.0" };
                 format!("if {column} == 0.0 {{ {zero} }} else {{ {column} }}")
             }
-            Op::Unary(op, a) => unary(op, &read(a), t),
-            Op::Binary(op, a, b) => binary(op, &read(a), &read(b)),
+            Op::Unary(op, a) => {
+                self.helpers.extend(Helper::of_unary(op));
+                unary(op, &self.operand(a, place), t)
+            }
+            Op::Binary(op, a, b) => {
+                self.helpers.extend(Helper::of_binary(op));
+                binary(op, &self.operand(a, place), &self.operand(b, place))
+            }
             Op::Select(c, a, b) => {
+                let read = |id| self.operand(id, place);
                 format!("if {} > 0.0 {{ {} }} else {{ {} }}", read(c), read(a), read(b))
             }
             // Constants stand where they are used, and `fits` refuses the rest.
-            _ => read(id),
+            _ => self.operand(id, place),
         }
     }
-}
 
-fn is_constant(graph: &Graph, id: NodeId) -> bool {
-    matches!(graph.node(id).op, Op::Const(_))
-}
+    pub(super) fn is_constant(&self, id: NodeId) -> bool {
+        matches!(self.graph.node(id).op, Op::Const(_))
+    }
 
-fn is_uniform(graph: &Graph, id: NodeId) -> bool {
-    graph.node(id).level < Level::Example
+    pub(super) fn is_uniform(&self, id: NodeId) -> bool {
+        self.graph.node(id).level <= self.deepest_uniform
+    }
 }
 
 fn unary(op: Unary, a: &str, t: &str) -> String {
@@ -192,7 +259,7 @@ fn binary(op: Binary, a: &str, b: &str) -> String {
 }
 
 /// A literal that reads back to the same value of the type.
-fn literal(x: f64, float: Float) -> String {
+pub(super) fn literal(x: f64, float: Float) -> String {
     let t = float.keyword();
     let (text, infinite, nan) = match float {
         Float::F64 => (format!("{x:?}"), x.is_infinite(), x.is_nan()),

@@ -4,7 +4,7 @@ use crate::mir::{Binary, Unary};
 
 /// A function that generated code carries along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Helper {
+pub(in crate::codegen) enum Helper {
     Log1mExp,
     Softplus,
     Sigmoid,
@@ -14,11 +14,26 @@ pub(super) enum Helper {
     Power,
     Step,
     Sign,
+    /// softplus(x) from e^-|x|
+    SoftplusFrom,
+    /// sigmoid(x) from e^-|x|
+    SigmoidFrom,
+    Sum,
+    Mean,
+    Greatest,
+    LogSumExp,
+    /// The order that the two below go by.
+    Ascending,
+    Sorted,
+    Unsorted,
+    PrefixSums,
+    SuffixSums,
+    Shifted,
 }
 
 impl Helper {
     /// The helper that an operation needs, if it needs one.
-    pub(super) fn of_unary(op: Unary) -> Option<Self> {
+    pub(in crate::codegen) fn of_unary(op: Unary) -> Option<Self> {
         match op {
             Unary::Log1mExp => Some(Helper::Log1mExp),
             Unary::Softplus => Some(Helper::Softplus),
@@ -30,7 +45,7 @@ impl Helper {
     }
 
     /// The helper that an operation needs, if it needs one.
-    pub(super) fn of_binary(op: Binary) -> Option<Self> {
+    pub(in crate::codegen) fn of_binary(op: Binary) -> Option<Self> {
         match op {
             Binary::Max => Some(Helper::Maximum),
             Binary::Min => Some(Helper::Minimum),
@@ -40,8 +55,19 @@ impl Helper {
         }
     }
 
+    /// Itself and the helpers that its text calls.
+    pub(super) fn with_needs(self) -> Vec<Self> {
+        let needs: &[Self] = match self {
+            Helper::Mean => &[Helper::Sum],
+            Helper::Greatest => &[Helper::Maximum],
+            Helper::Sorted | Helper::Unsorted => &[Helper::Ascending],
+            _ => &[],
+        };
+        needs.iter().copied().chain([self]).collect()
+    }
+
     /// Its name in the generated code.
-    pub(super) fn name(self) -> &'static str {
+    pub(in crate::codegen) fn name(self) -> &'static str {
         match self {
             Helper::Log1mExp => "log1mexp",
             Helper::Softplus => "softplus",
@@ -52,11 +78,23 @@ impl Helper {
             Helper::Power => "power",
             Helper::Step => "step",
             Helper::Sign => "sign",
+            Helper::SoftplusFrom => "softplus_from",
+            Helper::SigmoidFrom => "sigmoid_from",
+            Helper::Sum => "sum",
+            Helper::Mean => "mean",
+            Helper::Greatest => "greatest",
+            Helper::LogSumExp => "log_sum_exp",
+            Helper::Ascending => "ascending",
+            Helper::Sorted => "sorted",
+            Helper::Unsorted => "unsorted",
+            Helper::PrefixSums => "prefix_sums",
+            Helper::SuffixSums => "suffix_sums",
+            Helper::Shifted => "shifted",
         }
     }
 
     /// Its definition for the float type `T`, to be replaced.
-    pub(super) fn definition(self) -> &'static str {
+    pub(in crate::codegen) fn definition(self) -> &'static str {
         match self {
             Helper::Log1mExp => {
                 "/// ln(1 - e^a) for a <= 0: each form is used where the other cancels.
@@ -79,12 +117,8 @@ fn softplus(x: T) -> T {
                 "/// 1 / (1 + e^-x).
 #[inline]
 fn sigmoid(x: T) -> T {
-    if x < 0.0 {
-        let e = x.exp();
-        e / (1.0 + e)
-    } else {
-        1.0 / (1.0 + (-x).exp())
-    }
+    let e = (-x.abs()).exp();
+    (if x < 0.0 { e } else { 1.0 }) / (1.0 + e)
 }
 "
             }
@@ -147,6 +181,24 @@ fn sign(x: T) -> T {
 }
 "
             }
+            Helper::SoftplusFrom => {
+                "/// ln(1 + e^x), from e^-|x|.
+#[inline]
+fn softplus_from(x: T, e: T) -> T {
+    let linear = if x < 0.0 { 0.0 } else { x };
+    linear + e.ln_1p()
+}
+"
+            }
+            Helper::SigmoidFrom => {
+                "/// 1 / (1 + e^-x), from e^-|x|.
+#[inline]
+fn sigmoid_from(x: T, e: T) -> T {
+    (if x < 0.0 { e } else { 1.0 }) / (1.0 + e)
+}
+"
+            }
+            _ => super::fold::definition(self),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Rust: value and gradients of one example as a pure function over f64 or f32.
+//! Rust: value and gradients of one example, or of a coupled batch, as a pure function over f64 or f32.
 //!
 //! Why: a program that is written in Rust carries its loss as code that its own compiler optimises, with
 //! no interpreter and no allocation at run time. In: a graph of stage total, with the root `loss` and
@@ -7,17 +7,24 @@
 //! results equal the interpreter's to the last bit; what depends on parameters alone is computed once a
 //! call and not once an example.
 //!
-//! A loss that couples the examples of a batch is refused: [`Refused`] names the operation.
+//! A loss that couples the examples of a batch becomes a function of the batch, which works in scratch
+//! that its caller gives. A value below the example level is refused: [`Refused`] names it.
 
+mod batch;
 mod body;
-mod helper;
+mod fold;
+pub(super) mod helper;
 mod name;
+mod schedule;
+mod share;
 #[cfg(test)]
 mod tests;
+mod zero;
 
 pub use name::{Names, snake_case, upper_camel_case};
+pub use schedule::Plan;
 
-use crate::mir::{Graph, Level, NodeId, Op, Reduce};
+use crate::mir::{Graph, Level, NodeId, Op};
 use std::fmt;
 
 /// The float type of the generated code.
@@ -49,7 +56,14 @@ impl Float {
 /// pub fn example(uniform: &Uniform, c1: T, c2: T, ..) -> [T; n]
 /// ```
 ///
-/// and the private helper functions that these use.
+/// or, where examples depend on each other, in the place of the second function
+///
+/// ```text
+/// pub fn batch(uniform: &Uniform, columns: [&[T]; c], out: [&mut [T]; n], scratch: &mut [T], order: &mut [usize])
+/// ```
+///
+/// and the private helper functions that these use. In a batch a loss that the examples have in common
+/// stands at every example; `d/COLUMN` is the derivative of the sum of the losses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Module {
     /// The parameters in the order of `uniform`, by their names in the loss.
@@ -58,14 +72,25 @@ pub struct Module {
     pub columns: Vec<String>,
     /// The results in the order of the array: `loss`, then `d/COLUMN`.
     pub roots: Vec<String>,
+    /// One example at a time, or the batch.
+    pub form: Form,
     /// The source text.
     pub text: String,
 }
 
-/// Why there is no function of one example.
+/// What the generated function sees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// One example.
+    Example,
+    /// All examples of the batch, with scratch as the plan says.
+    Batch(Plan),
+}
+
+/// Why there is no function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// The operation needs all examples of the batch.
+    /// The operation goes along the batch over something that the batch has once.
     Batch {
         /// What it is called in the language or the graph.
         operation: &'static str,
@@ -86,7 +111,7 @@ impl fmt::Display for Refused {
         match self {
             Refused::Batch { operation } => write!(
                 f,
-                "{operation} needs all examples of the batch, and the Rust code sees one at a time"
+                "{operation} is not one value an example, and the Rust code reads nothing else"
             ),
             Refused::Inner { level, what } => {
                 write!(f, "{what} has one value a {level}, and the Rust code sees whole examples")
@@ -103,17 +128,23 @@ impl std::error::Error for Refused {}
 /// The Rust code of a graph.
 ///
 /// # Errors
-/// [`Refused`] when a value needs more than one example, or the graph is not well formed.
+/// [`Refused`] when a value lives below the example level, or the graph is not well formed.
 pub fn emit(graph: &Graph, float: Float) -> Result<Module, Refused> {
     let needed = needed(graph)?;
     for (i, node) in graph.nodes.iter().enumerate().filter(|(i, _)| needed[*i]) {
         fits(graph, NodeId(i as u32), node.op, node.level)?;
     }
+    let along = |(i, n): (usize, &crate::mir::Node)| needed[i] && couples(&n.op);
+    let form = match graph.nodes.iter().enumerate().any(along) {
+        true => Form::Batch(schedule::plan(graph, &needed)?),
+        false => Form::Example,
+    };
     Ok(Module {
         params: graph.params.iter().map(|p| p.name.clone()).collect(),
         columns: graph.inputs.iter().map(|i| i.name.clone()).collect(),
         roots: graph.roots.iter().map(|r| r.name.clone()).collect(),
-        text: body::text(graph, float, &needed),
+        text: body::text(graph, float, &needed, &form),
+        form,
     })
 }
 
@@ -139,7 +170,6 @@ fn needed(graph: &Graph) -> Result<Vec<bool>, Refused> {
 }
 
 fn fits(graph: &Graph, id: NodeId, op: Op, level: Level) -> Result<(), Refused> {
-    let batch = |operation| Err(Refused::Batch { operation });
     match op {
         Op::Param(p) if usize::from(p) >= graph.params.len() => Err(Refused::Malformed(id)),
         Op::Input(i) => match graph.inputs.get(usize::from(i)) {
@@ -147,20 +177,29 @@ fn fits(graph: &Graph, id: NodeId, op: Op, level: Level) -> Result<(), Refused> 
             Some(c) if c.level > Level::Example => {
                 Err(Refused::Inner { level: c.level, what: format!("the column {}", c.name) })
             }
-            Some(c) if c.level < Level::Example => batch("a column of the whole batch"),
+            Some(c) if c.level < Level::Example => {
+                Err(Refused::Batch { operation: "a column of the whole batch" })
+            }
             Some(_) => Ok(()),
         },
+        _ if op.is_scan() => Err(Refused::Batch { operation: "a scan" }),
         _ if level > Level::Example => {
             Err(Refused::Inner { level, what: "an intermediate value".to_owned() })
         }
-        Op::Reduce(Reduce::Sum, _) => batch("batch_sum"),
-        Op::Reduce(Reduce::Mean, _) => batch("batch_mean"),
-        Op::Reduce(Reduce::Max, _) => batch("the batch's maximum"),
-        Op::Reduce(Reduce::LogSumExp, _) => batch("the batch's logsumexp"),
-        Op::Count(_) => batch("the size of the batch"),
-        Op::Sort(_) | Op::Unsort(..) => batch("batch_sort"),
-        Op::SuffixSum(_) | Op::PrefixSum(_) => batch("a running sum"),
-        Op::Shift(..) => batch("a shift"),
         _ => Ok(()),
     }
+}
+
+/// True for operations along the examples of a batch.
+fn couples(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Reduce(..)
+            | Op::Count(_)
+            | Op::Sort(_)
+            | Op::Unsort(..)
+            | Op::SuffixSum(_)
+            | Op::PrefixSum(_)
+            | Op::Shift(..)
+    )
 }

@@ -57,19 +57,41 @@ fn the_two_float_types_differ_in_their_names_only() {
     assert_eq!(back, wide);
 }
 
+fn compiled(minimize: &str) -> Graph {
+    let mut program = Program::new();
+    let text = format!("loss a() {{ data pair(w > l) model pi = policy minimize {minimize} }}");
+    let (_, found) = program.add_text("a.loss", &text);
+    assert!(found.is_empty(), "{found:?}");
+    let compiled = session::compile(&mut program, "a", &NoLibrary, &Default::default());
+    compiled.expect("it compiles").graph().clone()
+}
+
 #[test]
-fn what_couples_a_batch_is_refused_by_name() {
-    let refused = |text: &str| {
-        let mut program = Program::new();
-        let text = format!("loss a() {{ data pair(w > l) model pi = policy minimize {text} }}");
-        let (_, found) = program.add_text("a.loss", &text);
-        assert!(found.is_empty(), "{found:?}");
-        let compiled = session::compile(&mut program, "a", &NoLibrary, &Default::default());
-        emit(compiled.expect("it compiles").graph(), Float::F64).expect_err("refused").to_string()
-    };
-    assert!(refused("logp(pi, w) * batch_mean(logp(pi, l))").starts_with("batch_mean needs all"));
-    let sorted = refused("softplus(batch_sort(logp(pi, w)) - logp(pi, l))");
-    assert!(sorted.starts_with("batch_sort needs all"), "{sorted}");
+fn what_couples_a_batch_works_in_scratch() {
+    let graph = compiled("softplus(batch_sort(logp(pi, w)) - batch_mean(logp(pi, l)))");
+    let module = emit(&graph, Float::F64).expect("a batch");
+    assert!(matches!(&module.form, Form::Batch(plan) if plan.sorts()));
+    insta::assert_snapshot!(module.text);
+    let plain = emit(&compiled("softplus(logp(pi, l))"), Float::F64).expect("an example");
+    assert_eq!(plain.form, Form::Example);
+    let summed = emit(&compiled("logp(pi, w) * batch_mean(logp(pi, l))"), Float::F64);
+    assert!(matches!(summed.expect("a batch").form, Form::Batch(plan) if !plan.sorts()));
+}
+
+#[test]
+fn what_is_not_one_value_an_example_is_refused() {
+    let mut g = everything();
+    g.inputs[0].level = Level::Token;
+    g.inputs[0].name = "token_logp(pi,w)".into();
+    let refused = emit(&g, Float::F64).expect_err("a token is no example").to_string();
+    assert!(refused.starts_with("the column token_logp(pi,w) has one value a token"), "{refused}");
+    g.inputs[0].level = Level::Batch;
+    let refused = emit(&g, Float::F64).expect_err("a batch is no example").to_string();
+    assert!(refused.starts_with("a column of the whole batch is not"), "{refused}");
+    let mut g = compiled("softplus(batch_sort(logp(pi, w)))");
+    let sort = g.nodes.iter().position(|n| matches!(n.op, Op::Sort(_))).expect("it sorts");
+    g.nodes[sort].level = Level::Batch;
+    assert_eq!(emit(&g, Float::F64), Err(Refused::Batch { operation: "batch_sort" }));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::Resolver;
 use crate::hir::model::*;
-use crate::logic::{Formula, Structure, StructureError};
+use crate::logic::{Formula, LargeStructure, MAX_ATOMS, Structure, StructureError};
 use ponens_dsl::ast::{self, BinaryOp, Clause, ExprKind, UnaryOp};
 use ponens_dsl::{Diagnostic, Span};
 
@@ -32,10 +32,10 @@ impl<'a> Resolver<'a> {
             [None, None, None, None] => {}
             [None, None, None, Some((value, span))] => {
                 self.in_core = true;
-                let id = self.number(value);
+                let v = self.number(value);
                 self.in_core = false;
-                if let Some(value) = id {
-                    self.core = Some(Core::Arithmetic { value, span });
+                if let Some(v) = v {
+                    self.core = Some(Core::Arithmetic { value: v.id, span });
                 }
             }
             [Some((_, p)), _, _, Some((_, rho))] => self.error(
@@ -67,10 +67,27 @@ impl<'a> Resolver<'a> {
         let t = tie.map_or(Some(Formula::False), |(e, _)| self.formula(e));
         let (Some(p), Some(g), Some(t)) = (p, g, t) else { return };
         let n = self.atoms.len();
-        let (p, g, t) = (p.table(n), g.table(n), t.table(n));
         let atoms = self.atoms.iter().map(|a| a.atom.clone()).collect();
-        let checked = Structure::from_clauses(atoms, p, g, t).and_then(|s| s.validate());
+        let (core, checked) = if n > MAX_ATOMS {
+            let checked = LargeStructure::from_clauses(atoms, &p, &g, &t);
+            let core = Core::Large { prefer: p, given: g, tie: t, span: prefer.1 };
+            (core, checked.and_then(|s| s.validate()))
+        } else {
+            let (p, g, t) = (p.table(n), g.table(n), t.table(n));
+            let checked = Structure::from_clauses(atoms, p, g, t);
+            let core = Core::Logical { prefer: p, given: g, tie: t, span: prefer.1 };
+            (core, checked.and_then(|s| s.validate()))
+        };
         if let Err(e) = checked {
+            let note = match e {
+                StructureError::NoWinningRow => {
+                    "under a logistic or hinge link the loss would be infinite everywhere"
+                }
+                StructureError::NoLosingRow => {
+                    "under a logistic or hinge link the loss would be 0 everywhere: nothing to learn"
+                }
+                _ => "rho is not defined",
+            };
             let code = match e {
                 StructureError::TooManyAtoms(_) => "E0503",
                 _ => "E0502",
@@ -78,12 +95,12 @@ impl<'a> Resolver<'a> {
             self.error(
                 Diagnostic::error(code, e.to_string())
                     .at(prefer.1, "this core formula")
-                    .note("rho would be infinite everywhere")
+                    .note(note)
                     .help("weaken the `given` clause, or change the core formula"),
             );
             return;
         }
-        self.core = Some(Core::Logical { prefer: p, given: g, tie: t, span: prefer.1 });
+        self.core = Some(core);
     }
 
     fn formula(&mut self, e: &'a ast::Expr) -> Option<Formula> {

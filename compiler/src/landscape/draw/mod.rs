@@ -23,6 +23,17 @@ pub struct DiagramNode {
     pub tooltip: String,
 }
 
+/// Where a node of a diagram stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The layer, 0 the lowest.
+    pub layer: usize,
+    /// The place within it.
+    pub place: usize,
+    /// How many places the layer has.
+    pub width: usize,
+}
+
 /// A Hasse diagram: covers point upwards, from the entailing to the entailed node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Diagram {
@@ -113,6 +124,21 @@ impl Diagram {
             );
         }
         Ok(diagram)
+    }
+
+    /// The covers by number, lower node first.
+    #[must_use]
+    pub fn covers(&self) -> &[(usize, usize)] {
+        &self.covers
+    }
+
+    /// Where each node stands.
+    #[must_use]
+    pub fn places(&self) -> Vec<Place> {
+        let layout = layout::place(&self.layers, &self.covers);
+        let of =
+            |&(layer, place): &(usize, usize)| Place { layer, place, width: layout.widths[layer] };
+        layout.places.iter().take(self.nodes.len()).map(of).collect()
     }
 
     /// The diagram as a DOT graph, least node at the bottom.

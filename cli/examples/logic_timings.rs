@@ -1,0 +1,118 @@
+//! Times the symbolic side on the whole catalogue: one part a process, so that its peak memory can be read
+//! from outside. `docs/logic-timings.py` runs all parts beside the same work done with SymPy.
+//!
+//! `logic_timings losses | decompile | compare | landscape N` prints one JSON document.
+
+use ponens::compiler::decompile;
+use ponens::compiler::explain;
+use ponens::compiler::hir::{Loss, Program};
+use ponens::compiler::landscape;
+use ponens::compiler::logic::Structure;
+use ponens::compiler::relate;
+use ponens_losses::Catalogue;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+fn catalogue() -> Vec<(String, Loss)> {
+    let resolve = |name: String| {
+        let (loss, _) = Program::new().resolve(&name, &Catalogue);
+        loss.map(|loss| (name, loss))
+    };
+    Catalogue.entries().iter().filter_map(|e| resolve(e.name.to_string())).collect()
+}
+
+fn structures(losses: &[(String, Loss)]) -> Vec<(String, Structure)> {
+    let found = losses.iter().map(|(n, l)| (n.clone(), explain::structure(l)));
+    found.filter_map(|(n, s)| Some((n, s.ok()?.structure))).collect()
+}
+
+/// What SymPy is given: rho as text, and the rows.
+fn losses() -> Value {
+    let all = catalogue();
+    let entry = |(name, loss): &(String, Loss)| {
+        let (rho, found) = explain::decompiled(loss).ok()?;
+        let s = &found.structure;
+        let atoms: Vec<&str> = s.atoms.iter().map(|a| a.name.as_str()).collect();
+        Some(json!({
+            "name": name,
+            "rho": rho.to_string(),
+            "atoms": atoms,
+            "wins": s.wins.rows().collect::<Vec<_>>(),
+            "loses": s.loses.rows().collect::<Vec<_>>(),
+        }))
+    };
+    all.iter().filter_map(entry).collect()
+}
+
+fn decompile_all() -> Value {
+    let all = catalogue();
+    let start = Instant::now();
+    let found: Vec<_> = all.iter().map(|(_, l)| explain::decompiled(l)).collect();
+    let decompiled = start.elapsed().as_secs_f64();
+    let start = Instant::now();
+    let logic: Vec<_> = found.iter().flatten().collect();
+    let accepted = logic.iter().filter(|(rho, d)| decompile::check(rho, d).is_ok()).count();
+    json!({
+        "losses": all.len(),
+        "logic": logic.len(),
+        "accepted": accepted,
+        "seconds": decompiled,
+        "check_seconds": start.elapsed().as_secs_f64(),
+    })
+}
+
+fn compare_all() -> Value {
+    let all = structures(&catalogue());
+    let (mut orders, mut compared) = (BTreeMap::<String, u64>::new(), Vec::new());
+    let start = Instant::now();
+    for (i, (_, a)) in all.iter().enumerate() {
+        for (_, b) in &all[i + 1..] {
+            let relation = relate::compare(a, b);
+            *orders.entry(relation.order.to_string()).or_default() += 1;
+            compared.push((a, b, relation));
+        }
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    let start = Instant::now();
+    let accepted = compared.iter().filter(|(a, b, r)| relate::check(a, b, r).is_ok()).count();
+    json!({
+        "losses": all.len(),
+        "pairs": compared.len(),
+        "orders": orders,
+        "accepted": accepted,
+        "seconds": seconds,
+        "check_seconds": start.elapsed().as_secs_f64(),
+    })
+}
+
+fn landscape_of(atoms: usize) -> Value {
+    let start = Instant::now();
+    match landscape::counts(atoms) {
+        Ok(c) => json!({
+            "atoms": c.atoms,
+            "structures": c.structures,
+            "nonempty": c.nonempty,
+            "distinct_rho": c.distinct_rho,
+            "monotone": c.monotone,
+            "seconds": start.elapsed().as_secs_f64(),
+        }),
+        Err(e) => json!({ "error": e.to_string() }),
+    }
+}
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let found = match words.as_slice() {
+        ["losses"] => losses(),
+        ["decompile"] => decompile_all(),
+        ["compare"] => compare_all(),
+        ["landscape", n] => match n.parse() {
+            Ok(n) => landscape_of(n),
+            Err(_) => json!({ "error": "landscape 2, 3 or 4" }),
+        },
+        _ => json!({ "error": "losses | decompile | compare | landscape N" }),
+    };
+    println!("{found}");
+}
