@@ -41,8 +41,6 @@ pub struct Options {
 /// Why there is no such file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
-    /// A scan along a loop that this back end has no operation for.
-    Scan(NodeId),
     /// A node combines tokens of different responses, or a column without a response is read where there
     /// are several.
     Loops(NodeId),
@@ -59,7 +57,6 @@ impl fmt::Display for Refused {
         match self {
             Refused::Loops(n) => write!(f, "node {n} combines tokens of different responses"),
             Refused::InnerSort(n) => write!(f, "node {n} sorts values inside an example"),
-            Refused::Scan(n) => write!(f, "node {n} is a scan, which has no tensor operation"),
             Refused::Malformed(n) => write!(f, "node {n} refers to something that does not exist"),
             Refused::Trl(what) => write!(f, "{what}"),
         }
@@ -107,9 +104,6 @@ pub fn signature(graph: &Graph) -> Result<Signature, Refused> {
 /// [`Refused`] for a graph with loops that rectangles of tensors do not hold.
 pub fn emit(compiled: &Compiled, options: &Options) -> Result<String, Refused> {
     let graph = compiled.graph();
-    if let Some(i) = graph.nodes.iter().position(|n| n.op.is_scan()) {
-        return Err(Refused::Scan(NodeId(i as u32)));
-    }
     let mut plan = plan::Plan::new(graph)?;
     let name = name::function(&graph.name);
     let core = body::core(&mut plan)?;
