@@ -338,10 +338,8 @@ proptest! {
         let mut words = String::new();
         rename(&item, &mut writer, &mut words);
         let (loss, _) = resolve(&text(shape, &words));
-        if let Some(loss) = loss {
-            if let Err(e) = run(&loss) {
-                panic!("{words}\n{e}");
-            }
+        if let Some(Err(e)) = loss.map(|loss| run(&loss)) {
+            panic!("{words}\n{e}");
         }
     }
 }

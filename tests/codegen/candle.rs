@@ -9,6 +9,7 @@ type Run = fn(&[f64], &[Tensor]) -> Result<(Tensor, Vec<Tensor>)>;
 
 /// What the build script generated.
 #[allow(missing_docs, unreachable_pub, dead_code, unused_imports, unused_variables)]
+#[allow(clippy::derivable_impls)]
 mod generated {
     use super::{Result, Run, Tensor};
     include!(concat!(env!("OUT_DIR"), "/candle.rs"));

@@ -81,8 +81,8 @@ impl Plain {
     #[inline(always)]
     fn zip(self, other: Self, f: impl Fn(f32, f32) -> f32) -> Self {
         let mut out = [0.0; LANES];
-        for i in 0..LANES {
-            out[i] = f(self.0[i], other.0[i]);
+        for (o, (x, y)) in out.iter_mut().zip(self.0.into_iter().zip(other.0)) {
+            *o = f(x, y);
         }
         Plain(out)
     }
@@ -144,8 +144,8 @@ impl Vector for Plain {
             f32::from_bits(y.to_bits().wrapping_add(shifted.to_bits() << 23))
         };
         let mut out = [0.0; LANES];
-        for i in 0..LANES {
-            out[i] = one(self.0[i]);
+        for (o, x) in out.iter_mut().zip(self.0) {
+            *o = one(x);
         }
         Plain(out)
     }

@@ -47,7 +47,7 @@ pub(super) fn core(plan: &mut Plan<'_>) -> Result<Core, Refused> {
     }
     let mut e = Expressions { plan, facts, texts: Vec::new(), helpers };
     let mut fresh = 0;
-    for i in 0..graph.nodes.len() {
+    for (i, &readers) in uses.iter().enumerate() {
         let id = NodeId(i as u32);
         if !plan.needed[i] {
             e.texts.push(Text::atom(""));
@@ -56,7 +56,7 @@ pub(super) fn core(plan: &mut Plan<'_>) -> Result<Core, Refused> {
         let mut text = e.value(id);
         let leaf = graph.nodes[i].op.operands().next().is_none();
         let long = text.text.len() > LONGEST;
-        if !leaf && (uses[i] > 1 || long || roots.contains_key(&id)) {
+        if !leaf && (readers > 1 || long || roots.contains_key(&id)) {
             let name = roots.get(&id).cloned().unwrap_or_else(|| {
                 fresh += 1;
                 names.of(&format!("t{fresh}"))

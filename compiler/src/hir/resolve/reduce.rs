@@ -36,11 +36,10 @@ impl<'a> Resolver<'a> {
         let v = self.with_known_loops(&[var], |this| this.number(body));
         self.indices.pop();
         let (bound, v) = (bound?, v?);
-        if let Bound::Beside(other, ..) = bound {
-            match (self.vars[var.0].over, self.vars[other.0].over) {
-                (Some(inner), _) => self.unify(other, inner, span)?,
-                (None, _) => {}
-            }
+        if let Bound::Beside(other, ..) = bound
+            && let Some(inner) = self.vars[var.0].over
+        {
+            self.unify(other, inner, span)?;
         }
         let over = self.vars[var.0].over.filter(|inner| v.at.get(*inner) == Some(var));
         let Some(inner) = over else {
@@ -57,7 +56,7 @@ impl<'a> Resolver<'a> {
         }
         match bound {
             Bound::Beside(other, side, offset) => {
-                self.beside(&op.text, v, inner, other, side, offset, span)
+                self.beside(&op.text, v, inner, (other, side, offset), span)
             }
             Bound::Number(compare, n) => self.bounded(&op.text, v, inner, compare, n, span),
             Bound::None => self.whole(&op.text, v, inner, span),
@@ -191,9 +190,7 @@ impl<'a> Resolver<'a> {
         op: &str,
         v: Value,
         inner: Loop,
-        other: Var,
-        side: Direction,
-        offset: i64,
+        (other, side, offset): (Var, Direction, i64),
         span: Span,
     ) -> Option<Value> {
         let scan = |this: &mut Self, s: Scan, x: Value| Value {
