@@ -9,6 +9,9 @@
 //! A gradient graph may be differentiated again, but not through a sort. Kinks (`max`, `min`, `abs`, `if`) have derivative 0 from the side that is not chosen, and 0 from
 //! both at the kink itself.
 
+#[cfg(test)]
+mod tests;
+
 use crate::mir::{Binary, Graph, Level, NodeId, Op, Reduce, Root, Unary};
 
 /// Which inputs get a gradient.
@@ -121,6 +124,14 @@ impl Adjoint {
         self.graph.add(Op::Select(condition, g, zero))
     }
 
+    /// A value of an outer level at every place of a loop: what a scan of it runs along.
+    fn spread(&mut self, g: NodeId, like: NodeId) -> NodeId {
+        if self.graph.node(g).level >= self.graph.node(like).level {
+            return g;
+        }
+        self.graph.add(Op::Select(like, g, g))
+    }
+
     fn propagate(&mut self, y: NodeId, g: NodeId) {
         match self.graph.node(y).op {
             Op::Const(_) | Op::Param(_) | Op::Input(_) | Op::Count(_) => {}
@@ -151,14 +162,17 @@ impl Adjoint {
             // operation for the second derivative of a sort.
             Op::Unsort(..) => {}
             Op::SuffixSum(x) => {
+                let g = self.spread(g, y);
                 let d = self.graph.add(Op::PrefixSum(g));
                 self.give(y, x, d);
             }
             Op::PrefixSum(x) => {
+                let g = self.spread(g, y);
                 let d = self.graph.add(Op::SuffixSum(g));
                 self.give(y, x, d);
             }
             Op::Shift(x, n) => {
+                let g = self.spread(g, y);
                 let d = self.graph.add(Op::Shift(g, -n));
                 self.give(y, x, d);
             }
