@@ -3,6 +3,7 @@
 mod check;
 mod compare;
 mod completions;
+mod data;
 mod decompile;
 mod demo;
 mod derive;
@@ -14,8 +15,10 @@ mod landscape;
 mod list;
 mod models;
 mod progress;
+mod report;
 mod samples;
 mod score;
+mod shown;
 mod train;
 mod value;
 
@@ -40,6 +43,8 @@ pub(crate) enum Command {
     Emit(emit::Args),
     Train(Box<train::Args>),
     Score(score::Args),
+    Data(data::Args),
+    Report(report::Args),
     Generate(generate::Args),
     Completions(completions::Args),
 }
@@ -63,6 +68,8 @@ pub(crate) fn run(command: &Command, ui: &mut Ui) -> Outcome {
         Command::Emit(a) => emit::run(a, ui),
         Command::Train(a) => train::run(a, ui),
         Command::Score(a) => score::run(a, ui),
+        Command::Data(a) => data::run(a, ui),
+        Command::Report(a) => report::run(a, ui),
         Command::Generate(a) => generate::run(a, ui),
         Command::Completions(a) => completions::run(a, ui),
     }
