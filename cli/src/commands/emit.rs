@@ -2,6 +2,7 @@
 
 use crate::args::LossArg;
 use crate::failure::{Failure, Outcome, Status};
+use crate::kernels;
 use crate::output::Ui;
 use clap::ValueEnum;
 use ponens::compiler::codegen::cuda;
@@ -10,6 +11,7 @@ use ponens::compiler::rewrite;
 use ponens::compiler::session::{Compiled, Options};
 use ponens::dsl::Diagnostic;
 use ponens::locate;
+use ponens::runtime::kernel::{self, Arch};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -18,7 +20,8 @@ Examples:
   ponens emit dpo --target mir
   ponens emit orpo --target mir --stage written
   ponens emit orpo --target mir --stage value --explain
-  ponens emit orpo --target cuda > orpo.cu";
+  ponens emit orpo --target cuda > orpo.cu
+  ponens emit orpo --target ptx --arch sm_90 > orpo.ptx";
 
 /// Print the code that a loss is compiled to
 #[derive(Debug, clap::Args)]
@@ -32,6 +35,9 @@ pub(crate) struct Args {
     /// For `mir`: the loss as written, in its stable form, or with its gradients
     #[arg(long, value_enum, default_value = "gradient")]
     stage: Stage,
+    /// For `ptx`: the graphics processor, sm_80 or newer
+    #[arg(long, value_name = "ARCH", value_parser = arch, default_value = "sm_80")]
+    arch: Arch,
     /// For `mir`: also print the derivation of the stable form, rule by rule
     #[arg(long)]
     explain: bool,
@@ -43,6 +49,14 @@ enum Target {
     Mir,
     /// CUDA C: the streaming kernels and one generated kernel a phase
     Cuda,
+    /// The kernel plan that the CUDA C is written from
+    Lir,
+    /// What NVRTC compiles the CUDA C to
+    Ptx,
+}
+
+fn arch(text: &str) -> Result<Arch, String> {
+    text.parse().map_err(|e: kernel::KernelError| e.to_string())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -65,14 +79,21 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
     options.rewrite.derive = args.explain;
     let (compiled, located) = locate::locate(&args.loss.loss)?.compile(&options)?;
     ui.report(&located.program.sources, &located.warnings);
-    let code = match args.target {
-        Target::Cuda => cuda::emit(&lir::plan(compiled.graph()).map_err(|e| {
+    let planned = || {
+        lir::plan(compiled.graph()).map_err(|e| {
             Diagnostic::error("E0205", format!("`{}` has no kernel: {e}", located.name))
-        })?),
+        })
+    };
+    let code = match args.target {
+        Target::Cuda => cuda::emit(&planned()?, &cuda::Element::ALL),
+        Target::Lir => planned()?.to_string(),
+        Target::Ptx => kernels::ptx(&planned()?, args.arch)?,
         Target::Mir => mir(args, &compiled),
     };
     let target = match args.target {
         Target::Cuda => "cuda",
+        Target::Lir => "lir",
+        Target::Ptx => "ptx",
         Target::Mir => "mir",
     };
     let steps = if args.explain { Some(derivation(args, &compiled)?) } else { None };

@@ -78,9 +78,28 @@ pub fn evaluate<R: Real>(
     bound: &Bound,
 ) -> Result<Vec<Outcome<R>>, EvalError> {
     let graph = means::from_sums(graph, &bound.means);
+    evaluate_by(&graph, bound, |columns, examples| {
+        let mut batch = Batch::<R>::new(examples);
+        for (i, values) in columns.iter().enumerate() {
+            batch.set(&graph, i as u16, values)?;
+        }
+        engine.run(&graph, params, &batch)
+    })
+}
+
+/// Evaluates with anything that gives a graph's roots from its columns and the number of examples; the
+/// graph reads sums where the rows hold no means.
+pub(super) fn evaluate_by<R: Real, E: From<EvalError>>(
+    graph: &Graph,
+    bound: &Bound,
+    mut roots: impl FnMut(&[Vec<f64>], usize) -> Result<Vec<Vec<R>>, E>,
+) -> Result<Vec<Outcome<R>>, E> {
     let all: Vec<usize> = (0..bound.lines.len()).collect();
-    let run = |rows: &[usize]| Run::<R>::new(engine, &graph, params, bound, rows);
-    if !is_batch_coupled(&graph) {
+    let mut run = |rows: &[usize]| -> Result<Run<R>, E> {
+        let columns = columns(graph, bound, rows)?;
+        Ok(Run::new(graph, rows.len(), roots(&columns, rows.len())?))
+    };
+    if !is_batch_coupled(graph) {
         let run = run(&all)?;
         return Ok(all.iter().map(|i| run.row(*i)).collect());
     }
@@ -104,25 +123,18 @@ struct Run<R> {
     grad: Vec<(String, Vec<R>)>,
 }
 
+/// The columns that a graph reads, on some rows.
+fn columns(graph: &Graph, bound: &Bound, rows: &[usize]) -> Result<Vec<Vec<f64>>, EvalError> {
+    let column = |name: &String| match bound.given.iter().find(|g| g.name == *name) {
+        Some(given) => Ok(rows.iter().map(|r| given.values[*r]).collect()),
+        None => Err(EvalError::MissingInput(name.clone())),
+    };
+    graph.inputs.iter().map(|i| column(&i.name)).collect()
+}
+
 impl<R: Real> Run<R> {
-    fn new(
-        engine: Engine,
-        graph: &Graph,
-        params: &[f64],
-        bound: &Bound,
-        rows: &[usize],
-    ) -> Result<Self, EvalError> {
-        let mut batch = Batch::<R>::new(rows.len());
-        for (i, input) in graph.inputs.iter().enumerate() {
-            let Some(given) = bound.given.iter().find(|g| g.name == input.name) else {
-                return Err(EvalError::MissingInput(input.name.clone()));
-            };
-            let values: Vec<f64> = rows.iter().map(|r| given.values[*r]).collect();
-            batch.set(graph, i as u16, &values)?;
-        }
-        let values = engine.run(graph, params, &batch)?;
-        let mut run =
-            Run { rows: rows.len(), per_example: true, loss: Vec::new(), grad: Vec::new() };
+    fn new(graph: &Graph, rows: usize, values: Vec<Vec<R>>) -> Self {
+        let mut run = Run { rows, per_example: true, loss: Vec::new(), grad: Vec::new() };
         for (root, values) in graph.roots.iter().zip(values) {
             match root.name.strip_prefix("d/") {
                 Some(column) => run.grad.push((column.to_owned(), values)),
@@ -132,7 +144,7 @@ impl<R: Real> Run<R> {
                 }
             }
         }
-        Ok(run)
+        run
     }
 
     /// The value of one row: a value of an outer level is the same for all.

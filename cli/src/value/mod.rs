@@ -5,13 +5,15 @@
 //! batch, and its derivative with respect to every column that was given.
 //!
 //! The stages: [`read`] cuts a file into rows, [`bind()`] finds the columns of the loss in them and checks
-//! every number, [`means`] replaces means by sums, [`evaluate()`] runs the graph. Invariant: nothing is evaluated unless every row is sound.
+//! every number, [`means`] replaces means by sums, [`evaluate()`] runs the graph, [`card`] its kernels. Invariant: nothing is evaluated unless every row is sound.
 
 pub mod bind;
+pub mod card;
 pub mod evaluate;
 pub mod means;
 pub mod read;
 
 pub use bind::{Batching, Bound, Mean, bind};
+pub use card::{CardError, evaluate as evaluate_on_card};
 pub use evaluate::{Engine, Outcome, evaluate, is_batch_coupled};
 pub use read::{Row, Rows};
