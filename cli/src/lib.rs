@@ -22,7 +22,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`bench`] | measures the kernels against what cannot be avoided and against others |
+//! | [`bench`](mod@bench) | measures the kernels against what cannot be avoided and against others |
 //! | [`check`] | checks loss files from the grammar to the proof that every operation is defined |
 //! | [`compare`](mod@compare) | compares two losses at every level |
 //! | [`derive`](mod@derive) | writes the text of a loss from logic |

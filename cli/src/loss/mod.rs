@@ -4,7 +4,7 @@
 //! be done to it, and errors that it can show or handle. In: loss text, a catalogue name, a path. Out: a
 //! [`Loss`], and from it the compiled graph, its logic, its relation to another loss, and a kernel that
 //! runs. Invariants: everything here is an owned value, `Send + Sync`, and depends on its arguments
-//! alone; wrong input is a [`Refusal`](crate::Refusal), never a panic.
+//! alone; wrong input is a [`Refusal`], never a panic.
 //!
 //! ```
 //! use ponens::{Device, Loss};
