@@ -24,8 +24,8 @@ fn main() {
     let mut values = [0.0; 2 * Coupled::SCRATCH];
     let mut scratch = coupled::Scratch { values: &mut values, order: &mut [] };
     Coupled::default().value_and_gradient(columns, &mut out, &mut scratch).expect("long enough");
-    assert_eq!(loss, [-3.0, -6.0]);
-    assert_eq!(w, [3.0, 3.0]);
+    assert_eq!(out.loss, [-3.0, -6.0]);
+    assert_eq!(out.d_mean_logp_pi_w, [3.0, 3.0]);
     let mut scratch = coupled::Scratch { values: &mut [], order: &mut [] };
     let refused = Coupled::default().value_and_gradient(columns, &mut out, &mut scratch);
     assert_eq!(
