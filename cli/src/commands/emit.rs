@@ -2,6 +2,7 @@
 
 use crate::args::LossArg;
 use crate::failure::{Failure, Outcome, Status};
+use crate::kernels;
 use crate::output::Ui;
 use clap::ValueEnum;
 use ponens::compiler::adjoint::Wrt;
@@ -11,6 +12,7 @@ use ponens::compiler::rewrite;
 use ponens::compiler::session::{Compiled, Options};
 use ponens::dsl::Diagnostic;
 use ponens::locate;
+use ponens::runtime::kernel::{self, Arch};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -20,6 +22,7 @@ Examples:
   ponens emit orpo --target mir --stage written
   ponens emit orpo --target mir --stage value --explain
   ponens emit orpo --target cuda > orpo.cu
+  ponens emit orpo --target ptx --arch sm_90 > orpo.ptx
   ponens emit dpo --target candle > src/dpo.rs
   ponens emit orpo --target torch > orpo.py
   ponens emit orpo --target torch --trl > orpo.py
@@ -37,6 +40,9 @@ pub(crate) struct Args {
     /// For `mir`: the loss as written, in its stable form, or with its gradients
     #[arg(long, value_enum, default_value = "gradient")]
     stage: Stage,
+    /// For `ptx`: the graphics processor, sm_80 or newer
+    #[arg(long, value_name = "ARCH", value_parser = arch, default_value = "sm_80")]
+    arch: Arch,
     /// For `mir`: also print the derivation of the stable form, rule by rule
     #[arg(long)]
     explain: bool,
@@ -51,6 +57,10 @@ enum Target {
     Mir,
     /// CUDA C: the streaming kernels and one generated kernel a phase
     Cuda,
+    /// The kernel plan that the CUDA C is written from
+    Lir,
+    /// What NVRTC compiles the CUDA C to
+    Ptx,
     /// A Rust file of differentiable candle operations
     Candle,
     /// One Python file that needs nothing but PyTorch
@@ -64,11 +74,17 @@ impl Target {
         match self {
             Target::Mir => "mir",
             Target::Cuda => "cuda",
+            Target::Lir => "lir",
+            Target::Ptx => "ptx",
             Target::Candle => "candle",
             Target::Torch => "torch",
             Target::Latex => "latex",
         }
     }
+}
+
+fn arch(text: &str) -> Result<Arch, String> {
+    text.parse().map_err(|e: kernel::KernelError| e.to_string())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -96,10 +112,15 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
     options.rewrite.derive = args.explain;
     let (compiled, located) = locate::locate(&args.loss.loss)?.compile(&options)?;
     ui.report(&located.program.sources, &located.warnings);
-    let code = match args.target {
-        Target::Cuda => cuda::emit(&lir::plan(compiled.graph()).map_err(|e| {
+    let planned = || {
+        lir::plan(compiled.graph()).map_err(|e| {
             Diagnostic::error("E0205", format!("`{}` has no kernel: {e}", located.name))
-        })?),
+        })
+    };
+    let code = match args.target {
+        Target::Cuda => cuda::emit(&planned()?, &cuda::Element::ALL),
+        Target::Lir => planned()?.to_string(),
+        Target::Ptx => kernels::ptx(&planned()?, args.arch)?,
         Target::Candle => {
             let header = candle::Header {
                 title: compiled.loss.title(),
