@@ -22,8 +22,8 @@ fn a_card_gives_what_the_interpreter_gives() {
         let params = compiled.bind(&[]).expect("defaults");
         let columns: Vec<Vec<f32>> =
             (0..graph.inputs.len()).map(|i| column(graph, i, 600, &mut dice)).collect();
-        let mut program = device.load(&plan, &[], None).unwrap_or_else(|e| panic!("{name}: {e}"));
-        let got = evaluate(&mut program, &plan, &params, &columns, 600).expect("runs");
+        let mut program = device.load(plan, &[], None).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let got = evaluate(&mut program, plan, &params, &columns, 600).expect("runs");
         for ((root, values), exact) in got.iter().zip(oracle(graph, &params, &columns, 600)) {
             let scale = exact.iter().map(|x| x.abs()).sum::<f64>() / exact.len().max(1) as f64;
             for (e, value) in values.iter().enumerate() {

@@ -18,6 +18,12 @@ struct Case {
     plan: Plan,
 }
 
+/// True when nothing that the interpreter computes for a node runs over tokens or candidates.
+fn is_shallow(graph: &Graph, id: NodeId) -> bool {
+    let node = graph.node(id);
+    node.level <= Level::Example && node.op.operands().all(|o| is_shallow(graph, o))
+}
+
 /// The last nodes of a random graph that have a kernel, as roots.
 fn case_of(mut graph: Graph, name: String) -> Option<Case> {
     graph.name = name;
@@ -26,7 +32,7 @@ fn case_of(mut graph: Graph, name: String) -> Option<Case> {
         let names = ["loss", "d/logp(pi,w)", "d/logp(pi,l)"];
         let Some(name) = names.get(graph.roots.len()) else { break };
         graph.roots.push(Root { name: (*name).to_owned(), node: NodeId(i) });
-        let planned = graph.node(NodeId(i)).level <= Level::Example && lir::plan(&graph).is_ok();
+        let planned = is_shallow(&graph, NodeId(i)) && lir::plan(&graph).is_ok();
         if !planned {
             graph.roots.pop();
         }

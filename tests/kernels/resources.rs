@@ -24,7 +24,7 @@ fn wide(ptx: &str) -> Vec<(String, usize, usize)> {
 #[test]
 fn no_kernel_of_the_catalogue_spills_and_the_streams_are_16_bytes_wide() {
     let Some(compiler) = compiler() else { return };
-    let planned: Vec<_> = catalogue::all().into_iter().filter_map(|(_, p)| p.ok()).collect();
+    let planned: Vec<_> = catalogue::all().iter().filter_map(|(_, p)| p.as_ref().ok()).collect();
     let mut streams: Vec<Kernel> = Vec::new();
     let mut source = prelude();
     for plan in &planned {
