@@ -1,6 +1,6 @@
 //! Kernels on the command line: compiling them, opening a card, and saying what is missing.
 
-use ponens::compiler::codegen::cuda::{self, Element};
+use ponens::compiler::codegen::cuda;
 use ponens::compiler::lir::Plan;
 use ponens::dsl::Diagnostic;
 use ponens::runtime::kernel::{Arch, Cache, Compiler, Form, KernelError};
@@ -15,14 +15,13 @@ pub(crate) fn diagnostic(e: &KernelError) -> Diagnostic {
     }
 }
 
-/// The PTX of a loss: from the user's cache, else compiled and stored there.
-pub(crate) fn ptx(plan: &Plan, arch: Arch) -> Result<String, Diagnostic> {
-    let source = cuda::emit(plan, &Element::ALL);
+/// The PTX of a loss's program: from the user's cache, else compiled and stored there.
+pub(crate) fn ptx(plan: &Plan, source: &str, arch: Arch) -> Result<String, Diagnostic> {
     let compiler = Compiler::find().map_err(|e| diagnostic(&e))?;
-    let stored = Cache::of_user().map(|c| c.compile(&compiler, &source, arch, Form::Ptx));
+    let stored = Cache::of_user().map(|c| c.compile(&compiler, source, arch, Form::Ptx));
     let compiled = match stored {
         // A cache that cannot be written is no reason not to compile.
-        None | Some(Err(KernelError::Io { .. })) => compiler.compile(&source, arch, Form::Ptx),
+        None | Some(Err(KernelError::Io { .. })) => compiler.compile(source, arch, Form::Ptx),
         Some(result) => result,
     };
     let compiled = compiled.map_err(|e| diagnostic(&e))?;

@@ -7,6 +7,7 @@
 mod cache;
 mod catalogue;
 mod device;
+mod head;
 mod random;
 mod resources;
 mod step;

@@ -40,6 +40,9 @@ pub(crate) struct Args {
     /// For `mir`: the loss as written, in its stable form, or with its gradients
     #[arg(long, value_enum, default_value = "gradient")]
     stage: Stage,
+    /// For `cuda` and `ptx`: what the kernels read
+    #[arg(long, value_enum, default_value = "logits")]
+    from: Reads,
     /// For `ptx`: the graphics processor, sm_80 or newer
     #[arg(long, value_name = "ARCH", value_parser = arch, default_value = "sm_80")]
     arch: Arch,
@@ -83,6 +86,14 @@ impl Target {
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Reads {
+    /// Logits, overwritten by their gradient
+    Logits,
+    /// Hidden states and the head: logits are never in memory
+    Hidden,
+}
+
 fn arch(text: &str) -> Result<Arch, String> {
     text.parse().map_err(|e: kernel::KernelError| e.to_string())
 }
@@ -118,9 +129,12 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
         })
     };
     let code = match args.target {
-        Target::Cuda => cuda::emit(&planned()?, &cuda::Element::ALL),
+        Target::Cuda => program(&planned()?, args.from)?,
         Target::Lir => planned()?.to_string(),
-        Target::Ptx => kernels::ptx(&planned()?, args.arch)?,
+        Target::Ptx => {
+            let plan = planned()?;
+            kernels::ptx(&plan, &program(&plan, args.from)?, args.arch)?
+        }
         Target::Candle => {
             let header = candle::Header {
                 title: compiled.loss.title(),
@@ -167,6 +181,20 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
         )?;
     }
     Ok(Status::Done)
+}
+
+/// The CUDA C of a loss.
+fn program(plan: &lir::Plan, from: Reads) -> Result<String, Diagnostic> {
+    match from {
+        Reads::Logits => Ok(cuda::emit(plan, &cuda::Element::ALL)),
+        Reads::Hidden => cuda::emit_from_hidden(plan, &cuda::Element::ALL).map_err(|statistic| {
+            let reason = format!(
+                "`{}` wants {statistic} of its tokens: whole rows of logits",
+                plan.header.name
+            );
+            Diagnostic::error("E0205", reason).help("leave --from hidden out")
+        }),
+    }
 }
 
 /// The steps from the written form to the stable one, accepted by the checker.

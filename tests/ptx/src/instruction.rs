@@ -92,6 +92,14 @@ pub(crate) enum Operation {
         clamp: Source,
         mask: Source,
     },
+    /// D = A B + C by a whole warp, with f32 C and D.
+    Multiply {
+        bf16: bool,
+        to: [Register; 4],
+        a: [Source; 4],
+        b: [Source; 2],
+        c: [Source; 4],
+    },
     Return,
 }
 

@@ -15,6 +15,7 @@ mod convert;
 mod fault;
 mod instruction;
 mod machine;
+mod matrix;
 mod memory;
 mod parse;
 mod schedule;

@@ -232,7 +232,7 @@ impl Run<'_> {
                     block.states[thread] = State::AtBarrier;
                     return Ok(());
                 }
-                Operation::Shuffle { .. } => {
+                Operation::Shuffle { .. } | Operation::Multiply { .. } => {
                     block.states[thread] = State::AtShuffle;
                     return Ok(());
                 }

@@ -3,6 +3,7 @@
 use crate::fault::Fault;
 use crate::instruction::{Operation, Shuffle};
 use crate::machine::{Block, State};
+use crate::matrix;
 
 /// Lets the threads go on that no longer have to wait; true when all have ended.
 ///
@@ -11,14 +12,14 @@ use crate::machine::{Block, State};
 pub(crate) fn release(block: &mut Block<'_>) -> Result<bool, Fault> {
     let mut moved = false;
     for first in (0..block.states.len()).step_by(32) {
-        moved |= shuffle(block, first)?;
+        moved |= shuffle(block, first)? || matrix::multiply(block, first)?;
     }
     if moved {
         return Ok(false);
     }
     let at = |s: State| block.states.iter().position(|x| *x == s);
     if let Some(thread) = at(State::AtShuffle) {
-        return Err(block.fault(thread, "waits in a shuffle for lanes that do not come"));
+        return Err(block.fault(thread, "waits for lanes of its warp that do not come"));
     }
     let Some(waiting) = at(State::AtBarrier) else { return Ok(true) };
     if let Some(done) = at(State::Done) {

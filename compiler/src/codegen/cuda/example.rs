@@ -252,8 +252,7 @@ impl Writer<'_> {
             Op::Unsort(ranked, key) => format!("saved_{}[rank_{}[e]]", ranked.0, key.0),
             Op::Reduce(reduce, _) => return self.finish(l.id, reduce, indent),
             // The verifier refuses these.
-            _ => "PONENS_INF - PONENS_INF".to_owned()
-            }
+            _ => "PONENS_INF - PONENS_INF".to_owned(),
         };
         self.line(indent, &format!("float v{id} = {value};"));
     }

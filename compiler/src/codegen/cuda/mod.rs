@@ -2,7 +2,8 @@
 //!
 //! Why: value and all adjoints of an example from a handful of scalars, between the two streaming passes
 //! over the vocabulary. In: a verified [`Plan`]. Out: one translation unit that NVRTC or nvcc compiles,
-//! without any header: the streaming kernels that the plan asks for, the sums from token to sequence, and
+//! without any header: the streaming kernels that the plan asks for, from logits or from
+//! hidden states and the head, the sums from token to sequence, and
 //! one generated kernel a phase; and, from [`stream`] and [`example`], the names and arguments of
 //! those kernels for whoever launches them.
 //!
@@ -11,9 +12,10 @@
 //! fixed order, so that two runs agree bit for bit; no fast-math is needed or wanted.
 
 pub mod example;
+pub mod head;
 pub mod stream;
 
-use crate::lir::Plan;
+use crate::lir::{Plan, Statistic};
 use std::fmt::Write as _;
 pub use stream::{Element, Lanes, Wants};
 
@@ -23,7 +25,8 @@ pub const THREADS: u32 = 256;
 pub const MAX_BLOCKS: u32 = 256;
 
 /// 64 registers a thread: enough that nothing is spilled, and half of all threads fit on a processor.
-const BLOCKS: &str = "// Blocks on a multiprocessor at least: 64 registers a thread.\n#define PONENS_BLOCKS 4\n";
+const BLOCKS: &str =
+    "// Blocks on a multiprocessor at least: 64 registers a thread.\n#define PONENS_BLOCKS 4\n";
 /// Numeric primitives with the branch chosen before evaluation.
 const PRIMITIVES: &str = include_str!("text/primitives.cu");
 /// The types of logits.
@@ -35,18 +38,34 @@ const SEQUENCE: &str = include_str!("text/sequence.cu");
 
 /// What every program starts with: primitives, templates, and the kernels that no loss changes.
 pub fn prelude() -> String {
-    format!("#define PONENS_THREADS {THREADS}\n{BLOCKS}\n{PRIMITIVES}\n{ELEMENTS}\n{STREAM}\n{SEQUENCE}")
+    format!(
+        "#define PONENS_THREADS {THREADS}\n{BLOCKS}\n{PRIMITIVES}\n{ELEMENTS}\n{STREAM}\n{SEQUENCE}"
+    )
 }
 
 /// The whole translation unit of a loss, for logits of these types.
 pub fn emit(plan: &Plan, elements: &[Element]) -> String {
+    let streams: String = stream::kernels(plan, elements).iter().map(|k| k.text() + "\n").collect();
+    program(plan, &streams)
+}
+
+/// The same from hidden states and the head of these types: logits are never in memory.
+///
+/// # Errors
+/// The statistic that wants whole rows of logits.
+pub fn emit_from_hidden(plan: &Plan, elements: &[Element]) -> Result<String, Statistic> {
+    let statistics = plan.streams.iter().flat_map(|s| &s.statistics);
+    match statistics.into_iter().find(|s| **s != Statistic::TargetLogp) {
+        Some(other) => Err(other.clone()),
+        None => Ok(program(plan, &head::program(elements))),
+    }
+}
+
+fn program(plan: &Plan, streams: &str) -> String {
     let mut out = header(plan);
     out.push_str(&prelude());
-    for kernel in stream::kernels(plan, elements) {
-        out.push('\n');
-        out.push_str(&kernel.text());
-    }
     out.push('\n');
+    out.push_str(streams);
     out.push_str(&example::emit(plan));
     out
 }

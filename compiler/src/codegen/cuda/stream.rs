@@ -34,7 +34,7 @@ impl Element {
         }
     }
 
-    fn class(self) -> &'static str {
+    pub(super) fn class(self) -> &'static str {
         match self {
             Element::F32 => "PonensF32",
             Element::Bf16 => "PonensBf16",
@@ -42,7 +42,7 @@ impl Element {
         }
     }
 
-    fn stored(self) -> &'static str {
+    pub(super) fn stored(self) -> &'static str {
         if self == Element::F32 { "float" } else { "unsigned short" }
     }
 }

@@ -154,6 +154,7 @@ impl Decoder<'_> {
                 if self.operands == ["0"] { Ok(Operation::Barrier) } else { self.unknown() }
             }
             "shfl" => self.shfl(&parts),
+            "mma" => self.mma(&parts),
             "ret" | "exit" => Ok(Operation::Return),
             _ => {
                 let form = parts[..parts.len() - 1].join(".");
@@ -265,6 +266,25 @@ impl Decoder<'_> {
         let Some(function) = compare(form, ty) else { return self.unknown() };
         let from = [self.source(1)?, self.source(2)?, Source::Immediate(0)];
         Ok(Operation::Compute { function, to: self.register(0)?, from })
+    }
+
+    fn mma(&mut self, parts: &[&str]) -> Decoded<Operation> {
+        let bf16 = match parts {
+            ["mma", "sync", "aligned", "m16n8k16", "row", "col", "f32", "bf16", "bf16", "f32"] => {
+                true
+            }
+            ["mma", "sync", "aligned", "m16n8k16", "row", "col", "f32", "f16", "f16", "f32"] => {
+                false
+            }
+            _ => return self.unknown(),
+        };
+        let to: Option<Vec<Register>> = self.targets(0)?.into_iter().collect();
+        let to = to.and_then(|t| t.try_into().ok());
+        let (a, b, c) = (self.sources(1)?, self.sources(2)?, self.sources(3)?);
+        match (to, a.try_into(), b.try_into(), c.try_into()) {
+            (Some(to), Ok(a), Ok(b), Ok(c)) => Ok(Operation::Multiply { bf16, to, a, b, c }),
+            _ => self.unknown(),
+        }
     }
 
     fn shfl(&mut self, parts: &[&str]) -> Decoded<Operation> {
