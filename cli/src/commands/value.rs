@@ -13,9 +13,7 @@ use ponens::compiler::session::{Compiled, Options};
 use ponens::dsl::Diagnostic;
 use ponens::runtime::device::Device;
 use ponens::runtime::kernel::Cache;
-use ponens::value::{
-    self, Batching, Bound, CardError, Engine, Nested, Outcome as Evaluated, Rows,
-};
+use ponens::value::{self, Batching, Bound, CardError, Engine, Nested, Outcome as Evaluated, Rows};
 use ponens::{locate, number};
 use serde_json::{Map, Value};
 use std::path::PathBuf;

@@ -101,9 +101,8 @@ pub(super) fn evaluate_by<R: Real, E: From<EvalError>>(
     mut roots: impl FnMut(&[usize]) -> Result<Vec<Vec<R>>, E>,
 ) -> Result<Vec<Outcome<R>>, E> {
     let all: Vec<usize> = (0..bound.lines.len()).collect();
-    let mut run = |rows: &[usize]| -> Result<Run<R>, E> {
-        Ok(Run::new(graph, bound, rows, roots(rows)?))
-    };
+    let mut run =
+        |rows: &[usize]| -> Result<Run<R>, E> { Ok(Run::new(graph, bound, rows, roots(rows)?)) };
     if !is_batch_coupled(graph) {
         let run = run(&all)?;
         return Ok(all.iter().map(|i| run.row(*i)).collect());
