@@ -106,9 +106,8 @@ fn below(order: Order) -> bool {
 fn rho_order(a: &LargeStructure, b: &LargeStructure, eighths: &[i128]) -> std::cmp::Ordering {
     let n = a.n();
     let count = |f: &Function| brute(|row| f.holds(row), n, eighths);
-    let cross = |x: &LargeStructure, y: &LargeStructure| {
-        count(&x.wins).times(count(&y.loses)).unwrap()
-    };
+    let cross =
+        |x: &LargeStructure, y: &LargeStructure| count(&x.wins).times(count(&y.loses)).unwrap();
     cross(a, b).cmp(&cross(b, a))
 }
 

@@ -1,15 +1,16 @@
-//! What an attribute says about a loss: its Rust name, and claims that are checked at expansion.
+//! The claims of a loss, checked at expansion.
+//!
+//! In: a compiled loss and a claim. Out: nothing, or an error with the witness. Invariant: what was not decided
+//! within the bounds of the search is an error that says so.
 
+use crate::attribute::Claim;
 use ponens_compiler::codegen::interp::{Batch, evaluate};
 use ponens_compiler::explain;
 use ponens_compiler::hir::{DataShape, Loss, Quantity, Role};
-use ponens_compiler::logic::{Atom, AtomKind, Polynomial, Rational, Structure};
-use ponens_compiler::relate::{self, Order, Sign, Verdict, Witness, non_negative};
+use ponens_compiler::logic::{Atom, AtomKind, LargeStructure, Polynomial, Rational, Structure};
+use ponens_compiler::relate::{self, Limit, Order, Relation, Sign, Verdict, Witness, non_negative};
 use ponens_compiler::session::{self, Compiled};
-use proc_macro2::Span;
 use std::collections::HashMap;
-use syn::parse::ParseStream;
-use syn::{Attribute, LitStr, Path, Token};
 
 /// Below this a gradient moves nothing in training.
 const USABLE: f32 = 1e-6;
@@ -17,85 +18,6 @@ const USABLE: f32 = 1e-6;
 /// The log-probability of a long response: summed, and a token of it on average.
 const SUMMED: f64 = -100.0;
 const MEAN: f64 = -1.0;
-
-/// One claim and where it stands.
-pub(crate) enum Claim {
-    /// The same rho as another loss's.
-    Equals(LitStr),
-    /// rho nowhere above another loss's, by containment of rows.
-    Entails(LitStr),
-    /// rho nowhere falls with the winner nor rises with the loser.
-    Monotone(Span),
-    /// The gradient survives f32 on responses of usual length.
-    GradientInF32(Span),
-}
-
-/// The contents of the `#[ponens(..)]` attributes of one loss.
-#[derive(Default)]
-pub(crate) struct Attributes {
-    /// The name of the generated struct.
-    pub(crate) name: Option<LitStr>,
-    /// The claims in order.
-    pub(crate) claims: Vec<Claim>,
-    /// The crate whose tensors the loss is to take.
-    pub(crate) candle: Option<Path>,
-    /// The functions that `core` lacks come from the crate `libm`.
-    pub(crate) libm: bool,
-}
-
-/// The crate that the feature `candle` speaks of.
-fn candle(input: ParseStream<'_>, span: Span) -> syn::Result<Path> {
-    if !cfg!(feature = "candle") {
-        let text = "the feature `candle` of `ponens-macros` is off\n\
-                    help: write `ponens-macros = { .., features = [\"candle\"] }` into Cargo.toml";
-        return Err(syn::Error::new(span, text));
-    }
-    if input.peek(Token![=]) {
-        input.parse::<Token![=]>()?;
-        return input.parse::<LitStr>()?.parse();
-    }
-    Ok(syn::parse_quote!(::candle_core))
-}
-
-impl Attributes {
-    /// True if nothing is said that only one loss can bear.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.name.is_none() && self.claims.is_empty() && self.candle.is_none() && !self.libm
-    }
-
-    /// Reads one `#[ponens(..)]`.
-    pub(crate) fn read(&mut self, attribute: &Attribute) -> syn::Result<()> {
-        attribute.parse_nested_meta(|meta| {
-            let span = meta.path.get_ident().map_or_else(Span::call_site, |i| i.span());
-            match meta.path.get_ident().map(ToString::to_string).as_deref() {
-                Some("name") => {
-                    let name: LitStr = meta.value()?.parse()?;
-                    if syn::parse_str::<syn::Ident>(&name.value()).is_err() {
-                        return Err(syn::Error::new(name.span(), "this is no name for a struct"));
-                    }
-                    if crate::types::TYPES.contains(&name.value().as_str()) {
-                        let text = "a type of the generated module has this name";
-                        return Err(syn::Error::new(name.span(), text));
-                    }
-                    self.name = Some(name);
-                }
-                Some("equals") => self.claims.push(Claim::Equals(meta.value()?.parse()?)),
-                Some("entails") => self.claims.push(Claim::Entails(meta.value()?.parse()?)),
-                Some("monotone") => self.claims.push(Claim::Monotone(span)),
-                Some("candle") => self.candle = Some(candle(meta.input, span)?),
-                Some("libm") => self.libm = true,
-                Some("gradient_in_f32") => self.claims.push(Claim::GradientInF32(span)),
-                _ => {
-                    return Err(meta.error(
-                        "expected `name = \"..\"`, `equals = \"LOSS\"`, `entails = \"LOSS\"`, \
-                         `monotone`, `gradient_in_f32`, `candle` or `libm`",
-                    ));
-                }
-            }
-            Ok(())
-        })
-    }
-}
 
 /// Compiles a loss by the name that a claim gives.
 pub(crate) type Find<'a> = &'a mut dyn FnMut(&str) -> Result<Compiled, String>;
@@ -116,22 +38,42 @@ fn structure(loss: &Loss) -> Result<Structure, String> {
     found.map_err(|e| format!("`{}` has no logical structure to compare: {}", loss.name, e.reason))
 }
 
-/// Both structures, the other one in the names of the first.
-fn pair(compiled: &Compiled, other: &str, find: Find<'_>) -> Result<[Structure; 2], String> {
+/// The structure of a loss of any number of atoms that can be compared, on diagrams.
+fn on_diagrams(loss: &Loss) -> Result<LargeStructure, String> {
+    match explain::large(loss) {
+        Some(large) => Ok(large),
+        None => structure(loss).map(|s| LargeStructure::from(&s)),
+    }
+}
+
+/// How the rho of two losses compare, the other one in the names of the first, and a row on which they
+/// differ. Where one of them has more atoms than a truth table holds there is no such row.
+fn relation(
+    compiled: &Compiled,
+    other: &str,
+    find: Find<'_>,
+) -> Result<(Relation, Option<String>), String> {
     let other = find(other)?;
-    let own = structure(&compiled.loss)?;
-    Ok([own, renamed(&structure(&other.loss)?, &other.loss, &compiled.loss)])
+    let (own, other) = (&compiled.loss, &other.loss);
+    let name = renaming(other, own);
+    if [own, other].iter().any(|l| explain::large(l).is_some()) {
+        let (a, b) = (on_diagrams(own)?, on_diagrams(other)?);
+        let b = LargeStructure { atoms: b.atoms.iter().map(name).collect(), ..b };
+        return Ok((relate::compare_large(&a, &b), None));
+    }
+    let (a, b) = (structure(own)?, structure(other)?);
+    let b = Structure { atoms: b.atoms.iter().map(name).collect(), ..b };
+    Ok((relate::compare(&a, &b), row(&a, &b)))
 }
 
 fn equals(compiled: &Compiled, other: &str, find: Find<'_>) -> Result<(), String> {
-    let [a, b] = pair(compiled, other, find)?;
-    let relation = relate::compare(&a, &b);
+    let (relation, row) = relation(compiled, other, find)?;
     let name = &compiled.loss.name;
     match relation.order {
         Order::Equal => Ok(()),
         Order::Undecided => Err(undecided(&relation, &format!("`{name}` equals `{other}`"))),
         _ => {
-            let witness = relation.witnesses.as_ref().map(|w| at(&w[0])).or_else(|| row(&a, &b));
+            let witness = relation.witnesses.as_ref().map(|w| at(&w[0])).or(row);
             Err(format!(
                 "`{name}` does not equal `{other}`: {}{}",
                 standing(relation.order),
@@ -142,14 +84,18 @@ fn equals(compiled: &Compiled, other: &str, find: Find<'_>) -> Result<(), String
 }
 
 fn entails(compiled: &Compiled, other: &str, find: Find<'_>) -> Result<(), String> {
-    let [a, b] = pair(compiled, other, find)?;
-    let relation = relate::compare(&a, &b);
+    let (relation, row) = relation(compiled, other, find)?;
     let name = &compiled.loss.name;
     if matches!(relation.order, Order::Equal | Order::Entails) {
         return Ok(());
     }
-    // Entailment is containment of rows and always decided, even where dominance is not.
-    let shown = row(&a, &b).map(|w| format!("\n{w}")).unwrap_or_default();
+    // Entailment is containment of rows and always decided, even where dominance is not; unless the rows
+    // themselves are too many.
+    let too_many = Verdict::Undecided { within: Limit::Atoms };
+    if relation.dominates == too_many {
+        return Err(undecided(&relation, &format!("`{name}` entails `{other}`")));
+    }
+    let shown = row.map(|w| format!("\n{w}")).unwrap_or_default();
     let points = relation.witnesses.iter().flat_map(|w| w.iter());
     let above = points.filter(|w| w.rho_first > w.rho_second).map(|w| format!("\n{}", at(w)));
     Err(format!(
@@ -173,7 +119,7 @@ fn standing(order: Order) -> &'static str {
     }
 }
 
-fn undecided(relation: &relate::Relation, claim: &str) -> String {
+fn undecided(relation: &Relation, claim: &str) -> String {
     let limit = [relation.dominates, relation.dominated_by].into_iter().find_map(|v| match v {
         Verdict::Undecided { within } => Some(within.to_string()),
         _ => None,
@@ -218,8 +164,8 @@ fn row(a: &Structure, b: &Structure) -> Option<String> {
     Some(format!("witness: the row {} {own} here and {other}", literals.join(" & ")))
 }
 
-/// A structure of `from` in the names of `to`: models by role, responses by rank.
-fn renamed(s: &Structure, from: &Loss, to: &Loss) -> Structure {
+/// From the atoms of `from` to the names of `to`: models by role, responses by rank.
+fn renaming(from: &Loss, to: &Loss) -> impl Fn(&Atom) -> Atom + use<> {
     let models = |l: &Loss, role: Role| -> Vec<String> {
         l.models.iter().filter(|m| m.role == role).map(|m| m.name.clone()).collect()
     };
@@ -227,19 +173,21 @@ fn renamed(s: &Structure, from: &Loss, to: &Loss) -> Structure {
     for role in [Role::Policy, Role::Reference] {
         names.extend(models(from, role).into_iter().zip(models(to, role)));
     }
-    let mut responses: HashMap<&str, &str> = HashMap::new();
+    let mut responses: HashMap<String, String> = HashMap::new();
     if std::mem::discriminant(&from.shape) == std::mem::discriminant(&to.shape) {
-        responses.extend(from.shape.responses().into_iter().zip(to.shape.responses()));
+        let all = |l: &Loss| -> Vec<String> {
+            l.shape.responses().into_iter().map(str::to_owned).collect()
+        };
+        responses.extend(all(from).into_iter().zip(all(to)));
     }
-    let atom = |a: &Atom| match &a.kind {
+    move |a: &Atom| match &a.kind {
         AtomKind::Response { model, response, mean } => {
             let model = names.get(model).unwrap_or(model);
-            let response = responses.get(response.as_str()).copied().unwrap_or(response);
+            let response = responses.get(response).unwrap_or(response);
             Atom::aggregated(model, response, *mean)
         }
         _ => a.clone(),
-    };
-    Structure { atoms: s.atoms.iter().map(atom).collect(), ..s.clone() }
+    }
 }
 
 fn monotone(loss: &Loss) -> Result<(), String> {

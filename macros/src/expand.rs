@@ -4,7 +4,7 @@
 //! methods speak of, and the two private modules of arithmetic. Invariant: the items name nothing but
 //! `core` and the methods of `f64` and `f32`.
 
-use crate::claim::Attributes;
+use crate::attribute::Attributes;
 use crate::methods::methods;
 use crate::page::page;
 use crate::tensor::tensor;

@@ -2,7 +2,7 @@
 //!
 //! In: tokens. Out: the loss text, and for each loss what Rust adds to it: a visibility and attributes.
 
-use crate::claim::Attributes;
+use crate::attribute::Attributes;
 use crate::text::Text;
 use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
 use std::iter::Peekable;

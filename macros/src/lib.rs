@@ -133,6 +133,7 @@
 //! `opt-level = 3` shortens each expansion and lengthens the one build of the macros, which pays for
 //! itself only with many losses.
 
+mod attribute;
 mod claim;
 mod expand;
 #[cfg(test)]

@@ -83,7 +83,9 @@ pub(crate) struct Args {
 fn atoms(text: &str) -> Result<u8, String> {
     match text.parse::<u32>() {
         Ok(n @ 2..=4) => Ok(n as u8),
-        Ok(n) if n < 2 => Err("the landscape speaks of pi(w) and pi(l) at least: 2, 3 or 4".to_owned()),
+        Ok(n) if n < 2 => {
+            Err("the landscape speaks of pi(w) and pi(l) at least: 2, 3 or 4".to_owned())
+        }
         Ok(n @ ..32) => Err(format!(
             "{n} atoms have 4^{} structures, more than can be counted: 2, 3 or 4",
             1u64 << n

@@ -52,7 +52,8 @@ pub(crate) fn run(command: &Command, ui: &mut Ui) -> Outcome {
         _ => false,
     };
     if !draws && !matches!(ui.format, Format::Text | Format::Json) {
-        let text = "--format svg and html are for `landscape` and `explain`, dot is for `landscape`";
+        let text =
+            "--format svg and html are for `landscape` and `explain`, dot is for `landscape`";
         return Err(Failure::Usage(text.to_owned()));
     }
     match command {

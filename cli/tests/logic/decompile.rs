@@ -129,7 +129,12 @@ const REFUSED: [(&str, &str, &str, Option<&str>); 9] = [
         Some("pi(l) & ref(w) & ref(w)#1 -> pi(w) & ref(l) & pi(w)#1"),
     ),
     ("log((pi(w) + pi(l)) / pi(l))", "(pi(w) + pi(l))", "2 times", Some("true")),
-    ("2 * log(pi(w) / pi(l))", "2 * log(pi(w) / pi(l))", "2 times a logarithm", Some("pi(l) -> pi(w)")),
+    (
+        "2 * log(pi(w) / pi(l))",
+        "2 * log(pi(w) / pi(l))",
+        "2 times a logarithm",
+        Some("pi(l) -> pi(w)"),
+    ),
     ("log(pi(w) / pi(l)) - max(0, logp(ref, w))", "max(0, logp(ref, w))", "no word for", None),
     ("pi(w) / pi(l)", "pi(w) / pi(l)", "ratio of weights", None),
     ("logp(pi, w) - mean_logp(pi, w)", "mean_logp(pi, w)", "different atoms", None),

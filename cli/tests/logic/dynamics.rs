@@ -26,7 +26,8 @@ fn signs_are_proved_where_the_link_is_all_there_is() {
     let d = dynamics("dpo");
     assert_eq!(
         pulls(&d),
-        [["logp(pi,w)", "up", "proved"], ["logp(pi,l)", "down", "proved"]].map(|p| p.map(str::to_owned))
+        [["logp(pi,w)", "up", "proved"], ["logp(pi,l)", "down", "proved"]]
+            .map(|p| p.map(str::to_owned))
     );
     // ORPO's likelihood term lies outside: its sign is seen, not proved.
     let d = dynamics("orpo");
@@ -90,7 +91,9 @@ fn a_witness_lowers_the_loss_and_the_chosen_probability() {
 fn every_loss_of_the_catalogue_has_dynamics() {
     let place = Place::new();
     // One of each family; the lattice is covered by the tests of the compiler.
-    for loss in ["kto", "cpo", "simpo", "slic_hf", "rrhf", "apo_down", "exo_pair", "dpop", "ld_dpo", "tdpo1"] {
+    for loss in [
+        "kto", "cpo", "simpo", "slic_hf", "rrhf", "apo_down", "exo_pair", "dpop", "ld_dpo", "tdpo1",
+    ] {
         let d = json_in(&place, &["explain", loss]).done().json()["dynamics"].clone();
         assert!(d["pulls"].as_array().is_some_and(|p| !p.is_empty()), "{loss}: {d}");
         assert!(d["displacement"]["why"].as_str().is_some_and(|w| !w.is_empty()), "{loss}: {d}");

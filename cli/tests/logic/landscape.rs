@@ -218,7 +218,8 @@ fn drawings_stand_alone() {
     );
     let list = draw("html", &["--monotone", "--symmetric"]);
     let data = explored(&list);
-    let rho: Vec<&str> = data["nodes"].as_array().into_iter().flatten().filter_map(|n| n["rho"].as_str()).collect();
+    let rho: Vec<&str> =
+        data["nodes"].as_array().into_iter().flatten().filter_map(|n| n["rho"].as_str()).collect();
     assert_eq!(rho.len(), 4);
     assert!(rho.contains(&"log(pi(w) / pi(l))"), "{rho:?}");
 }

@@ -153,9 +153,8 @@ fn components(wins: &Function, loses: &Function) -> Vec<(Function, Function)> {
     let factors = over.into_iter().map(|f| (f, yes()));
     for (f, g) in factors.chain(under.into_iter().map(|g| (yes(), g))) {
         let support = f.support() | g.support();
-        let meets = |part: &(Function, Function)| {
-            (part.0.support() | part.1.support()) & support != 0
-        };
+        let meets =
+            |part: &(Function, Function)| (part.0.support() | part.1.support()) & support != 0;
         let (joined, apart): (Vec<_>, Vec<_>) = parts.into_iter().partition(meets);
         let start = (f, g);
         let merged = joined.into_iter().fold(start, |m, p| (m.0.and(&p.0), m.1.and(&p.1)));

@@ -165,7 +165,8 @@ pub fn quotient(structure: &Structure) -> Expr {
 pub fn large_quotient(structure: &LargeStructure) -> Option<Expr> {
     let side = |rows: &crate::logic::Function| {
         let factors = rows.conjuncts().into_iter();
-        let factors = factors.map(|f| Some(Expr::of_polynomial(&f.polynomial()?, &structure.atoms, 0)));
+        let factors =
+            factors.map(|f| Some(Expr::of_polynomial(&f.polynomial()?, &structure.atoms, 0)));
         Some(Expr::product(factors.collect::<Option<_>>()?, 0))
     };
     let ratio = Expr::binary(BinaryOp::Div, side(&structure.wins)?, side(&structure.loses)?, 0);

@@ -110,7 +110,8 @@ fn lines(field: &Field, out: &mut String) {
         for row in 0..n.saturating_sub(1) {
             for column in 0..n.saturating_sub(1) {
                 // Corners against the clock from the lower left.
-                let corners = [(column, row), (column + 1, row), (column + 1, row + 1), (column, row + 1)];
+                let corners =
+                    [(column, row), (column + 1, row), (column + 1, row + 1), (column, row + 1)];
                 let values = corners.map(|(c, r)| field.values[r * n + c] - level);
                 if values.iter().any(|v| !v.is_finite()) {
                     continue;
@@ -142,7 +143,12 @@ fn lines(field: &Field, out: &mut String) {
         let zero = if level == 0.0 { " zero" } else { "" };
         let _ = writeln!(out, "<path class=\"line{zero}\" d=\"{path}\"/>");
         if let Some((a, b)) = label {
-            let _ = writeln!(out, "<text class=\"level\" x=\"{:.1}\" y=\"{:.1}\">{level}</text>", a + 3.0, b - 3.0);
+            let _ = writeln!(
+                out,
+                "<text class=\"level\" x=\"{:.1}\" y=\"{:.1}\">{level}</text>",
+                a + 3.0,
+                b - 3.0
+            );
         }
     }
 }
@@ -159,7 +165,8 @@ fn arrows(field: &Field, out: &mut String) {
         let (cx, cy) = (x(((i % n) as f64 + 0.5) / n as f64), y(((i / n) as f64 + 0.5) / n as f64));
         let strength = size(pull);
         if !strength.is_finite() || most <= 0.0 || strength < most * NOTHING {
-            let _ = writeln!(out, "<circle class=\"still\" cx=\"{cx:.1}\" cy=\"{cy:.1}\" r=\"2.2\"/>");
+            let _ =
+                writeln!(out, "<circle class=\"still\" cx=\"{cx:.1}\" cy=\"{cy:.1}\" r=\"2.2\"/>");
             continue;
         }
         let length = room * (strength / most).min(1.0).sqrt().max(0.16);

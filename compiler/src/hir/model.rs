@@ -1,7 +1,7 @@
 //! The types of the HIR.
 
 use super::quantity::Column;
-use crate::logic::{Formula, Table, self};
+use crate::logic::{self, Formula, Table};
 use crate::mir::Level;
 use ponens_dsl::Span;
 use std::fmt;

@@ -77,8 +77,13 @@ impl Diagram {
 
     /// Both joined by an operation.
     pub(super) fn apply(&self, other: &Self, operation: Operation) -> Self {
-        let mut apply =
-            Apply { left: self, right: other, operation, known: HashMap::new(), made: Builder::default() };
+        let mut apply = Apply {
+            left: self,
+            right: other,
+            operation,
+            known: HashMap::new(),
+            made: Builder::default(),
+        };
         let root = apply.links(self.root, other.root);
         apply.made.finish(root)
     }

@@ -26,11 +26,7 @@ impl Function {
 
     /// True where atom `i` is; false everywhere from [`MAX_VARIABLES`] on.
     pub fn atom(i: usize) -> Self {
-        if i < MAX_VARIABLES {
-            Self(Diagram::variable(i as u8))
-        } else {
-            Self::constant(false)
-        }
+        if i < MAX_VARIABLES { Self(Diagram::variable(i as u8)) } else { Self::constant(false) }
     }
 
     /// The function of a formula. An atom from [`MAX_VARIABLES`] on is false.

@@ -219,8 +219,7 @@ impl Bounded<'_> {
         let limit = Verdict::Undecided { within: Limit::Terms };
         relation.order = Order::Undecided;
         let Some((common, difference)) = self.difference() else {
-            let [lower, higher] =
-                witness::sides(self.given.0, self.given.1, relation.atoms.len());
+            let [lower, higher] = witness::sides(self.given.0, self.given.1, relation.atoms.len());
             relation.dominates = if higher.is_some() { Verdict::No } else { limit };
             relation.dominated_by = if lower.is_some() { Verdict::No } else { limit };
             self.incomparable(lower.zip(higher), relation);

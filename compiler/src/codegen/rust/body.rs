@@ -33,7 +33,7 @@ pub(super) struct Writer<'a> {
     pub(super) helpers: BTreeSet<Helper>,
     /// Nodes above this level are in `Uniform`.
     deepest_uniform: Level,
-    /// Nodes of which the sign of a zero shows.
+    /// Columns of which the sign of a zero shows.
     signed: Vec<bool>,
 }
 
@@ -48,7 +48,7 @@ impl<'a> Writer<'a> {
             Form::Batch(_) => Level::Uniform,
         };
         let (carried, helpers) = (BTreeSet::new(), BTreeSet::new());
-        let signed = zero::shows(graph, needed);
+        let signed = zero::signed(graph, needed);
         let mut writer = Self {
             graph,
             float,
@@ -193,13 +193,13 @@ impl<'a> Writer<'a> {
             },
             Op::Input(i) => {
                 let column = self.columns.get(usize::from(i)).map_or("", String::as_str);
-                if !self.signed[id.0 as usize] {
+                if !self.signed.get(usize::from(i)).copied().unwrap_or(true) {
                     return column.to_owned();
                 }
                 let below = self.graph.inputs[usize::from(i)].range.is_nonpos();
-                // A zero has the sign of the side that it is approached from.
-                let zero = if below { "-0.0" } else { "0.0" };
-                format!("if {column} == 0.0 {{ {zero} }} else {{ {column} }}")
+                // A zero has the sign of the side that it is approached from; both forms leave every other
+                // number as it is, and cost no comparison.
+                if below { format!("-(0.0 - {column})") } else { format!("{column} + 0.0") }
             }
             Op::Unary(op, a) => {
                 self.helpers.extend(Helper::of_unary(op));

@@ -85,7 +85,8 @@ pub(super) fn find(points: &Points<'_>) -> Displacement {
             }
             let price = up.abs() / down.abs();
             let change = down.signum() * price.max(f64::MIN_POSITIVE) * MARGIN;
-            let moves: [(&[(String, f64)], f64); 2] = [(chosen.as_slice(), -1.0), (rejected.as_slice(), change)];
+            let moves: [(&[(String, f64)], f64); 2] =
+                [(chosen.as_slice(), -1.0), (rejected.as_slice(), change)];
             if let Some(step) = try_step(points, side, p, &moves, price) {
                 return Displacement::Traded(step);
             }

@@ -158,8 +158,7 @@ pub struct Dynamics {
 /// Why there are none: a parameter without a default, or data that cannot be made up.
 pub fn dynamics(compiled: &Compiled, structure: Option<&Structure>) -> Result<Dynamics, String> {
     let loss = &compiled.loss;
-    let params =
-        compiled.bind(&[]).map_err(|_| "a parameter has no default value".to_owned())?;
+    let params = compiled.bind(&[]).map_err(|_| "a parameter has no default value".to_owned())?;
     let points = Points::new(compiled, params.clone())?;
     let link = link::of(loss, &params);
     let whole = link.is_some() && around(loss).outside.is_empty();
@@ -173,8 +172,9 @@ pub fn dynamics(compiled: &Compiled, structure: Option<&Structure>) -> Result<Dy
                 Some(ends::Exact::new(s, atom, link.as_ref()?))
             });
             let proved = exact.as_ref().filter(|_| whole).and_then(ends::Exact::sign);
-            let (vanishes, grows) =
-                exact.as_ref().map_or_else(Default::default, |e| e.ends(&trained(loss, e.structure())));
+            let (vanishes, grows) = exact
+                .as_ref()
+                .map_or_else(Default::default, |e| e.ends(&trained(loss, e.structure())));
             pulls.push(Pull {
                 sign: proved.unwrap_or_else(|| Sign::of(seen.iter().copied())),
                 evidence: proved.map_or(Evidence::Seen(seen.len()), |_| Evidence::Proved),
@@ -193,7 +193,10 @@ pub fn dynamics(compiled: &Compiled, structure: Option<&Structure>) -> Result<Dy
 
 /// The atom of a structure whose log-weight a column is.
 fn atom_of(loss: &Loss, structure: &Structure, column: &str) -> Option<usize> {
-    let atom = loss.atoms.iter().find(|a| loss.columns.get(a.column).is_some_and(|c| c.name() == column))?;
+    let atom = loss
+        .atoms
+        .iter()
+        .find(|a| loss.columns.get(a.column).is_some_and(|c| c.name() == column))?;
     structure.atoms.iter().position(|a| *a == atom.atom)
 }
 

@@ -63,7 +63,9 @@ impl<'a> Points<'a> {
         let points = Self { loss, graph: compiled.graph(), background, params, grid };
         let first = Point { policy: [-1.0; 2], frozen: [-1.0; 2] };
         for side in points.sides() {
-            points.evaluate(side, &first, 0.0, &[]).ok_or("the loss reads data that cannot be made up")?;
+            points
+                .evaluate(side, &first, 0.0, &[])
+                .ok_or("the loss reads data that cannot be made up")?;
         }
         Ok(points)
     }
@@ -113,7 +115,8 @@ impl<'a> Points<'a> {
 
     pub(super) fn pull(&self, side: Side, point: &Point, column: &str) -> Option<f64> {
         let values = self.evaluate(side, point, 0.0, &[])?;
-        let root = self.graph.roots.iter().position(|r| r.name.strip_prefix("d/") == Some(column))?;
+        let root =
+            self.graph.roots.iter().position(|r| r.name.strip_prefix("d/") == Some(column))?;
         values.get(root).map(|g| -g).filter(|g| g.is_finite())
     }
 
@@ -206,7 +209,8 @@ impl<'a> Points<'a> {
         let mut batch = Batch::<f64>::new(1);
         for (i, input) in graph.inputs.iter().enumerate() {
             let column = self.loss.columns.iter().find(|c| c.name() == input.name)?;
-            let moved = direction.iter().find(|(n, _)| *n == input.name).map_or(0.0, |(_, d)| d * step);
+            let moved =
+                direction.iter().find(|(n, _)| *n == input.name).map_or(0.0, |(_, d)| d * step);
             let value = self.value(side, point, column) + moved;
             batch.set(graph, u16::try_from(i).ok()?, &[value]).ok()?;
         }

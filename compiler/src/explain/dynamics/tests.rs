@@ -75,7 +75,9 @@ fn an_unlikelihood_term_alone_stops_pushing_where_it_should_push() {
     assert_eq!((d.pulls.len(), d.pulls[0].sign), (1, Sign::Down));
     assert_eq!(d.displacement, Displacement::Unread);
     // bCPO, 1 - l (1 - w) over 1 - w: no pull left on a chosen response of small weight.
-    let d = of("model pi = policy\n prefer pi(l) -> pi(w)\n tie !pi(w) & !pi(l)\n minimize logistic(rho)");
+    let d = of(
+        "model pi = policy\n prefer pi(l) -> pi(w)\n tie !pi(w) & !pi(l)\n minimize logistic(rho)",
+    );
     let chosen = &d.pulls[0];
     assert_eq!(chosen.sign, Sign::Up);
     assert!(chosen.vanishes.contains(&"pi(w) -> 0".to_owned()), "{:?}", chosen.vanishes);

@@ -10,7 +10,10 @@ pub(super) fn prune(loss: &mut Loss) {
     }
     let live = reachable(loss, &roots);
     let mut columns = vec![false; loss.columns.len()];
-    let mut atoms = vec![matches!(loss.core, Some(Core::Logical { .. } | Core::Large { .. })); loss.atoms.len()];
+    let mut atoms = vec![
+        matches!(loss.core, Some(Core::Logical { .. } | Core::Large { .. }));
+        loss.atoms.len()
+    ];
     for (e, _) in loss.exprs.iter().zip(&live).filter(|(_, l)| **l) {
         match e.kind {
             Kind::Column(c) => columns[c] = true,

@@ -136,7 +136,8 @@ impl Diagram {
     #[must_use]
     pub fn places(&self) -> Vec<Place> {
         let layout = layout::place(&self.layers, &self.covers);
-        let of = |&(layer, place): &(usize, usize)| Place { layer, place, width: layout.widths[layer] };
+        let of =
+            |&(layer, place): &(usize, usize)| Place { layer, place, width: layout.widths[layer] };
         layout.places.iter().take(self.nodes.len()).map(of).collect()
     }
 
