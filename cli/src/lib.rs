@@ -22,10 +22,12 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | [`bench`] | measures the kernels against what cannot be avoided and against others |
 //! | [`check`] | checks loss files from the grammar to the proof that every operation is defined |
 //! | [`compare`](mod@compare) | compares two losses at every level |
 //! | [`derive`](mod@derive) | writes the text of a loss from logic |
 //! | [`embed`] | arguments inside a text that is compiled, and findings in them |
+//! | [`errors`] | the error index |
 //! | [`format`](mod@format) | puts loss files into the canonical form |
 //! | [`kernel`] | a compiled loss that runs |
 //! | [`known`] | recognises losses of the catalogue by their rho |
@@ -38,10 +40,12 @@
 //! Invariants: nothing here prints or ends the process, and no state is shared between calls; a refusal
 //! is a [`Refusal`], which carries the diagnostics and the texts that they point into.
 
+pub mod bench;
 pub mod check;
 pub mod compare;
 pub mod derive;
 pub mod embed;
+pub mod errors;
 pub mod format;
 pub mod kernel;
 pub mod known;

@@ -14,6 +14,8 @@
 mod reference;
 #[path = "goldens/subject.rs"]
 mod subject;
+#[path = "goldens/torch.rs"]
+mod torch;
 
 use ponens::compiler::codegen::interp::{Big, Real};
 use ponens::value::{self, Batching, Bound, Engine, Outcome, Rows};

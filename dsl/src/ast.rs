@@ -150,21 +150,23 @@ pub enum Clause {
     Data(Data),
     /// `model pi = policy, aggregate mean`
     Model(Model),
-    /// `column margin` or `column weight in (0, inf)`
+    /// `column margin`, `column weight in (0, inf)` or `column mask[w]`
     Column {
         /// Its name, also the name of the data column.
         name: Name,
+        /// The response that it has one value a token of; one value an example when absent.
+        of: Option<Name>,
         /// The values allowed.
         range: Option<Range>,
         /// The whole clause.
         span: Span,
     },
-    /// `let r = expr`, `let s[i] = expr`
+    /// `let r = expr`, `let s[i] = expr`, `let d[i][t] = expr`
     Let {
         /// The name bound.
         name: Name,
-        /// The index variable of a family.
-        index: Option<Name>,
+        /// The index variables of a family, outermost first.
+        indices: Vec<Name>,
         /// The value.
         value: Expr,
         /// The whole clause.
@@ -327,7 +329,7 @@ pub enum ExprKind {
     },
     /// `sum(i < K - 1) body`, `mean(t) body`, `logsumexp(j >= i) body`
     Reduce {
-        /// `sum`, `mean`, `max`, `min`, `logsumexp`.
+        /// `sum`, `mean`, `max`, `min`, `logsumexp`, `product`, `std`.
         op: Name,
         /// The index variable.
         var: Name,

@@ -40,7 +40,7 @@ pub const RESERVED: &[&str] = &[
 
 /// Words that reduce over an index when `(var)` or `(var < bound)` and an operand follow; names
 /// anywhere else.
-pub const REDUCERS: &[&str] = &["sum", "mean", "max", "min", "logsumexp", "product"];
+pub const REDUCERS: &[&str] = &["sum", "mean", "max", "min", "logsumexp", "product", "std"];
 
 /// The grammar, generated from `grammar.pest`.
 mod grammar {

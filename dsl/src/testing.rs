@@ -139,10 +139,12 @@ pub fn any_clause(depth: u32) -> impl Strategy<Value = Clause> {
         1 => (any_ident(), any_ident(), vec(any_model_option(), 0..3)).prop_map(move |(n, role, options)| {
             Clause::Model(Model { name: name(n), role: name(role), options, span })
         }),
-        1 => (any_ident(), option::of(any_range()))
-            .prop_map(move |(n, range)| Clause::Column { name: name(n), range, span }),
-        1 => (any_ident(), option::of(any_ident()), value()).prop_map(move |(n, index, value)| {
-            Clause::Let { name: name(n), index: index.map(name), value, span }
+        1 => (any_ident(), option::of(any_ident()), option::of(any_range())).prop_map(
+            move |(n, of, range)| Clause::Column { name: name(n), of: of.map(name), range, span }
+        ),
+        1 => (any_ident(), vec(any_ident(), 0..3), value()).prop_map(move |(n, indices, value)| {
+            let indices = indices.into_iter().map(name).collect();
+            Clause::Let { name: name(n), indices, value, span }
         }),
         3 => simple,
     ]

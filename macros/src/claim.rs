@@ -265,12 +265,17 @@ fn weights(s: &Structure, point: &[Rational], except: usize) -> String {
 fn typical(compiled: &Compiled, label: f64) -> Vec<f64> {
     let value = |name: &str| {
         let column = compiled.loss.columns.iter().find(|c| c.name() == name)?;
-        Some(match &column.quantity {
+        let quantity = match &column.quantity {
+            Quantity::Token(inner) => inner,
+            q => q,
+        };
+        Some(match quantity {
             Quantity::MeanLogp { .. } => MEAN,
             Quantity::Logp { .. } | Quantity::MismatchedLogp { .. } => SUMMED,
             Quantity::SharedLogp { .. } | Quantity::TailLogp { .. } => SUMMED / 2.0,
-            Quantity::LogSumP2 { .. } => MEAN,
-            Quantity::Kl { .. } => 1.0,
+            Quantity::DivergedLogp { .. } => SUMMED / 2.0,
+            Quantity::LogSumP2 { .. } | Quantity::Token(_) => MEAN,
+            Quantity::Kl { .. } | Quantity::Entropy { .. } | Quantity::Head { .. } => 1.0,
             Quantity::Len { .. } => SUMMED / MEAN,
             Quantity::Label { .. } => label,
             Quantity::Data { .. } => {

@@ -9,3 +9,4 @@ pub mod op;
 pub mod optim;
 pub mod tokenizer;
 pub mod train;
+pub mod yardstick;

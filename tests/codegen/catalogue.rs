@@ -5,7 +5,8 @@ use ponens_compiler::adjoint::Wrt;
 use ponens_compiler::codegen::interp::{
     Batch, Big, Real, Scratch, Tape, directional_derivative, evaluate,
 };
-use ponens_compiler::mir::{Graph, Interval};
+use ponens_compiler::hir::{Loop, Loss, Quantity};
+use ponens_compiler::mir::{Graph, Interval, Level, NodeId};
 use ponens_compiler::session::{Compiled, Options};
 use ponens_losses::Catalogue;
 
@@ -37,19 +38,74 @@ impl Dice {
     }
 }
 
-fn columns(graph: &Graph, dice: &mut Dice) -> Vec<Vec<f64>> {
-    let one = |i: &ponens_compiler::mir::Input, dice: &mut Dice| {
-        (0..EXAMPLES).map(|_| dice.inside(&i.name, i.range)).collect()
-    };
-    graph.inputs.iter().map(|i| one(i, dice)).collect()
+/// How many turns the loops inside each example have: of other lengths in every example and response.
+fn turns(of: Option<Loop>, family: bool) -> Vec<usize> {
+    let responses = [3, 1, 2];
+    let tokens = |r: usize, i: usize| (i + 2 * r) % 4 + usize::from(r > 0);
+    match of {
+        None => vec![1; EXAMPLES],
+        Some(Loop::Candidates) => responses.to_vec(),
+        Some(Loop::Tokens(r)) if family => (0..6).map(|i| tokens(r, i)).collect(),
+        Some(Loop::Tokens(r)) => (0..EXAMPLES).map(|i| tokens(r, i)).collect(),
+    }
 }
 
-fn batch<T: Real>(graph: &Graph, columns: &[Vec<f64>]) -> Batch<T> {
+fn columns(loss: &Loss, graph: &Graph, dice: &mut Dice) -> Vec<Vec<f64>> {
+    let family = loss.shape.family().is_some();
+    (graph.inputs.iter().zip(&loss.columns))
+        .map(|(i, c)| {
+            let count = turns(c.of, family).iter().sum();
+            (0..count).map(|_: usize| dice.inside(&i.name, i.range)).collect()
+        })
+        .collect()
+}
+
+fn batch<T: Real>(loss: &Loss, graph: &Graph, columns: &[Vec<f64>]) -> Batch<T> {
+    let family = loss.shape.family().is_some();
     let mut batch = Batch::new(EXAMPLES);
-    for (i, c) in columns.iter().enumerate() {
-        batch.set(graph, i as u16, c).expect("a column an input");
+    if family {
+        let counts = turns(Some(Loop::Candidates), true);
+        batch = batch.with_candidates(&counts).expect("a count an example");
+    }
+    for (i, (c, values)) in loss.columns.iter().zip(columns).enumerate() {
+        let owner = if family { Level::Candidate } else { Level::Example };
+        match c.of {
+            Some(of @ Loop::Tokens(_)) => {
+                let counts = turns(Some(of), family);
+                batch.set_tokens(graph, i as u16, values, owner, &counts)
+            }
+            _ => batch.set(graph, i as u16, values),
+        }
+        .expect("a column an input");
     }
     batch
+}
+
+/// Where the derivative with respect to an element of an input stands: a root of an outer level has
+/// one for all the elements inside.
+fn place(loss: &Loss, graph: &Graph, root: NodeId, input: usize, element: usize) -> usize {
+    let family = loss.shape.family().is_some();
+    let owner = |counts: &[usize], element: usize| {
+        let mut end = 0;
+        let mut ends = counts.iter().map(|n| {
+            end += n;
+            end
+        });
+        ends.position(|end| element < end).expect("an element of the loop")
+    };
+    let (own, level) = (graph.inputs[input].level, graph.node(root).level);
+    if level <= Level::Batch {
+        return 0;
+    }
+    let (mut at, mut place) = (own, element);
+    if at == Level::Token && level < Level::Token {
+        place = owner(&turns(loss.columns[input].of, family), place);
+        at = if family { Level::Candidate } else { Level::Example };
+    }
+    if at == Level::Candidate && level < Level::Candidate {
+        place = owner(&turns(Some(Loop::Candidates), true), place);
+    }
+    place
 }
 
 fn close(a: &Exact, b: &Exact, tolerance: f64) -> bool {
@@ -73,8 +129,8 @@ fn the_stable_form_has_the_written_value_and_its_derivatives() {
         let (written, stable) = (&compiled.written, compiled.graph());
         let params = compiled.bind(&[]).expect("defaults");
         for _ in 0..2 {
-            let columns = columns(written, &mut dice);
-            let exact = batch::<Exact>(written, &columns);
+            let columns = columns(&compiled.loss, written, &mut dice);
+            let exact = batch::<Exact>(&compiled.loss, written, &columns);
             let want = evaluate(written, &params, &exact).expect("defined");
             let got = evaluate(stable, &params, &exact).expect("total");
             for (w, g) in want[0].iter().zip(&got[0]) {
@@ -84,7 +140,7 @@ fn the_stable_form_has_the_written_value_and_its_derivatives() {
                 let column = root.name.strip_prefix("d/").expect("a gradient");
                 let input = stable.inputs.iter().position(|i| i.name == column);
                 let input = input.expect("a column of the loss");
-                for element in 0..EXAMPLES {
+                for element in 0..columns[input].len() {
                     let slope = directional_derivative(
                         written,
                         &params,
@@ -94,7 +150,7 @@ fn the_stable_form_has_the_written_value_and_its_derivatives() {
                     )
                     .expect("defined nearby");
                     let total = slope[0].iter().skip(1).fold(slope[0][0].clone(), |s, x| s.add(x));
-                    let value = &got[r][element.min(got[r].len() - 1)];
+                    let value = &got[r][place(&compiled.loss, stable, root.node, input, element)];
                     let stopped = written.nodes.iter().any(|n| {
                         use ponens_compiler::mir::{Op, Unary};
                         matches!(n.op, Op::Unary(Unary::StopGradient, _))
@@ -117,16 +173,32 @@ fn the_tape_equals_the_evaluator_to_the_bit() {
     for compiled in all() {
         let graph = compiled.graph();
         let params = compiled.bind(&[]).expect("defaults");
-        let columns = columns(graph, &mut dice);
+        let columns = columns(&compiled.loss, graph, &mut dice);
         let tape = Tape::new(graph).expect("a verified graph");
-        let plain = evaluate::<f64>(graph, &params, &batch(graph, &columns)).expect("total");
+        let plain = evaluate::<f64>(graph, &params, &batch(&compiled.loss, graph, &columns))
+            .expect("total");
         let mut scratch = Scratch::default();
-        let fast = tape.run(&params, &batch::<f64>(graph, &columns), &mut scratch).expect("total");
+        let fast = tape
+            .run(&params, &batch::<f64>(&compiled.loss, graph, &columns), &mut scratch)
+            .expect("total");
         for ((a, b), root) in plain.iter().zip(fast).zip(&graph.roots) {
             let bits = |v: &[f64]| v.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
             assert_eq!(bits(a), bits(b), "{}: {}", compiled.loss.name, root.name);
         }
     }
+}
+
+/// The value, and the derivatives that say something: not those with respect to rewards and advantages
+/// of rollouts, which multiply ratios that may have overflowed.
+fn trained(compiled: &Compiled) -> impl Iterator<Item = usize> {
+    let given = |name: &str| {
+        let columns = &compiled.loss.columns;
+        columns.iter().any(|c| {
+            c.of.is_some() && matches!(c.quantity, Quantity::Data { .. }) && c.name() == name
+        })
+    };
+    let roots = compiled.graph().roots.iter().enumerate();
+    roots.filter(move |(_, r)| r.name.strip_prefix("d/").is_none_or(|n| !given(n))).map(|(i, _)| i)
 }
 
 #[test]
@@ -145,17 +217,21 @@ fn no_value_or_gradient_is_nan_at_the_ends_of_the_domain() {
                             r if r.contains(1.0) => 1.0,
                             r => 0.5 * (r.lo.max(0.0) + r.hi.min(1.0)),
                         };
-                        (0..EXAMPLES).map(value).collect()
+                        let of = compiled.loss.columns[i].of;
+                        let count = turns(of, compiled.loss.shape.family().is_some()).iter().sum();
+                        (0..count).map(value).collect()
                     })
                     .collect();
                 let name = &compiled.loss.name;
                 let roots =
-                    evaluate::<f64>(graph, &params, &batch(graph, &columns)).expect("total");
-                let nan = roots.iter().flatten().any(|x| x.is_nan());
+                    evaluate::<f64>(graph, &params, &batch(&compiled.loss, graph, &columns))
+                        .expect("total");
+                let nan = trained(&compiled).any(|r| roots[r].iter().any(|x| x.is_nan()));
                 assert!(!nan, "{name} in f64 at {a:e}, {b:e}: {roots:?}");
                 let roots =
-                    evaluate::<f32>(graph, &params, &batch(graph, &columns)).expect("total");
-                let nan = roots.iter().flatten().any(|x| x.is_nan());
+                    evaluate::<f32>(graph, &params, &batch(&compiled.loss, graph, &columns))
+                        .expect("total");
+                let nan = trained(&compiled).any(|r| roots[r].iter().any(|x| x.is_nan()));
                 assert!(!nan, "{name} in f32 at {a:e}, {b:e}: {roots:?}");
             }
         }

@@ -4,7 +4,8 @@ use crate::args::LossArg;
 use crate::failure::{Failure, Outcome, Status};
 use crate::output::Ui;
 use clap::ValueEnum;
-use ponens::compiler::codegen::cuda;
+use ponens::compiler::adjoint::Wrt;
+use ponens::compiler::codegen::{candle, cuda, fingerprint, latex, torch};
 use ponens::compiler::lir;
 use ponens::compiler::rewrite;
 use ponens::compiler::session::{Compiled, Options};
@@ -18,7 +19,11 @@ Examples:
   ponens emit dpo --target mir
   ponens emit orpo --target mir --stage written
   ponens emit orpo --target mir --stage value --explain
-  ponens emit orpo --target cuda > orpo.cu";
+  ponens emit orpo --target cuda > orpo.cu
+  ponens emit dpo --target candle > src/dpo.rs
+  ponens emit orpo --target torch > orpo.py
+  ponens emit orpo --target torch --trl > orpo.py
+  ponens emit orpo --target latex";
 
 /// Print the code that a loss is compiled to
 #[derive(Debug, clap::Args)]
@@ -35,6 +40,9 @@ pub(crate) struct Args {
     /// For `mir`: also print the derivation of the stable form, rule by rule
     #[arg(long)]
     explain: bool,
+    /// For `torch`: also write a trainer for TRL that trains with the loss
+    #[arg(long)]
+    trl: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -43,6 +51,24 @@ enum Target {
     Mir,
     /// CUDA C: the streaming kernels and one generated kernel a phase
     Cuda,
+    /// A Rust file of differentiable candle operations
+    Candle,
+    /// One Python file that needs nothing but PyTorch
+    Torch,
+    /// The equations of a paper
+    Latex,
+}
+
+impl Target {
+    fn name(self) -> &'static str {
+        match self {
+            Target::Mir => "mir",
+            Target::Cuda => "cuda",
+            Target::Candle => "candle",
+            Target::Torch => "torch",
+            Target::Latex => "latex",
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -61,7 +87,12 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
             "--explain belongs to --target mir with --stage value or gradient".to_owned(),
         ));
     }
-    let mut options = Options::default();
+    if args.trl && args.target != Target::Torch {
+        return Err(Failure::Usage("--trl belongs to --target torch".to_owned()));
+    }
+    // In Python anything may be differentiated, the reference's columns as well.
+    let wrt = if args.target == Target::Torch { Wrt::AllReal } else { Wrt::Policy };
+    let mut options = Options { wrt, ..Options::default() };
     options.rewrite.derive = args.explain;
     let (compiled, located) = locate::locate(&args.loss.loss)?.compile(&options)?;
     ui.report(&located.program.sources, &located.warnings);
@@ -69,12 +100,25 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
         Target::Cuda => cuda::emit(&lir::plan(compiled.graph()).map_err(|e| {
             Diagnostic::error("E0205", format!("`{}` has no kernel: {e}", located.name))
         })?),
+        Target::Candle => {
+            let header = candle::Header {
+                title: compiled.loss.title(),
+                hash: fingerprint(&compiled.written.to_string()),
+            };
+            let module = candle::emit(compiled.graph(), &header).map_err(|e| {
+                Diagnostic::error("E0206", format!("`{}` has no candle code: {e}", located.name))
+            })?;
+            module.text
+        }
+        Target::Torch => {
+            torch::emit(&compiled, &torch::Options { trl: args.trl }).map_err(|e| {
+                Diagnostic::error("E0205", format!("`{}` has no PyTorch file: {e}", located.name))
+            })?
+        }
+        Target::Latex => latex::emit(&compiled),
         Target::Mir => mir(args, &compiled),
     };
-    let target = match args.target {
-        Target::Cuda => "cuda",
-        Target::Mir => "mir",
-    };
+    let target = args.target.name();
     let steps = if args.explain { Some(derivation(args, &compiled)?) } else { None };
     if ui.is_json() {
         ui.json(&json!({

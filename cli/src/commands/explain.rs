@@ -12,7 +12,7 @@ use ponens::compiler::logic::Mark;
 use ponens::compiler::session::Options;
 use ponens::dsl::diagnostic::to_json;
 use ponens::dsl::{Diagnostic, SourceMap, codes, suggest};
-use ponens::locate;
+use ponens::{errors, locate};
 use serde_json::{Map, Value, json};
 
 const EXAMPLE: &str = "\
@@ -73,10 +73,20 @@ fn code(code: &str, ui: &mut Ui) -> Outcome {
         }));
     };
     let severity = if code.starts_with('W') { "warning" } else { "error" };
+    let page = errors::page(code);
     if ui.is_json() {
-        ui.json(&json!({ "code": code, "severity": severity, "headline": headline }))?;
-    } else {
-        ui.line(format!("{} ({severity}): {headline}", ui.style.strong(code)))?;
+        ui.json(
+            &json!({ "code": code, "severity": severity, "headline": headline, "page": page }),
+        )?;
+        return Ok(Status::Done);
+    }
+    match page {
+        // The title says the code and the headline.
+        Some(page) => page.lines().try_for_each(|line| match line.trim_start_matches('#') {
+            title if title.len() < line.len() => ui.line(ui.style.strong(title.trim())),
+            _ => ui.line(line),
+        })?,
+        None => ui.line(format!("{} ({severity}): {headline}", ui.style.strong(code)))?,
     }
     Ok(Status::Done)
 }

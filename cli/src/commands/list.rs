@@ -3,7 +3,9 @@
 use crate::failure::{Failure, Outcome, Status};
 use crate::output::Ui;
 use crate::table::Table;
-use ponens::compiler::hir::{Aggregate, Loss, Program, Role};
+use ponens::compiler::explain;
+use ponens::compiler::hir::{Aggregate, Loss, Model, Program};
+use ponens::compiler::landscape;
 use ponens::compiler::mir::Param;
 use ponens::dsl::{Diagnostic, suggest};
 use ponens::losses::{Catalogue, Entry};
@@ -20,7 +22,7 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(crate) struct Args {
-    /// Only one family, such as `pair`, `labelled`, `batch` or `lattice`
+    /// Only one family, such as `pair`, `ranked`, `group` or `lattice`
     #[arg(long)]
     family: Option<String>,
 }
@@ -39,11 +41,24 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
         let all: Vec<Value> = losses.iter().map(|(e, l)| document(e, l)).collect();
         ui.json(&Value::from(all))?;
     } else {
-        let mut table = Table::new(["name", "data", "parameters", "title"]);
+        let mut table =
+            Table::new(["family", "name", "data", "models", "logic", "parameters", "title"]);
+        let mut last = "";
         for (e, l) in &losses {
+            // The family stands at the first of its losses.
+            let family = if e.family == last { "" } else { e.family };
+            last = e.family;
             let params: Vec<String> = l.params.iter().map(shown).collect();
-            let shape = l.shape.to_string();
-            table.row(vec![e.name.to_string(), shape, params.join(" "), l.title()]);
+            let models: Vec<String> = l.models.iter().map(needed).collect();
+            table.row(vec![
+                family.to_owned(),
+                e.name.to_string(),
+                l.shape.to_string(),
+                models.join(", "),
+                Logic::of(l).short(),
+                params.join(" "),
+                l.title(),
+            ]);
         }
         ui.lines(table.lines(ui.style))?;
     }
@@ -66,10 +81,68 @@ fn selected(family: Option<&str>) -> Result<Vec<Entry>, Failure> {
     .into())
 }
 
+/// `ref`, `pi (value)`
+fn needed(m: &Model) -> String {
+    let heads: Vec<String> = m.heads.iter().map(ToString::to_string).collect();
+    if heads.is_empty() { m.name.clone() } else { format!("{} ({})", m.name, heads.join(", ")) }
+}
+
+/// Where a loss stands in the logic.
+enum Logic {
+    /// A node of the two-atom lattice, or its reference version.
+    Node(String),
+    /// A structure of its own, by its core formula.
+    Core(String),
+    /// None, for a reason.
+    Outside(String),
+}
+
+impl Logic {
+    fn of(loss: &Loss) -> Self {
+        let structure = match explain::structure(loss) {
+            Ok(found) => found.structure,
+            Err(none) => return Self::Outside(none.reason),
+        };
+        let plain = explain::in_plain_names(loss, &structure);
+        let node = plain.and_then(|s| landscape::neighbours(&s).ok()?.equal);
+        match node {
+            Some(node) => Self::Node(node),
+            None => Self::Core(explain::core_text(&structure).p),
+        }
+    }
+
+    fn short(&self) -> String {
+        match self {
+            Self::Node(node) => format!("lattice.{node}"),
+            Self::Core(p) => p.clone(),
+            Self::Outside(_) => "-".to_owned(),
+        }
+    }
+
+    fn document(&self) -> Value {
+        let (node, core, outside) = match self {
+            Self::Node(n) => (Some(n), None, None),
+            Self::Core(p) => (None, Some(p), None),
+            Self::Outside(reason) => (None, None, Some(reason)),
+        };
+        json!({ "node": node, "core": core, "outside": outside })
+    }
+}
+
 fn shown(p: &Param) -> String {
     match p.default {
         Some(x) => format!("{}={}", p.name, number::to_text(x)),
         None => p.name.clone(),
+    }
+}
+
+fn aggregate(a: Aggregate) -> &'static str {
+    match a {
+        Aggregate::Sum => "sum",
+        Aggregate::Mean => "mean",
+        Aggregate::Length => "len ^ p",
+        Aggregate::Shared => "shared(alpha)",
+        Aggregate::Diverged => "diverged",
     }
 }
 
@@ -80,8 +153,9 @@ fn document(entry: &Entry, loss: &Loss) -> Value {
         .map(|m| {
             json!({
                 "name": m.name,
-                "role": match m.role { Role::Policy => "policy", Role::Reference => "reference" },
-                "aggregate": match m.aggregate { Aggregate::Sum => "sum", Aggregate::Mean => "mean" },
+                "role": m.role.to_string(),
+                "aggregate": aggregate(m.aggregate),
+                "heads": m.heads.iter().map(ToString::to_string).collect::<Vec<_>>(),
             })
         })
         .collect();
@@ -106,5 +180,6 @@ fn document(entry: &Entry, loss: &Loss) -> Value {
         "params": params,
         "columns": columns,
         "source": loss.source(),
+        "logic": Logic::of(loss).document(),
     })
 }

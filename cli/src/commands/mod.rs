@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod bench;
 mod check;
 mod compare;
 mod completions;
@@ -41,6 +42,7 @@ pub(crate) enum Command {
     Train(Box<train::Args>),
     Score(score::Args),
     Generate(generate::Args),
+    Bench(bench::Args),
     Completions(completions::Args),
 }
 
@@ -70,6 +72,7 @@ pub(crate) fn run(command: &Command, ui: &mut Ui) -> Outcome {
         Command::Train(a) => train::run(a, ui),
         Command::Score(a) => score::run(a, ui),
         Command::Generate(a) => generate::run(a, ui),
+        Command::Bench(a) => bench::run(a, ui),
         Command::Completions(a) => completions::run(a, ui),
     }
 }

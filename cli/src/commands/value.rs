@@ -10,7 +10,7 @@ use ponens::compiler::adjoint::Wrt;
 use ponens::compiler::codegen::interp::{Big, Real};
 use ponens::compiler::session::{Compiled, Options};
 use ponens::dsl::Diagnostic;
-use ponens::value::{self, Batching, Bound, Engine, Outcome as Evaluated, Rows};
+use ponens::value::{self, Batching, Bound, Engine, Nested, Outcome as Evaluated, Rows};
 use ponens::{locate, number};
 use serde_json::{Map, Value};
 use std::path::PathBuf;
@@ -110,6 +110,23 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
     }
 }
 
+/// Derivatives of one row as JSON.
+fn list<R>(n: &Nested<R>, show: &impl Fn(&R) -> Value) -> Value {
+    match n {
+        Nested::List(v) => v.iter().map(show).collect(),
+        Nested::Lists(v) => v.iter().map(|v| v.iter().map(show).collect::<Value>()).collect(),
+    }
+}
+
+/// Derivatives of one row as text.
+fn array_text<R>(n: &Nested<R>, text: &impl Fn(&R) -> String) -> String {
+    let list = |v: &Vec<R>| format!("[{}]", v.iter().map(text).collect::<Vec<_>>().join(", "));
+    match n {
+        Nested::List(v) => list(v),
+        Nested::Lists(v) => format!("[{}]", v.iter().map(list).collect::<Vec<_>>().join(", ")),
+    }
+}
+
 struct Job<'a> {
     args: &'a Args,
     compiled: &'a Compiled,
@@ -148,6 +165,11 @@ impl Job<'_> {
                     let one = !o.grouped && values.len() == 1;
                     (name.clone(), if one { values[0].clone() } else { Value::from(values) })
                 })
+                .chain(o.arrays.iter().map(|(name, rows)| {
+                    let mut rows: Vec<Value> = rows.iter().map(|n| list(n, show)).collect();
+                    let one = if o.grouped || rows.len() != 1 { None } else { rows.pop() };
+                    (name.clone(), one.unwrap_or(Value::from(rows)))
+                }))
                 .collect();
             object.insert("grad".to_owned(), Value::Object(grad));
         }
@@ -168,6 +190,8 @@ impl Job<'_> {
         if self.args.grad {
             let names = outcomes.first().map(|o| o.grad.as_slice()).unwrap_or_default();
             titles.extend(names.iter().map(|(n, _)| format!(">d/{n}")));
+            let arrays = outcomes.first().map(|o| o.arrays.as_slice()).unwrap_or_default();
+            titles.extend(arrays.iter().map(|(n, _)| format!(">d/{n}")));
         }
         let mut table = Table::new(titles);
         for (i, o) in outcomes.iter().enumerate() {
@@ -189,6 +213,9 @@ impl Job<'_> {
                 cells.push((row + 1).to_string());
                 cells.push(if k == 0 { text(&o.loss) } else { String::new() });
                 cells.extend(o.grad.iter().map(|(_, v)| v.get(k).map_or_else(String::new, text)));
+                let array = |n: &Nested<R>| array_text(n, &text);
+                let arrays = o.arrays.iter();
+                cells.extend(arrays.map(|(_, v)| v.get(k).map_or_else(String::new, array)));
                 table.row(cells);
             }
         }

@@ -1,6 +1,6 @@
 //! One loss in the names of another.
 
-use ponens_compiler::hir::{DataShape, Loss, Quantity, Role};
+use ponens_compiler::hir::{Loss, Quantity, Role};
 use ponens_compiler::logic::{Atom, AtomKind, Structure};
 use std::collections::HashMap;
 
@@ -60,10 +60,14 @@ impl Renaming {
     pub(super) fn quantity(&self, q: &Quantity) -> Quantity {
         let mut q = q.clone();
         match &mut q {
+            Quantity::Token(inner) => **inner = self.quantity(inner),
             Quantity::Logp { model, response }
             | Quantity::MeanLogp { model, response }
             | Quantity::SharedLogp { model, response }
             | Quantity::TailLogp { model, response }
+            | Quantity::DivergedLogp { model, response }
+            | Quantity::Entropy { model, response }
+            | Quantity::Head { model, response, .. }
             | Quantity::LogSumP2 { model, response } => {
                 *model = self.model(model);
                 *response = self.response(response);
@@ -83,11 +87,7 @@ impl Renaming {
 
 /// Whether examples of the two losses have the same parts.
 pub(super) fn same_shape(a: &Loss, b: &Loss) -> bool {
-    matches!(
-        (&a.shape, &b.shape),
-        (DataShape::Pair { .. }, DataShape::Pair { .. })
-            | (DataShape::Labelled { .. }, DataShape::Labelled { .. })
-    )
+    a.shape.name() == b.shape.name()
 }
 
 /// Gives every name without a counterpart one that nothing else has.

@@ -4,11 +4,14 @@
 //! graph comes from. A mean is either given, or is the sum divided by the length. Invariant: every number
 //! lies in its column's domain, so that no evaluation meets an undefined operation.
 
-use super::read::{MAX_FINDINGS, Row, Rows};
+use super::arrays::Array;
+use super::findings::Findings;
+use super::read::{Row, Rows};
+use super::tokens::{self, FromTokens, How};
 use crate::number;
 use crate::refusal::{Refusal, Result};
 use ponens_compiler::hir::{self, Quantity};
-use ponens_compiler::mir::{Interval, Level};
+use ponens_compiler::mir::Interval;
 use ponens_dsl::{Diagnostic, suggest};
 use serde_json::Value;
 
@@ -61,6 +64,10 @@ pub struct Group {
 pub struct Bound {
     /// The columns that the loss uses.
     pub given: Vec<Given>,
+    /// The columns with several numbers a row.
+    pub arrays: Vec<Array>,
+    /// The quantities that are computed from tokens.
+    pub tokens: Vec<FromTokens>,
     /// The means that are computed from sums and lengths.
     pub means: Vec<Mean>,
     /// The line of each row in the text, from 1.
@@ -77,24 +84,42 @@ pub struct Bound {
 /// `E0401`: a column is missing. `E0402`: it holds something else than a number (a boolean for
 /// `label`). `E0405`: a number outside its domain, such as a log-probability above 0.
 pub fn bind(loss: &hir::Loss, rows: &Rows, batching: Batching) -> Result<Bound> {
-    let mut b = Binder { loss, rows, found: Findings::default(), given: Vec::new() };
-    let mut means = Vec::new();
+    let (found, given, arrays) = (Findings::default(), Vec::new(), Vec::new());
+    let mut b = Binder { loss, rows, found, given, arrays };
+    let (mut means, mut by_tokens) = (Vec::new(), Vec::new());
+    // The first row decides for all, so that one file has one meaning.
+    let first = &rows.rows[0];
+    let names = first.names();
     for c in &loss.columns {
-        if c.level > Level::Example {
-            let d = format!("`{}` is not one number an example", c.name());
-            return Err(Diagnostic::error("E0205", d).into());
+        let has = |n: &str| first.get(n).is_some();
+        if let Some(d) = tokens::find(loss, &c.quantity, c.level, &has, &names) {
+            b.tokens(&d);
+            by_tokens.push(d);
+            continue;
         }
-        match &c.quantity {
-            Quantity::MeanLogp { model, response } => means.extend(b.mean(c, model, response)),
-            q => b.column(&q.to_string(), kind(q), c.range),
+        match (&c.quantity, c.of) {
+            (_, Some(of)) => b.array_column(c, of),
+            (Quantity::MeanLogp { model, response }, None) => {
+                means.extend(b.mean(c, model, response));
+            }
+            (q, None) => b.column(&q.to_string(), kind(q), c.range),
         }
     }
+    b.line_up();
     let groups = b.groups(batching);
     let warnings = b.empty_responses(&means);
     let found = b.found.finish();
     if found.is_empty() {
         let lines = rows.rows.iter().map(|r| r.line).collect();
-        Ok(Bound { given: b.given, means, lines, groups, warnings })
+        Ok(Bound {
+            given: b.given,
+            arrays: b.arrays,
+            tokens: by_tokens,
+            means,
+            lines,
+            groups,
+            warnings,
+        })
     } else {
         Err(Refusal::new(rows.sources.clone(), found))
     }
@@ -127,6 +152,19 @@ impl Bound {
                 }
             }
         }
+        for a in &self.arrays {
+            let cells = a.rows.iter().enumerate();
+            let cells = cells.flat_map(|(i, r)| r.iter().flatten().map(move |x| (i, *x)));
+            for (i, x) in cells.filter(|(_, x)| !a.domain.contains(f64::from(*x as f32))) {
+                let (row, text) = (&rows.rows[i], number::to_text(x));
+                let what = format!("{}: {text} in `{}`", place(rows, row, i), a.name);
+                found.push(
+                    Diagnostic::error("E0405", format!("{what} leaves its domain in f32"))
+                        .at(rows.place(row, &a.name), format!("not in {} there", a.domain))
+                        .help("evaluate with --dtype f64"),
+                );
+            }
+        }
         let found = found.finish();
         if found.is_empty() { Ok(()) } else { Err(Refusal::new(rows.sources.clone(), found)) }
     }
@@ -134,7 +172,7 @@ impl Bound {
 
 /// What the JSON of a column has to be.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Real,
     Length,
     Label,
@@ -148,14 +186,29 @@ fn kind(q: &Quantity) -> Kind {
     }
 }
 
-struct Binder<'a> {
-    loss: &'a hir::Loss,
-    rows: &'a Rows,
-    found: Findings,
+pub(super) struct Binder<'a> {
+    pub(super) loss: &'a hir::Loss,
+    pub(super) rows: &'a Rows,
+    pub(super) found: Findings,
     given: Vec<Given>,
+    pub(super) arrays: Vec<Array>,
 }
 
 impl Binder<'_> {
+    /// Reads the columns that make a quantity of a response.
+    fn tokens(&mut self, d: &FromTokens) {
+        let nested = self.loss.shape.family().is_some();
+        self.array(&d.tokens, d.of, nested, d.domain);
+        match &d.how {
+            How::Within(_, other) => {
+                let hir::Loop::Tokens(own) = d.of else { return };
+                self.array(other, hir::Loop::Tokens(1 - own.min(1)), nested, Interval::LOG_PROB);
+            }
+            How::From(at) => self.column(at, Kind::Length, Interval::NONNEG),
+            How::Sum | How::Mean | How::Count => {}
+        }
+    }
+
     /// Reads a mean, or the sum and the length that make it.
     fn mean(&mut self, c: &hir::Column, model: &str, response: &str) -> Option<Mean> {
         let mean = c.name();
@@ -195,9 +248,28 @@ impl Binder<'_> {
             _ => number::from_json(v),
         };
         let Some(x) = number else {
-            self.mistyped(i, name, kind, v);
+            let wanted = match kind {
+                Kind::Label => "a boolean: true for good, false for bad",
+                Kind::Length => "a whole number",
+                Kind::Real => "a number",
+            };
+            self.mistyped(i, name, wanted, v);
             return f64::NAN;
         };
+        self.inside(i, name, name, kind, domain, x)
+    }
+
+    /// A number that has to lie in its domain; NaN after a finding. `path` says which one it is.
+    pub(super) fn inside(
+        &mut self,
+        i: usize,
+        name: &str,
+        path: &str,
+        kind: Kind,
+        domain: Interval,
+        x: f64,
+    ) -> f64 {
+        let row = &self.rows.rows[i];
         let whole = kind != Kind::Length || x.fract() == 0.0;
         if !domain.contains(x) || !whole {
             let wanted = match kind {
@@ -208,7 +280,7 @@ impl Binder<'_> {
                 _ => format!("`{name}` lies in {domain}"),
             };
             let at = self.rows.place(row, name);
-            let what = format!("{}: `{name}` = {}", place(self.rows, row, i), number::to_text(x));
+            let what = format!("{}: `{path}` = {}", place(self.rows, row, i), number::to_text(x));
             let d = Diagnostic::error("E0405", format!("{what} lies outside its domain"));
             self.found
                 .push(d.at(at, format!("{} is not allowed", number::to_text(x))).help(wanted));
@@ -217,7 +289,7 @@ impl Binder<'_> {
         x
     }
 
-    fn missing(&mut self, i: usize, name: &str) {
+    pub(super) fn missing(&mut self, i: usize, name: &str) {
         let row = &self.rows.rows[i];
         let needs = needs(self.loss);
         let d = Diagnostic::error(
@@ -233,7 +305,7 @@ impl Binder<'_> {
         self.found.once(name, d);
     }
 
-    fn mistyped(&mut self, i: usize, name: &str, kind: Kind, v: &Value) {
+    pub(super) fn mistyped(&mut self, i: usize, name: &str, wanted: &str, v: &Value) {
         let row = &self.rows.rows[i];
         let is = match v {
             Value::Null => "null",
@@ -242,11 +314,6 @@ impl Binder<'_> {
             Value::String(_) => "a text",
             Value::Array(_) => "an array",
             Value::Object(_) => "an object",
-        };
-        let wanted = match kind {
-            Kind::Label => "a boolean: true for good, false for bad",
-            Kind::Length => "a whole number",
-            Kind::Real => "a number",
         };
         let d = Diagnostic::error(
             "E0402",
@@ -326,7 +393,7 @@ impl Binder<'_> {
 }
 
 /// `row 3 of data.jsonl`, with the line where blank lines make it another.
-fn place(rows: &Rows, row: &Row, index: usize) -> String {
+pub(super) fn place(rows: &Rows, row: &Row, index: usize) -> String {
     let name = &rows.sources.get(row.span().file).name;
     if row.line == index + 1 {
         format!("row {} of {name}", index + 1)
@@ -344,43 +411,9 @@ pub fn needs(loss: &hir::Loss) -> String {
             Quantity::MeanLogp { model, response } => {
                 format!("`{}` (or `logp({model},{response})` and `len({response})`)", c.name())
             }
+            _ if c.of.is_some() => format!("`{}` (a list)", c.name()),
             _ => format!("`{}`", c.name()),
         })
         .collect();
     list.join(", ")
-}
-
-/// Findings about rows: so many, and the rest counted.
-#[derive(Default)]
-struct Findings {
-    list: Vec<Diagnostic>,
-    dropped: usize,
-    repeated: Vec<(String, usize, usize)>,
-}
-
-impl Findings {
-    fn push(&mut self, d: Diagnostic) {
-        if self.list.len() < MAX_FINDINGS { self.list.push(d) } else { self.dropped += 1 }
-    }
-
-    /// Keeps the first finding about a column and counts the others.
-    fn once(&mut self, column: &str, d: Diagnostic) {
-        match self.repeated.iter_mut().find(|(c, ..)| c == column) {
-            Some((.., more)) => *more += 1,
-            None => {
-                self.repeated.push((column.to_owned(), self.list.len(), 0));
-                self.list.push(d);
-            }
-        }
-    }
-
-    fn finish(mut self) -> Vec<Diagnostic> {
-        for (_, at, more) in self.repeated.iter().filter(|r| r.2 > 0) {
-            self.list[*at].notes.push(format!("so it is in {more} more rows"));
-        }
-        if let (Some(last), true) = (self.list.last_mut(), self.dropped > 0) {
-            last.notes.push(format!("{} more findings are not shown", self.dropped));
-        }
-        self.list
-    }
 }

@@ -4,10 +4,12 @@
 //! for each row; for each batch where the examples of a batch depend on each other and the rows are
 //! grouped. The loss of a batch is the mean over its examples, and its gradients are those of that mean.
 
+use super::arrays::Array;
 use super::bind::Bound;
-use super::means;
+use super::{means, tokens};
 use ponens_compiler::codegen::interp::{self, Batch, EvalError, Real, Scratch, Tape};
-use ponens_compiler::mir::{Graph, Level, Op};
+use ponens_compiler::hir::Loop;
+use ponens_compiler::mir::{Graph, Level};
 use serde_json::Value;
 
 /// What runs the graph; both give the same numbers to the last bit.
@@ -51,20 +53,25 @@ pub struct Outcome<R> {
     pub loss: R,
     /// By column: one derivative a row, in the order of `rows`.
     pub grad: Vec<(String, Vec<R>)>,
+    /// By column with several numbers a row: the derivatives of each row, shaped like its numbers.
+    pub arrays: Vec<(String, Vec<Nested<R>>)>,
+}
+
+/// The derivatives with respect to a column with several numbers, for one row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Nested<R> {
+    /// One a response, or one a token.
+    List(Vec<R>),
+    /// One a token of each response.
+    Lists(Vec<Vec<R>>),
 }
 
 /// True when an example's loss depends on the other examples of its batch.
 pub fn is_batch_coupled(graph: &Graph) -> bool {
-    graph.nodes.iter().any(|n| {
-        n.level == Level::Batch
-            || match n.op {
-                Op::Sort(a) | Op::Unsort(_, a) | Op::SuffixSum(a) | Op::PrefixSum(a) => {
-                    graph.node(a).level == Level::Example
-                }
-                Op::Shift(a, _) => graph.node(a).level == Level::Example,
-                _ => false,
-            }
-    })
+    graph
+        .nodes
+        .iter()
+        .any(|n| n.level == Level::Batch || (n.op.scans() && n.level == Level::Example))
 }
 
 /// Evaluates a graph in the type `R`.
@@ -77,7 +84,8 @@ pub fn evaluate<R: Real>(
     params: &[f64],
     bound: &Bound,
 ) -> Result<Vec<Outcome<R>>, EvalError> {
-    let graph = means::from_sums(graph, &bound.means);
+    let graph = tokens::from_tokens(graph, &bound.tokens);
+    let graph = means::from_sums(&graph, &bound.means);
     let all: Vec<usize> = (0..bound.lines.len()).collect();
     let run = |rows: &[usize]| Run::<R>::new(engine, &graph, params, bound, rows);
     if !is_batch_coupled(&graph) {
@@ -102,6 +110,7 @@ struct Run<R> {
     per_example: bool,
     loss: Vec<R>,
     grad: Vec<(String, Vec<R>)>,
+    arrays: Vec<(String, Vec<Nested<R>>)>,
 }
 
 impl<R: Real> Run<R> {
@@ -113,7 +122,15 @@ impl<R: Real> Run<R> {
         rows: &[usize],
     ) -> Result<Self, EvalError> {
         let mut batch = Batch::<R>::new(rows.len());
+        let responses = rows.iter().map(|r| bound.arrays.iter().find_map(|a| a.responses(*r)));
+        if let Some(counts) = responses.collect::<Option<Vec<usize>>>() {
+            batch = batch.with_candidates(&counts)?;
+        }
         for (i, input) in graph.inputs.iter().enumerate() {
+            if let Some(array) = bound.arrays.iter().find(|a| a.name == input.name) {
+                set(&mut batch, graph, i as u16, array, rows)?;
+                continue;
+            }
             let Some(given) = bound.given.iter().find(|g| g.name == input.name) else {
                 return Err(EvalError::MissingInput(input.name.clone()));
             };
@@ -121,11 +138,23 @@ impl<R: Real> Run<R> {
             batch.set(graph, i as u16, &values)?;
         }
         let values = engine.run(graph, params, &batch)?;
-        let mut run =
-            Run { rows: rows.len(), per_example: true, loss: Vec::new(), grad: Vec::new() };
+        let mut run = Run {
+            rows: rows.len(),
+            per_example: true,
+            loss: Vec::new(),
+            grad: Vec::new(),
+            arrays: Vec::new(),
+        };
         for (root, values) in graph.roots.iter().zip(values) {
             match root.name.strip_prefix("d/") {
-                Some(column) => run.grad.push((column.to_owned(), values)),
+                Some(column) => match bound.arrays.iter().find(|a| a.name == column) {
+                    Some(array) => {
+                        let level = graph.node(root.node).level;
+                        let shaped = nested(array, rows, level, &values);
+                        run.arrays.push((column.to_owned(), shaped));
+                    }
+                    None => run.grad.push((column.to_owned(), values)),
+                },
                 None => {
                     run.per_example = graph.node(root.node).level >= Level::Example;
                     run.loss = values;
@@ -149,6 +178,7 @@ impl<R: Real> Run<R> {
             grouped: false,
             loss: Self::at(&self.loss, row),
             grad,
+            arrays: self.arrays.iter().map(|(n, v)| (n.clone(), vec![v[row].clone()])).collect(),
         }
     }
 
@@ -161,6 +191,66 @@ impl<R: Real> Run<R> {
         };
         let row = |v: &[R]| (0..self.rows).map(|i| scale(Self::at(v, i))).collect();
         let grad = self.grad.iter().map(|(n, v)| (n.clone(), row(v))).collect();
-        Outcome { batch: None, rows: Vec::new(), grouped: true, loss, grad }
+        let list = |v: &Vec<R>| v.iter().map(|x| scale(x.clone())).collect();
+        let scaled = |n: &Nested<R>| match n {
+            Nested::List(v) => Nested::List(list(v)),
+            Nested::Lists(v) => Nested::Lists(v.iter().map(list).collect()),
+        };
+        let arrays = self.arrays.iter();
+        let arrays = arrays.map(|(n, v)| (n.clone(), v.iter().map(scaled).collect())).collect();
+        Outcome { batch: None, rows: Vec::new(), grouped: true, loss, grad, arrays }
     }
+}
+
+/// Sets a column with several numbers a row.
+fn set<R: Real>(
+    batch: &mut Batch<R>,
+    graph: &Graph,
+    input: u16,
+    array: &Array,
+    rows: &[usize],
+) -> Result<(), EvalError> {
+    let lists = || rows.iter().flat_map(|r| &array.rows[*r]);
+    let values: Vec<f64> = lists().flatten().copied().collect();
+    let counts: Vec<usize> = lists().map(Vec::len).collect();
+    match (array.of, array.nested) {
+        (Loop::Candidates, _) => batch.set(graph, input, &values),
+        (Loop::Tokens(_), true) => {
+            batch.set_tokens(graph, input, &values, Level::Candidate, &counts)
+        }
+        (Loop::Tokens(_), false) => {
+            batch.set_tokens(graph, input, &values, Level::Example, &counts)
+        }
+    }
+}
+
+/// Derivatives in the shape of a column: a value of an outer level is the same for all inside.
+fn nested<R: Real>(array: &Array, rows: &[usize], level: Level, values: &[R]) -> Vec<Nested<R>> {
+    let (mut element, mut owner) = (0, 0);
+    let mut out = Vec::with_capacity(rows.len());
+    for (example, r) in rows.iter().enumerate() {
+        let mut lists = Vec::new();
+        for list in &array.rows[*r] {
+            let mut own = Vec::with_capacity(list.len());
+            for _ in list {
+                let at = match level {
+                    Level::Token => element,
+                    Level::Candidate if array.of == Loop::Candidates => element,
+                    Level::Candidate => owner,
+                    Level::Example => example,
+                    Level::Batch | Level::Uniform => 0,
+                };
+                let value = values.get(at).cloned();
+                own.push(value.unwrap_or_else(|| R::from_f64(f64::NAN)));
+                element += 1;
+            }
+            owner += 1;
+            lists.push(own);
+        }
+        out.push(match (array.nested, lists.pop()) {
+            (false, Some(only)) => Nested::List(only),
+            (_, last) => Nested::Lists(lists.into_iter().chain(last).collect()),
+        });
+    }
+    out
 }

@@ -5,13 +5,18 @@
 //! batch, and its derivative with respect to every column that was given.
 //!
 //! The stages: [`read`] cuts a file into rows, [`bind()`] finds the columns of the loss in them and checks
-//! every number, [`means`] replaces means by sums, [`evaluate()`] runs the graph. Invariant: nothing is evaluated unless every row is sound.
+//! every number ([`arrays`] where there are several a row), [`tokens`] and [`means`] replace what the rows
+//! do not hold by what they hold, [`evaluate()`] runs the graph. Invariant: nothing is evaluated unless every row is sound.
 
+pub mod arrays;
 pub mod bind;
 pub mod evaluate;
+mod findings;
 pub mod means;
 pub mod read;
+pub mod tokens;
 
+pub use arrays::Array;
 pub use bind::{Batching, Bound, Mean, bind};
-pub use evaluate::{Engine, Outcome, evaluate, is_batch_coupled};
+pub use evaluate::{Engine, Nested, Outcome, evaluate, is_batch_coupled};
 pub use read::{Row, Rows};

@@ -24,6 +24,10 @@ impl Subject {
         &self.compiled.loss
     }
 
+    pub(crate) fn compiled(&self) -> &Compiled {
+        &self.compiled
+    }
+
     pub(crate) fn graph(&self) -> &Graph {
         self.compiled.graph()
     }

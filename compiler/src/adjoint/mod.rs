@@ -7,9 +7,9 @@
 //!
 //! Invariant: a contribution to a value of an outer level is summed over the inner loop that used it.
 //! A gradient graph may be differentiated again, but not through a sort. Kinks (`max`, `min`, `abs`, `if`) have derivative 0 from the side that is not chosen, and 0 from
-//! both at the kink itself.
+//! both at the kink itself; of two values that both depend on the inputs and are equal, half of each.
 
-use crate::mir::{Binary, Graph, Level, NodeId, Op, Reduce, Root, Unary};
+use crate::mir::{Binary, Direction, Graph, Level, NodeId, Op, Reduce, Root, Unary};
 
 /// Which inputs get a gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,7 +70,9 @@ fn activity(graph: &Graph, wanted: &[usize]) -> Vec<bool> {
     for (i, n) in graph.nodes.iter().enumerate() {
         active[i] = match n.op {
             Op::Input(k) => wanted.contains(&(k as usize)),
-            Op::Unary(Unary::StopGradient | Unary::Step | Unary::Sign, _) | Op::Count(_) => false,
+            Op::Unary(Unary::StopGradient | Unary::Step | Unary::Sign, _)
+            | Op::Count(_)
+            | Op::Position(_) => false,
             _ => n.op.operands().any(|o| active[o.0 as usize]),
         };
     }
@@ -121,9 +123,41 @@ impl Adjoint {
         self.graph.add(Op::Select(condition, g, zero))
     }
 
+    /// A value of an outer level at every place of a loop: what a scan of it runs along.
+    fn spread(&mut self, g: NodeId, like: NodeId) -> NodeId {
+        if self.graph.node(g).level >= self.graph.node(like).level {
+            return g;
+        }
+        let place = self.graph.add(Op::Position(like));
+        let (zero, one) = (self.graph.constant(0.0), self.graph.constant(1.0));
+        let always = self.binary(Binary::Add, place, one);
+        self.graph.add(Op::Select(always, g, zero))
+    }
+
+    /// With u = lse of the later x: d x_j = sum over i < j of g_i exp(x_j - u_i). Let y = logaddexp(x, u),
+    /// so that u_i = y_{i+1}; then c_j = sum over i < j of g_i exp(y_j - u_i) obeys
+    /// c_j = g_{j-1} + c_{j-1} exp(y_j - y_{j-1}), and every factor lies in [0, 1].
+    fn log_sum_exps_rule(
+        &mut self,
+        direction: Direction,
+        x: NodeId,
+        u: NodeId,
+        g: NodeId,
+    ) -> NodeId {
+        let g = self.spread(g, u);
+        let back = direction.reversed();
+        let (up, down) = (self.binary(Binary::Sub, u, x), self.binary(Binary::Sub, x, u));
+        let keep = self.unary(Unary::Sigmoid, up);
+        let keep = self.graph.add(Op::Shift(keep, back.step()));
+        let g = self.graph.add(Op::Shift(g, back.step()));
+        let c = self.graph.add(Op::Recurrence(back, keep, g));
+        let own = self.unary(Unary::Sigmoid, down);
+        self.binary(Binary::Mul, own, c)
+    }
+
     fn propagate(&mut self, y: NodeId, g: NodeId) {
         match self.graph.node(y).op {
-            Op::Const(_) | Op::Param(_) | Op::Input(_) | Op::Count(_) => {}
+            Op::Const(_) | Op::Param(_) | Op::Input(_) | Op::Count(_) | Op::Position(_) => {}
             Op::Unary(op, x) => {
                 if let Some(d) = self.unary_rule(op, x, y, g) {
                     self.give(y, x, d);
@@ -151,16 +185,34 @@ impl Adjoint {
             // operation for the second derivative of a sort.
             Op::Unsort(..) => {}
             Op::SuffixSum(x) => {
+                let g = self.spread(g, y);
                 let d = self.graph.add(Op::PrefixSum(g));
                 self.give(y, x, d);
             }
             Op::PrefixSum(x) => {
+                let g = self.spread(g, y);
                 let d = self.graph.add(Op::SuffixSum(g));
                 self.give(y, x, d);
             }
             Op::Shift(x, n) => {
+                let g = self.spread(g, y);
                 let d = self.graph.add(Op::Shift(g, -n));
                 self.give(y, x, d);
+            }
+            Op::LogSumExps(direction, x) => {
+                let d = self.log_sum_exps_rule(direction, x, y, g);
+                self.give(y, x, d);
+            }
+            Op::Recurrence(direction, a, x) => {
+                let g = self.spread(g, y);
+                let a_wide = self.spread(a, y);
+                let back = direction.reversed();
+                let moved = self.graph.add(Op::Shift(a_wide, back.step()));
+                let z = self.graph.add(Op::Recurrence(back, moved, g));
+                let neighbour = self.graph.add(Op::Shift(y, direction.step()));
+                let da = self.binary(Binary::Mul, z, neighbour);
+                self.give(y, x, z);
+                self.give(y, a, da);
             }
         }
     }
@@ -216,7 +268,19 @@ impl Adjoint {
             Binary::Max | Binary::Min => {
                 let (p, q) = (self.binary(Binary::Sub, a, b), self.binary(Binary::Sub, b, a));
                 let (p, q) = if op == Binary::Max { (p, q) } else { (q, p) };
-                (self.gate(p, g), self.gate(q, g))
+                if self.active[a.0 as usize] && self.active[b.0 as usize] {
+                    // Equal without a kink where both are one function there, as inside the range of
+                    // min(r A, clip(r) A): half of each is then the derivative of either.
+                    let half = self.graph.constant(0.5);
+                    let half = self.binary(Binary::Mul, half, g);
+                    let zero = self.graph.constant(0.0);
+                    let a_at_tie = self.graph.add(Op::Select(q, zero, half));
+                    let b_at_tie = self.graph.add(Op::Select(p, zero, half));
+                    let da = self.graph.add(Op::Select(p, g, a_at_tie));
+                    (da, self.graph.add(Op::Select(q, g, b_at_tie)))
+                } else {
+                    (self.gate(p, g), self.gate(q, g))
+                }
             }
             Binary::Pow => {
                 let one = self.graph.constant(1.0);

@@ -18,7 +18,7 @@ pub fn in_plain_names(loss: &Loss, structure: &Structure) -> Option<Structure> {
             vec![(Some(winner.as_str()), "w"), (Some(loser.as_str()), "l")]
         }
         // One response is neither the preferred one nor the other.
-        DataShape::Labelled { .. } => Vec::new(),
+        _ => Vec::new(),
     };
     let reserved = [(None, "w"), (None, "l")];
     let taken: &[(Option<&str>, &str)] = if responses.is_empty() { &reserved } else { &responses };

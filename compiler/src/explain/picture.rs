@@ -143,12 +143,9 @@ fn lines(field: &Field, out: &mut String) {
         let zero = if level == 0.0 { " zero" } else { "" };
         let _ = writeln!(out, "<path class=\"line{zero}\" d=\"{path}\"/>");
         if let Some((a, b)) = label {
-            let _ = writeln!(
-                out,
-                "<text class=\"level\" x=\"{:.1}\" y=\"{:.1}\">{level}</text>",
-                a + 3.0,
-                b - 3.0
-            );
+            // Within the frame.
+            let (a, b) = (a.min(LEFT + SIDE - 22.0) + 3.0, b.max(TOP + 14.0) - 3.0);
+            let _ = writeln!(out, "<text class=\"level\" x=\"{a:.1}\" y=\"{b:.1}\">{level}</text>");
         }
     }
 }

@@ -13,7 +13,8 @@ pub fn core_expression(loss: &Loss) -> Option<ExprId> {
         Some(Core::Logical { .. } | Core::Large { .. }) => None,
         None => {
             let mut links = loss.exprs.iter().filter_map(|e| match e.kind {
-                Kind::Link(_, x, _) => Some(x),
+                // A link of every response or token is no one rho.
+                Kind::Link(_, x, _) if e.level <= Level::Example => Some(x),
                 _ => None,
             });
             let first = links.next()?;

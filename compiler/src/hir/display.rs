@@ -1,6 +1,8 @@
 //! Expressions of the HIR as readable text, in the syntax of the loss language.
 
 use super::model::*;
+use super::quantity::Quantity;
+use crate::mir::Level;
 
 /// How tightly an expression binds, loosest first.
 #[derive(Clone, Copy, PartialEq, PartialOrd)]
@@ -32,7 +34,7 @@ impl Loss {
         match self.expr(id).kind {
             Kind::Number(x) => (format!("{x}"), Atom),
             Kind::Param(p) => (self.params[p].name.clone(), Atom),
-            Kind::Column(c) => (self.columns[c].name().replace(',', ", "), Atom),
+            Kind::Column(c) => (self.column_text(c), Atom),
             Kind::Probability(a) => (self.atoms[a].atom.name.clone(), Atom),
             Kind::Rho => ("rho".to_owned(), Atom),
             Kind::Call1(Fn1::Neg, a) => (format!("-{}", self.at_least(a, Prefix)), Prefix),
@@ -63,13 +65,62 @@ impl Loss {
             Kind::Batch(BatchFn::Mean, x) => call("batch_mean", &[x]),
             Kind::Batch(BatchFn::Sum, x) => call("batch_sum", &[x]),
             Kind::Batch(BatchFn::Sort, x) => call("batch_sort", &[x]),
+            Kind::Fold(f, x, _) => {
+                let name = match f {
+                    Fold::Sum => "sum",
+                    Fold::Mean => "mean",
+                    Fold::Max => "max",
+                    Fold::LogSumExp => "logsumexp",
+                };
+                let index = index_name(self.expr(x).level);
+                (format!("{name}({index}) {}", self.at_least(x, Atom)), Atom)
+            }
+            Kind::Scan(Scan::Shift(n), x) => {
+                let way = if n < 0 { "earlier" } else { "later" };
+                (format!("{way}({}, {})", self.display(x), n.unsigned_abs()), Atom)
+            }
+            Kind::Scan(Scan::SuffixSum, x) => call("suffix_sum", &[x]),
+            Kind::Scan(Scan::PrefixSum, x) => call("prefix_sum", &[x]),
+            Kind::Scan(Scan::LogSumExps(d), x) => call(&format!("{d}_logsumexp"), &[x]),
+            Kind::Recurrence(_, a, x) => call("discounted", &[a, x]),
+            Kind::Position(l) => (index_name(l.level()).to_owned(), Atom),
+            Kind::Size(Loop::Candidates) => {
+                (self.shape.family().map_or_else(|| "K".to_owned(), |f| f.size.clone()), Atom)
+            }
+            Kind::Size(Loop::Tokens(r)) => {
+                (format!("len({})", self.shape.responses().get(r).copied().unwrap_or("y")), Atom)
+            }
         }
+    }
+
+    /// A column with the indices that it is read at: `token_logp(pi, y[i])[t]`.
+    fn column_text(&self, c: usize) -> String {
+        let column = &self.columns[c];
+        let name = column.name().replace(',', ", ");
+        let indexed = match (self.shape.family(), column.of) {
+            (Some(f), Some(_)) => {
+                let bare = format!("{})", f.response);
+                match name.strip_suffix(&bare) {
+                    Some(head) => format!("{head}{}[i])", f.response),
+                    None => format!("{name}[i]"),
+                }
+            }
+            _ => name,
+        };
+        if column.level == Level::Token { format!("{indexed}[t]") } else { indexed }
     }
 
     fn condition(&self, id: ExprId) -> String {
         match (self.expr(id).kind, &self.shape) {
-            (Kind::Column(_), DataShape::Labelled { label, .. }) => label.clone(),
-            _ => self.display(id),
+            (Kind::Column(c), DataShape::Labelled { label, .. })
+                if matches!(self.columns[c].quantity, Quantity::Label { .. }) =>
+            {
+                label.clone()
+            }
+            (Kind::Call2(Fn2::Sub, a, b), _) => {
+                format!("{} > {}", self.at_least(a, Binding::Sum), self.at_least(b, Binding::Sum))
+            }
+            _ => format!("{} > 0", self.display(id)),
         }
     }
 
@@ -83,6 +134,11 @@ impl Loss {
     ) -> (String, Binding) {
         (format!("{} {op} {}", self.at_least(a, own), self.at_least(b, right)), own)
     }
+}
+
+/// What the index of a level is called.
+fn index_name(level: Level) -> &'static str {
+    if level == Level::Token { "t" } else { "i" }
 }
 
 fn name1(f: Fn1) -> &'static str {

@@ -14,8 +14,8 @@ pub mod resolve;
 pub mod verify;
 
 pub use model::{
-    Aggregate, Atom, BatchFn, Core, DataShape, Expr, ExprId, Fn1, Fn2, Kind, Link, Loss, Model,
-    Noise, Param, Role,
+    Aggregate, Atom, BatchFn, Core, DataShape, Expr, ExprId, Family, Fn1, Fn2, Fold, Head, Kind,
+    Link, Loop, Loss, Model, Noise, Param, Role, Scan,
 };
 pub use quantity::{Column, Quantity};
 pub use resolve::{Library, NoLibrary, Program};

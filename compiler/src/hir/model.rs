@@ -2,7 +2,7 @@
 
 use super::quantity::Column;
 use crate::logic::{self, Formula, Table};
-use crate::mir::Level;
+use crate::mir::{Direction, Level};
 use ponens_dsl::Span;
 use std::fmt;
 
@@ -85,6 +85,51 @@ pub enum BatchFn {
     Sort,
 }
 
+/// A loop inside an example.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Loop {
+    /// Over the responses of a ranked list or group.
+    Candidates,
+    /// Over the tokens of a response: its place in [`DataShape::responses`].
+    Tokens(usize),
+}
+
+impl Loop {
+    /// The level of a value that the loop has many of.
+    pub fn level(self) -> Level {
+        match self {
+            Loop::Candidates => Level::Candidate,
+            Loop::Tokens(_) => Level::Token,
+        }
+    }
+}
+
+/// What a loop is reduced by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fold {
+    /// The sum; 0 when empty.
+    Sum,
+    /// The mean; 0 when empty.
+    Mean,
+    /// The maximum.
+    Max,
+    /// The log-sum-exp.
+    LogSumExp,
+}
+
+/// A value at every place of a loop from the others of the loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Scan {
+    /// Sum of this and all later values.
+    SuffixSum,
+    /// Sum of this and all earlier values.
+    PrefixSum,
+    /// The value so many places later; 0 past the end.
+    Shift(i8),
+    /// Log-sum-exp of the values on one side; -inf where there are none.
+    LogSumExps(Direction),
+}
+
 /// What an expression is.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Kind {
@@ -102,7 +147,7 @@ pub enum Kind {
     Call1(Fn1, ExprId),
     /// A function of two numbers.
     Call2(Fn2, ExprId, ExprId),
-    /// The first where the boolean column is true, else the second.
+    /// The second where the first is positive (a boolean column counts 1 or 0), else the third.
     If(ExprId, ExprId, ExprId),
     /// A link, its argument, and its margin or target.
     Link(Link, ExprId, Option<ExprId>),
@@ -110,6 +155,16 @@ pub enum Kind {
     Noise(Noise, ExprId, ExprId, ExprId),
     /// A function of all values of the batch.
     Batch(BatchFn, ExprId),
+    /// The values of a loop as one value of the level that holds it.
+    Fold(Fold, ExprId, Level),
+    /// One value a place of a loop, from the other places.
+    Scan(Scan, ExprId),
+    /// Factor a, summand x: y = x + a y' with y' one place later (earlier).
+    Recurrence(Direction, ExprId, ExprId),
+    /// The place in a loop, from 0.
+    Position(Loop),
+    /// How many turns a loop has.
+    Size(Loop),
 }
 
 /// An expression with its level and place.
@@ -130,6 +185,12 @@ pub enum Aggregate {
     Sum,
     /// Their mean.
     Mean,
+    /// Their sum divided by len^p.
+    Length,
+    /// Their sum, with weight alpha on the tokens past the other response's length.
+    Shared,
+    /// The sum of those after the point where the two responses part.
+    Diverged,
 }
 
 /// Trained or frozen.
@@ -139,6 +200,39 @@ pub enum Role {
     Policy,
     /// A frozen model.
     Reference,
+    /// The policy as it was when it sampled the responses: its log-probabilities come with them.
+    Sampler,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Role::Policy => "policy",
+            Role::Reference => "reference",
+            Role::Sampler => "sampler",
+        })
+    }
+}
+
+/// A number that a model gives beside its log-probabilities, one a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Head {
+    /// How much reward is still to come.
+    Value,
+    /// A reward; of a whole response, that of its last token.
+    Reward,
+    /// How much better the token is than the policy's average.
+    Advantage,
+}
+
+impl fmt::Display for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Head::Value => "value",
+            Head::Reward => "reward",
+            Head::Advantage => "advantage",
+        })
+    }
 }
 
 /// A declared model.
@@ -150,6 +244,8 @@ pub struct Model {
     pub role: Role,
     /// What `name(y)` means.
     pub aggregate: Aggregate,
+    /// What it gives beside log-probabilities.
+    pub heads: Vec<Head>,
     /// The declaration.
     pub span: Span,
 }
@@ -173,6 +269,34 @@ pub enum DataShape {
         /// The boolean that says whether it is good.
         label: String,
     },
+    /// Any number of responses to one prompt, best first.
+    Ranked(Family),
+    /// Any number of sampled responses to one prompt, in no order.
+    Group(Family),
+    /// One response, token by token.
+    Trajectory {
+        /// The response.
+        response: String,
+        /// The name of its number of tokens.
+        size: Option<String>,
+        /// Columns with one number an example.
+        numbers: Vec<String>,
+        /// Columns with one number a token.
+        tokens: Vec<String>,
+    },
+}
+
+/// Responses of one prompt under one name.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Family {
+    /// The name.
+    pub response: String,
+    /// The name of how many there are.
+    pub size: String,
+    /// Columns with one number a response.
+    pub columns: Vec<String>,
+    /// Columns with one number an example.
+    pub numbers: Vec<String>,
 }
 
 impl DataShape {
@@ -182,7 +306,42 @@ impl DataShape {
             DataShape::Pair { winner, loser, others } => {
                 [winner, loser].into_iter().chain(others).map(String::as_str).collect()
             }
-            DataShape::Labelled { response, .. } => vec![response],
+            DataShape::Labelled { response, .. } | DataShape::Trajectory { response, .. } => {
+                vec![response]
+            }
+            DataShape::Ranked(f) | DataShape::Group(f) => vec![&f.response],
+        }
+    }
+
+    /// The responses that share a name, if the shape has them.
+    pub fn family(&self) -> Option<&Family> {
+        match self {
+            DataShape::Ranked(f) | DataShape::Group(f) => Some(f),
+            _ => None,
+        }
+    }
+
+    /// The level of a quantity of a response.
+    pub fn response_level(&self) -> Level {
+        if self.family().is_some() { Level::Candidate } else { Level::Example }
+    }
+
+    /// The level that holds a loop.
+    pub fn outside(&self, inner: Loop) -> Level {
+        match inner {
+            Loop::Candidates => Level::Example,
+            Loop::Tokens(_) => self.response_level(),
+        }
+    }
+
+    /// The name of the shape.
+    pub fn name(&self) -> &'static str {
+        match self {
+            DataShape::Pair { .. } => "pair",
+            DataShape::Labelled { .. } => "labelled",
+            DataShape::Ranked(_) => "ranked",
+            DataShape::Group(_) => "group",
+            DataShape::Trajectory { .. } => "trajectory",
         }
     }
 }
@@ -196,6 +355,19 @@ impl fmt::Display for DataShape {
                 f.write_str(")")
             }
             DataShape::Labelled { response, label } => write!(f, "labelled({response}, {label})"),
+            DataShape::Ranked(y) | DataShape::Group(y) => {
+                write!(f, "{}({}[{}]", self.name(), y.response, y.size)?;
+                y.columns.iter().try_for_each(|c| write!(f, ", {c}[{}]", y.size))?;
+                y.numbers.iter().try_for_each(|c| write!(f, ", {c}"))?;
+                f.write_str(")")
+            }
+            DataShape::Trajectory { response, size, numbers, tokens } => {
+                let index = size.as_ref().map(|t| format!("[{t}]")).unwrap_or_default();
+                write!(f, "trajectory({response}{index}")?;
+                numbers.iter().try_for_each(|c| write!(f, ", {c}"))?;
+                tokens.iter().try_for_each(|c| write!(f, ", {c}{index}"))?;
+                f.write_str(")")
+            }
         }
     }
 }
@@ -205,8 +377,10 @@ impl fmt::Display for DataShape {
 pub struct Atom {
     /// The atom as the logic sees it.
     pub atom: logic::Atom,
-    /// Index into [`Loss::columns`].
+    /// Index into [`Loss::columns`]: the sum (or mean) of the token log-probabilities.
     pub column: usize,
+    /// The log-weight, where it is not that column itself.
+    pub weight: Option<ExprId>,
 }
 
 /// How rho is bound.
@@ -276,6 +450,11 @@ impl Loss {
         &self.exprs[id.0 as usize]
     }
 
+    /// The first column that a loop has many of.
+    pub fn column_of(&self, inner: Loop) -> Option<usize> {
+        self.columns.iter().position(|c| c.of == Some(inner))
+    }
+
     /// The first sentence of the doc comment, without its source.
     pub fn title(&self) -> String {
         let text = self.docs.join(" ");
@@ -297,9 +476,11 @@ impl Kind {
     pub fn operands(&self) -> Vec<ExprId> {
         match *self {
             Kind::Number(_) | Kind::Param(_) | Kind::Column(_) | Kind::Probability(_) => vec![],
-            Kind::Rho => vec![],
-            Kind::Call1(_, a) | Kind::Batch(_, a) => vec![a],
-            Kind::Call2(_, a, b) => vec![a, b],
+            Kind::Rho | Kind::Position(_) | Kind::Size(_) => vec![],
+            Kind::Call1(_, a) | Kind::Batch(_, a) | Kind::Fold(_, a, _) | Kind::Scan(_, a) => {
+                vec![a]
+            }
+            Kind::Call2(_, a, b) | Kind::Recurrence(_, a, b) => vec![a, b],
             Kind::If(c, a, b) => vec![c, a, b],
             Kind::Link(_, a, b) => [Some(a), b].into_iter().flatten().collect(),
             Kind::Noise(_, e, a, b) => vec![e, a, b],

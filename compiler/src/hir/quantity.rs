@@ -1,5 +1,6 @@
 //! What a loss reads: quantities of an example, with canonical column names.
 
+use super::model::{Head, Loop};
 use crate::mir::{Interval, Level};
 use std::fmt;
 
@@ -27,6 +28,32 @@ pub enum Quantity {
         /// The response.
         response: String,
     },
+    /// The part of [`Quantity::Logp`] after the first token in which the two responses differ.
+    DivergedLogp {
+        /// The model.
+        model: String,
+        /// The response.
+        response: String,
+    },
+    /// Sum over the response's positions of the entropy of the model's distribution.
+    Entropy {
+        /// The model.
+        model: String,
+        /// The response.
+        response: String,
+    },
+    /// What a head gives for a whole response.
+    Head {
+        /// Which head.
+        head: Head,
+        /// The model.
+        model: String,
+        /// The response.
+        response: String,
+    },
+    /// A quantity of each token of a response, of which the one inside is the sum (of a head: the
+    /// head's output at the token).
+    Token(Box<Quantity>),
     /// The rest of [`Quantity::Logp`].
     TailLogp {
         /// The model.
@@ -81,6 +108,16 @@ impl fmt::Display for Quantity {
                 write!(f, "shared_logp({model},{response})")
             }
             Quantity::TailLogp { model, response } => write!(f, "tail_logp({model},{response})"),
+            Quantity::DivergedLogp { model, response } => {
+                write!(f, "diverged_logp({model},{response})")
+            }
+            Quantity::Entropy { model, response } => write!(f, "entropy({model},{response})"),
+            Quantity::Head { head, model, response } => write!(f, "{head}({model},{response})"),
+            Quantity::Token(inner) => match **inner {
+                // These heads have no value of a whole response to be told from.
+                Quantity::Head { head: Head::Value | Head::Advantage, .. } => write!(f, "{inner}"),
+                _ => write!(f, "token_{inner}"),
+            },
             Quantity::MismatchedLogp { model } => write!(f, "mismatched_logp({model})"),
             Quantity::LogSumP2 { model, response } => write!(f, "log_sum_p2({model},{response})"),
             Quantity::Kl { first, second, response } => {
@@ -101,13 +138,36 @@ impl Quantity {
             | Quantity::MeanLogp { .. }
             | Quantity::SharedLogp { .. }
             | Quantity::TailLogp { .. }
+            | Quantity::DivergedLogp { .. }
             | Quantity::MismatchedLogp { .. }
             | Quantity::LogSumP2 { .. } => Interval::LOG_PROB,
-            Quantity::Kl { .. } | Quantity::Len { .. } => {
+            Quantity::Head { .. } => Interval::REAL,
+            Quantity::Token(inner) => inner.domain(),
+            Quantity::Kl { .. } | Quantity::Entropy { .. } | Quantity::Len { .. } => {
                 Interval { lo: 0.0, lo_open: false, ..Interval::REAL }
             }
             Quantity::Label { .. } => Interval::closed(0.0, 1.0),
             Quantity::Data { .. } => Interval::REAL,
+        }
+    }
+
+    /// The response that it speaks of.
+    pub fn response(&self) -> Option<&str> {
+        match self {
+            Quantity::Logp { response, .. }
+            | Quantity::MeanLogp { response, .. }
+            | Quantity::SharedLogp { response, .. }
+            | Quantity::TailLogp { response, .. }
+            | Quantity::DivergedLogp { response, .. }
+            | Quantity::LogSumP2 { response, .. }
+            | Quantity::Kl { response, .. }
+            | Quantity::Entropy { response, .. }
+            | Quantity::Head { response, .. }
+            | Quantity::Len { response } => Some(response),
+            Quantity::Token(inner) => inner.response(),
+            Quantity::MismatchedLogp { .. } | Quantity::Label { .. } | Quantity::Data { .. } => {
+                None
+            }
         }
     }
 
@@ -118,8 +178,12 @@ impl Quantity {
             | Quantity::MeanLogp { model, .. }
             | Quantity::SharedLogp { model, .. }
             | Quantity::TailLogp { model, .. }
+            | Quantity::DivergedLogp { model, .. }
+            | Quantity::Entropy { model, .. }
+            | Quantity::Head { model, .. }
             | Quantity::MismatchedLogp { model }
             | Quantity::LogSumP2 { model, .. } => vec![model],
+            Quantity::Token(inner) => inner.models(),
             Quantity::Kl { first, second, .. } => vec![first, second],
             Quantity::Len { .. } | Quantity::Label { .. } | Quantity::Data { .. } => vec![],
         }
@@ -133,6 +197,8 @@ pub struct Column {
     pub quantity: Quantity,
     /// Its level.
     pub level: Level,
+    /// The loop inside an example that it has one value a turn of.
+    pub of: Option<Loop>,
     /// The values allowed.
     pub range: Interval,
     /// True when the policy determines it, so that the loss has a gradient with respect to it.

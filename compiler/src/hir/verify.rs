@@ -17,6 +17,7 @@ pub fn verify(loss: &Loss) -> Result<(), Vec<String>> {
             Kind::Column(c) => c < loss.columns.len(),
             Kind::Probability(a) => a < loss.atoms.len(),
             Kind::Rho => loss.core.is_some(),
+            Kind::Size(l) | Kind::Position(l) => loss.column_of(l).is_some(),
             _ => true,
         };
         if !ok {
@@ -28,6 +29,9 @@ pub fn verify(loss: &Loss) -> Result<(), Vec<String>> {
             Kind::Number(_) | Kind::Param(_) => Level::Uniform,
             Kind::Column(c) => loss.columns[c].level,
             Kind::Probability(_) | Kind::Rho => Level::Example,
+            Kind::Size(l) => loss.shape.outside(l),
+            Kind::Fold(_, x, to) if to < loss.expr(x).level => to,
+            Kind::Position(l) => l.level(),
             Kind::Batch(BatchFn::Mean | BatchFn::Sum, _) => Level::Batch,
             _ => deepest.unwrap_or(Level::Uniform),
         };

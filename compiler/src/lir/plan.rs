@@ -90,7 +90,7 @@ fn unsupported(graph: &Graph, op: Op, level: Level) -> Option<&'static str> {
     }
     match op {
         Op::Sort(_) | Op::Unsort(..) => Some("sorting a batch"),
-        Op::SuffixSum(_) | Op::PrefixSum(_) | Op::Shift(..) => Some("a scan over a batch"),
+        _ if op.scans() => Some("a scan over a batch"),
         Op::Reduce(Reduce::Max | Reduce::LogSumExp, _) => Some("a maximum over a batch"),
         Op::Reduce(_, x) | Op::Count(x) if graph.node(x).level != Level::Example => {
             Some("a reduction of something that is not one value an example")

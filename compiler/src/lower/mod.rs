@@ -6,7 +6,7 @@
 //! logical core comes from its counting circuit and so is in log space from the start.
 
 use crate::circuit;
-use crate::hir::{BatchFn, Core, ExprId, Fn1, Fn2, Kind, Link, Loss, Noise};
+use crate::hir::{BatchFn, Core, ExprId, Fn1, Fn2, Fold, Kind, Link, Loop, Loss, Noise, Scan};
 use crate::logic::{Function, Table};
 use crate::mir::{Binary, Graph, Input, Level, NodeId, Op, Reduce, Root, Stage, Unary};
 use ponens_dsl::Span;
@@ -92,7 +92,7 @@ impl Lowering<'_> {
             Kind::Param(p) => self.graph.add(Op::Param(p as u16)),
             Kind::Column(c) => self.input(c),
             Kind::Probability(a) => {
-                let logp = self.input(self.loss.atoms[a].column);
+                let logp = self.log_weight(a);
                 self.graph.unary(Unary::Exp, logp)
             }
             Kind::Rho => {
@@ -144,6 +144,51 @@ impl Lowering<'_> {
                     BatchFn::Sort => self.graph.add(Op::Sort(x)),
                 }
             }
+            Kind::Fold(f, x, to) => {
+                let x = self.expr(x);
+                let op = match f {
+                    Fold::Sum => Reduce::Sum,
+                    Fold::Mean => Reduce::Mean,
+                    Fold::Max => Reduce::Max,
+                    Fold::LogSumExp => Reduce::LogSumExp,
+                };
+                self.graph.add_at(Op::Reduce(op, x), to)
+            }
+            Kind::Scan(scan, x) => {
+                let x = self.expr(x);
+                self.graph.add(match scan {
+                    Scan::SuffixSum => Op::SuffixSum(x),
+                    Scan::PrefixSum => Op::PrefixSum(x),
+                    Scan::Shift(n) => Op::Shift(x, n),
+                    Scan::LogSumExps(d) => Op::LogSumExps(d, x),
+                })
+            }
+            Kind::Recurrence(d, a, x) => {
+                let (a, x) = (self.expr(a), self.expr(x));
+                self.graph.add(Op::Recurrence(d, a, x))
+            }
+            Kind::Position(inner) => match self.of(inner) {
+                Some(x) => self.graph.add(Op::Position(x)),
+                None => self.graph.constant(0.0),
+            },
+            Kind::Size(inner) => match self.of(inner) {
+                Some(x) => self.graph.add_at(Op::Count(x), self.loss.shape.outside(inner)),
+                None => self.graph.constant(1.0),
+            },
+        }
+    }
+
+    /// A column of a loop. The verifier of the HIR refuses a loop that no column runs over.
+    fn of(&mut self, inner: Loop) -> Option<NodeId> {
+        self.loss.column_of(inner).map(|c| self.input(c))
+    }
+
+    /// The log-weight of an atom.
+    fn log_weight(&mut self, atom: usize) -> NodeId {
+        let atom = &self.loss.atoms[atom];
+        match atom.weight {
+            Some(w) => self.expr(w),
+            None => self.input(atom.column),
         }
     }
 
@@ -154,15 +199,15 @@ impl Lowering<'_> {
                 let full = Table::full(self.loss.atoms.len());
                 let wins = (*prefer | *tie) & *given;
                 let loses = ((full ^ *prefer) | *tie) & *given;
-                let columns: Vec<usize> = self.loss.atoms.iter().map(|a| a.column).collect();
-                let atoms: Vec<NodeId> = columns.into_iter().map(|c| self.input(c)).collect();
+                let atoms = 0..self.loss.atoms.len();
+                let atoms: Vec<NodeId> = atoms.map(|a| self.log_weight(a)).collect();
                 circuit::lower_ratio(wins, loses, &mut self.graph, &atoms)
             }
             Some(Core::Large { prefer, given, tie, .. }) => {
                 let [p, given, tie] = [prefer, given, tie].map(Function::of_formula);
                 let (wins, loses) = (p.or(&tie).and(&given), p.not().or(&tie).and(&given));
-                let columns: Vec<usize> = self.loss.atoms.iter().map(|a| a.column).collect();
-                let atoms: Vec<NodeId> = columns.into_iter().map(|c| self.input(c)).collect();
+                let atoms = 0..self.loss.atoms.len();
+                let atoms: Vec<NodeId> = atoms.map(|a| self.log_weight(a)).collect();
                 circuit::lower_large_ratio(&wins, &loses, &mut self.graph, &atoms)
             }
             // The verifier of the HIR refuses `rho` without a core.

@@ -126,6 +126,9 @@ fn formula(graph: &Graph, op: Op, level: String, operand: impl Fn(NodeId) -> Tex
         Op::Unsort(a, b) => call("unsort", &[a, b]),
         Op::SuffixSum(a) => call("suffix_sum", &[a]),
         Op::PrefixSum(a) => call("prefix_sum", &[a]),
+        Op::LogSumExps(d, a) => call(&format!("{d}_logsumexp"), &[a]),
+        Op::Recurrence(d, a, x) => call(&format!("{d}_recurrence"), &[a, x]),
+        Op::Position(a) => call("position", &[a]),
         Op::Shift(a, n) => atom(format!("shift({}, {n})", operand(a).text)),
     }
 }

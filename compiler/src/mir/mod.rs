@@ -120,6 +120,34 @@ pub enum Reduce {
     LogSumExp,
 }
 
+/// Which way a scan runs along its loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Direction {
+    /// From the first value on: a place sees what stands before it.
+    Earlier,
+    /// From the last value back: a place sees what stands behind it.
+    Later,
+}
+
+impl Direction {
+    /// The other way.
+    #[must_use]
+    pub fn reversed(self) -> Self {
+        match self {
+            Direction::Earlier => Direction::Later,
+            Direction::Later => Direction::Earlier,
+        }
+    }
+
+    /// The shift that brings the neighbour seen by this direction to a place.
+    pub fn step(self) -> i8 {
+        match self {
+            Direction::Earlier => -1,
+            Direction::Later => 1,
+        }
+    }
+}
+
 /// One operation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Op {
@@ -150,9 +178,22 @@ pub enum Op {
     PrefixSum(NodeId),
     /// The value `n` places later in the same loop, 0 past the end (negative: earlier).
     Shift(NodeId, i8),
+    /// ln of the sum of e^x over the values before (behind) this one in the same loop; -inf where there
+    /// are none.
+    LogSumExps(Direction, NodeId),
+    /// `Recurrence(d, a, x)`: y = x + a y', where y' is y at the neighbour before (behind) this place, and
+    /// y = x where there is none. With a = 1 a running sum; with a constant a < 1 a discounted one.
+    Recurrence(Direction, NodeId, NodeId),
+    /// The place of a value in its loop, from 0.
+    Position(NodeId),
 }
 
 impl Op {
+    /// True for the scans that only the interpreters run so far.
+    pub fn is_scan(&self) -> bool {
+        matches!(self, Op::LogSumExps(..) | Op::Recurrence(..) | Op::Position(_))
+    }
+
     /// The operands in order.
     pub fn operands(&self) -> impl Iterator<Item = NodeId> {
         let list: [Option<NodeId>; 3] = match *self {
@@ -163,8 +204,12 @@ impl Op {
             | Op::Sort(a)
             | Op::SuffixSum(a)
             | Op::PrefixSum(a)
-            | Op::Shift(a, _) => [Some(a), None, None],
-            Op::Binary(_, a, b) | Op::Unsort(a, b) => [Some(a), Some(b), None],
+            | Op::Shift(a, _)
+            | Op::LogSumExps(_, a)
+            | Op::Position(a) => [Some(a), None, None],
+            Op::Binary(_, a, b) | Op::Unsort(a, b) | Op::Recurrence(_, a, b) => {
+                [Some(a), Some(b), None]
+            }
             Op::Select(a, b, c) => [Some(a), Some(b), Some(c)],
         };
         list.into_iter().flatten()
@@ -185,7 +230,25 @@ impl Op {
             Op::SuffixSum(a) => Op::SuffixSum(f(a)),
             Op::PrefixSum(a) => Op::PrefixSum(f(a)),
             Op::Shift(a, n) => Op::Shift(f(a), n),
+            Op::LogSumExps(d, a) => Op::LogSumExps(d, f(a)),
+            Op::Recurrence(d, a, x) => Op::Recurrence(d, f(a), f(x)),
+            Op::Position(a) => Op::Position(f(a)),
         }
+    }
+
+    /// True where a value depends on others of its loop, or on its place among them.
+    pub fn scans(&self) -> bool {
+        matches!(
+            self,
+            Op::Sort(_)
+                | Op::Unsort(..)
+                | Op::SuffixSum(_)
+                | Op::PrefixSum(_)
+                | Op::Shift(..)
+                | Op::LogSumExps(..)
+                | Op::Recurrence(..)
+                | Op::Position(_)
+        )
     }
 }
 
@@ -318,6 +381,15 @@ impl Graph {
 impl fmt::Display for NodeId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "%{}", self.0)
+    }
+}
+
+impl fmt::Display for Direction {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Direction::Earlier => "earlier",
+            Direction::Later => "later",
+        })
     }
 }
 

@@ -5,7 +5,7 @@
 //! its length allows.
 
 use super::text::{BINARY, REDUCE, UNARY, is_plain};
-use super::{Graph, Input, Interval, Level, Node, NodeId, Op, Param, Root, Stage};
+use super::{Direction, Graph, Input, Interval, Level, Node, NodeId, Op, Param, Root, Stage};
 use std::fmt;
 
 /// Why a text is no graph, and where.
@@ -305,11 +305,25 @@ impl<'a> Parser<'a> {
                 let n = self.integer("a whole number from -128 to 127")?;
                 Op::Shift(self.node()?, n)
             }
+            "logsumexps" => {
+                let direction = self.direction()?;
+                Op::LogSumExps(direction, self.node()?)
+            }
+            "recurrence" => {
+                let direction = self.direction()?;
+                Op::Recurrence(direction, self.node()?, self.node()?)
+            }
+            "position" => Op::Position(self.node()?),
             _ => {
                 self.at = start;
                 return Err(self.error("an operation"));
             }
         })
+    }
+
+    fn direction(&mut self) -> Parsed<Direction> {
+        let ways = [(Direction::Earlier, "earlier"), (Direction::Later, "later")];
+        self.word(&ways, "`earlier` or `later`")
     }
 
     fn reference<'n>(&mut self, mut names: impl Iterator<Item = &'n str>) -> Parsed<u16> {

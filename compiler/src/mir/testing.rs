@@ -4,7 +4,9 @@
 //! every level; and columns inside the declared ranges, with their edges well represented.
 
 use super::transfer::{operand_facts, transfer, undefined};
-use super::{Binary, Graph, Input, Interval, Level, NodeId, Op, Param, Reduce, Root, Stage, Unary};
+use super::{
+    Binary, Direction, Graph, Input, Interval, Level, NodeId, Op, Param, Reduce, Root, Stage, Unary,
+};
 use crate::codegen::interp::{Batch, EvalError, Real};
 use proptest::prelude::*;
 
@@ -131,7 +133,14 @@ fn operation(graph: &Graph, (kind, a, b, c, x): Gene) -> (Op, Level) {
         13 => (Op::Select(na, nb, nc), of(na).max(of(nb)).max(of(nc))),
         14 | 15 => (Op::Reduce(REDUCE[b as usize % REDUCE.len()], na), shallower()),
         16 => (Op::Count(na), shallower()),
-        17 => match c % 4 {
+        17 if c % 2 == 0 => match c % 10 {
+            0 => (Op::LogSumExps(Direction::Earlier, na), of(na)),
+            2 => (Op::LogSumExps(Direction::Later, na), of(na)),
+            4 => (Op::Recurrence(Direction::Earlier, na, nb), of(na).max(of(nb))),
+            6 => (Op::Recurrence(Direction::Later, na, nb), of(na).max(of(nb))),
+            _ => (Op::Position(na), of(na)),
+        },
+        17 => match c / 2 % 4 {
             0 => (Op::Sort(na), of(na)),
             1 => (Op::SuffixSum(na), of(na)),
             2 => (Op::PrefixSum(na), of(na)),

@@ -183,6 +183,9 @@ impl Graph {
             Op::SuffixSum(_) => "suffix_sum".to_owned(),
             Op::PrefixSum(_) => "prefix_sum".to_owned(),
             Op::Shift(_, n) => format!("shift {n}"),
+            Op::LogSumExps(d, _) => format!("logsumexps {d}"),
+            Op::Recurrence(d, ..) => format!("recurrence {d}"),
+            Op::Position(_) => "position".to_owned(),
         };
         for operand in op.operands() {
             // Writing to a string cannot fail.

@@ -65,6 +65,9 @@ pub fn transfer(op: &Op, operands: &[Interval], params: &[Param], inputs: &[Inpu
         Op::Count(_) => Interval::NONNEG,
         Op::Sort(_) | Op::Unsort(..) => arg(0),
         Op::SuffixSum(_) | Op::PrefixSum(_) => sum(arg(0)),
+        Op::LogSumExps(..) => reduce(Reduce::LogSumExp, arg(0)),
+        Op::Recurrence(..) => recurrence(arg(0), arg(1)),
+        Op::Position(_) => Interval::NONNEG,
         Op::Shift(_, 0) => arg(0),
         Op::Shift(..) => arg(0).hull(&Interval::point(0.0)),
     }
@@ -168,6 +171,20 @@ fn sum(x: Interval) -> Interval {
     if x.is_point() == Some(0.0) { x } else { unbounded }
 }
 
+/// y = x + a y'.
+fn recurrence(a: Interval, x: Interval) -> Interval {
+    let finite = a.is_finite() && x.is_finite();
+    let signed = |end: Interval| if finite { Interval::REAL.intersect(&end) } else { Some(end) };
+    let whole = if finite { Interval::REAL } else { Interval::EXTENDED };
+    if a.is_nonneg() && x.is_nonneg() {
+        signed(Interval::closed(0.0, f64::INFINITY)).unwrap_or(whole)
+    } else if a.is_nonneg() && x.is_nonpos() {
+        signed(Interval::closed(f64::NEG_INFINITY, 0.0)).unwrap_or(whole)
+    } else {
+        whole
+    }
+}
+
 fn reduce(op: Reduce, x: Interval) -> Interval {
     match op {
         Reduce::Sum => sum(x).hull(&Interval::point(0.0)),
@@ -196,6 +213,9 @@ pub fn undefined(op: &Op, operands: &[Interval]) -> Option<Undefined> {
         Op::Binary(Binary::Sub, ..) => cancels(arg(0), -arg(1)),
         Op::Binary(Binary::Mul, x, y) if x != y => multiplies(arg(0), arg(1)),
         Op::Binary(Binary::Div, x, y) => divides(arg(0), arg(1), x == y),
+        Op::Recurrence(..) if !(arg(0).is_finite() && arg(1).is_finite()) => {
+            Some(Undefined::InfMinusInf)
+        }
         Op::Reduce(Reduce::Sum | Reduce::Mean, _) | Op::SuffixSum(_) | Op::PrefixSum(_) => {
             cancels(arg(0), arg(0))
         }

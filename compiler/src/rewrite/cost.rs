@@ -161,7 +161,9 @@ impl<'a> Model<'a> {
             Expr::Reduce(..) | Expr::Count(..) | Expr::SuffixSum(_) | Expr::PrefixSum(_) => {
                 w.quotient
             }
-            Expr::Sort(_) | Expr::Unsort(_) => w.composite,
+            Expr::Sort(_) | Expr::Unsort(_) | Expr::LogSumExps(..) => w.composite,
+            Expr::Recurrence(..) => w.product + w.sum,
+            Expr::Position(_) => w.sum,
             Expr::Shift(..) => w.sum,
         };
         // What a run computes once is nearly free. A sign is priced alike everywhere, so that it does not

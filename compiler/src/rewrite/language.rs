@@ -5,7 +5,7 @@
 //! Invariant: [`Expr`] and [`Op`] correspond one to one; a constant is kept by its bits, so nodes have a
 //! total order and no name is interned.
 
-use crate::mir::{Binary, Level, NodeId, Op, Reduce, Unary};
+use crate::mir::{Binary, Direction, Level, NodeId, Op, Reduce, Unary};
 use egg::{FromOp, Id, Language};
 use std::fmt;
 
@@ -38,6 +38,12 @@ pub enum Expr {
     PrefixSum([Id; 1]),
     /// The value some places later.
     Shift(i8, [Id; 1]),
+    /// Log-sum-exp of the values before or behind.
+    LogSumExps(Direction, [Id; 1]),
+    /// Factor, then summand, of a linear recurrence.
+    Recurrence(Direction, [Id; 2]),
+    /// The place of a value in its loop.
+    Position([Id; 1]),
 }
 
 /// The operations of one operand and their names in rule text.
@@ -124,6 +130,9 @@ impl Expr {
             Op::SuffixSum(a) => Expr::SuffixSum([class(a)]),
             Op::PrefixSum(a) => Expr::PrefixSum([class(a)]),
             Op::Shift(a, n) => Expr::Shift(n, [class(a)]),
+            Op::LogSumExps(d, a) => Expr::LogSumExps(d, [class(a)]),
+            Op::Recurrence(d, a, x) => Expr::Recurrence(d, [class(a), class(x)]),
+            Op::Position(a) => Expr::Position([class(a)]),
         }
     }
 
@@ -152,6 +161,9 @@ impl Expr {
             Expr::SuffixSum([a]) => Op::SuffixSum(node(a)),
             Expr::PrefixSum([a]) => Op::PrefixSum(node(a)),
             Expr::Shift(n, [a]) => Op::Shift(node(a), n),
+            Expr::LogSumExps(d, [a]) => Op::LogSumExps(d, node(a)),
+            Expr::Recurrence(d, [a, x]) => Op::Recurrence(d, node(a), node(x)),
+            Expr::Position([a]) => Op::Position(node(a)),
         }
     }
 
@@ -174,6 +186,9 @@ impl Expr {
                 | Expr::SuffixSum(_)
                 | Expr::PrefixSum(_)
                 | Expr::Shift(..)
+                | Expr::LogSumExps(..)
+                | Expr::Recurrence(..)
+                | Expr::Position(_)
         )
     }
 
@@ -209,8 +224,10 @@ impl Language for Expr {
             | Expr::Sort(a)
             | Expr::SuffixSum(a)
             | Expr::PrefixSum(a)
-            | Expr::Shift(_, a) => a,
-            Expr::Binary(_, a) | Expr::Unsort(a) => a,
+            | Expr::Shift(_, a)
+            | Expr::LogSumExps(_, a)
+            | Expr::Position(a) => a,
+            Expr::Binary(_, a) | Expr::Unsort(a) | Expr::Recurrence(_, a) => a,
             Expr::Select(a) => a,
         }
     }
@@ -224,8 +241,10 @@ impl Language for Expr {
             | Expr::Sort(a)
             | Expr::SuffixSum(a)
             | Expr::PrefixSum(a)
-            | Expr::Shift(_, a) => a,
-            Expr::Binary(_, a) | Expr::Unsort(a) => a,
+            | Expr::Shift(_, a)
+            | Expr::LogSumExps(_, a)
+            | Expr::Position(a) => a,
+            Expr::Binary(_, a) | Expr::Unsort(a) | Expr::Recurrence(_, a) => a,
             Expr::Select(a) => a,
         }
     }
@@ -247,6 +266,9 @@ impl fmt::Display for Expr {
             Expr::SuffixSum(_) => f.write_str("suffix_sum"),
             Expr::PrefixSum(_) => f.write_str("prefix_sum"),
             Expr::Shift(n, _) => write!(f, "shift@{n}"),
+            Expr::LogSumExps(d, _) => write!(f, "logsumexps@{d}"),
+            Expr::Recurrence(d, _) => write!(f, "recurrence@{d}"),
+            Expr::Position(_) => f.write_str("position"),
         }
     }
 }
@@ -282,11 +304,18 @@ fn at(name: &str, a: Id) -> Option<Expr> {
     if op == "shift" {
         return place.parse().ok().map(|n| Expr::Shift(n, [a]));
     }
+    if op == "logsumexps" {
+        return direction(place).map(|d| Expr::LogSumExps(d, [a]));
+    }
     let level = *LEVELS.iter().find(|l| l.to_string() == place)?;
     match op {
         "count" => Some(Expr::Count(level, [a])),
         _ => lookup(REDUCE, op).map(|r| Expr::Reduce(r, level, [a])),
     }
+}
+
+fn direction(name: &str) -> Option<Direction> {
+    [Direction::Earlier, Direction::Later].into_iter().find(|d| d.to_string() == name)
 }
 
 impl FromOp for Expr {
@@ -298,9 +327,13 @@ impl FromOp for Expr {
             ("sort", [a]) => Some(Expr::Sort([*a])),
             ("suffix_sum", [a]) => Some(Expr::SuffixSum([*a])),
             ("prefix_sum", [a]) => Some(Expr::PrefixSum([*a])),
+            ("position", [a]) => Some(Expr::Position([*a])),
             (_, [a]) => lookup(UNARY, op).map(|u| Expr::Unary(u, [*a])).or_else(|| at(op, *a)),
             ("unsort", [a, b]) => Some(Expr::Unsort([*a, *b])),
-            (_, [a, b]) => lookup(BINARY, op).map(|o| Expr::Binary(o, [*a, *b])),
+            (_, [a, b]) => match op.strip_prefix("recurrence@") {
+                Some(d) => direction(d).map(|d| Expr::Recurrence(d, [*a, *b])),
+                None => lookup(BINARY, op).map(|o| Expr::Binary(o, [*a, *b])),
+            },
             ("select", [c, a, b]) => Some(Expr::Select([*c, *a, *b])),
             _ => None,
         };
@@ -315,7 +348,7 @@ mod tests {
 
     #[test]
     fn text_form_reads_back() {
-        let text = "(select (step x0) (sum@example (logaddexp p1 (shift@-2 x3))) (neg 0.5))";
+        let text = "(select (step x0) (sum@example (logaddexp p1 (shift@-2 x3))) (recurrence@later 0.5 (logsumexps@earlier (position x2))))";
         let expr: RecExpr<Expr> = text.parse().expect("parses");
         assert_eq!(expr.to_string(), text);
         assert!("(frob x0)".parse::<RecExpr<Expr>>().is_err());

@@ -118,14 +118,15 @@ impl Spans for Clause {
         match self {
             Clause::Data(data) => data.each_span(visit),
             Clause::Model(model) => model.each_span(visit),
-            Clause::Column { name, range, span } => {
+            Clause::Column { name, of, range, span } => {
                 name.each_span(visit);
+                of.each_span(visit);
                 range.each_span(visit);
                 visit(span);
             }
-            Clause::Let { name, index, value, span } => {
+            Clause::Let { name, indices, value, span } => {
                 name.each_span(visit);
-                index.each_span(visit);
+                indices.each_span(visit);
                 value.each_span(visit);
                 visit(span);
             }

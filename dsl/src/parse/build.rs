@@ -194,6 +194,12 @@ impl<'a> Builder<'_, 'a> {
         Some(Function { docs: Vec::new(), name: name?, args, body: body?, span })
     }
 
+    /// The names in `[i][t]`.
+    fn families(&mut self, pair: &Pair<'_, Rule>) -> Vec<Name> {
+        let families = pair.clone().into_inner().filter(|p| p.as_rule() == Rule::family);
+        families.filter_map(|f| inner_of(f, Rule::ident)).map(|i| self.name(i)).collect()
+    }
+
     fn clause(&mut self, pair: Pair<'_, Rule>) -> Option<Clause> {
         let span = self.piece.span_of(&pair);
         Some(match pair.as_rule() {
@@ -201,17 +207,17 @@ impl<'a> Builder<'_, 'a> {
             Rule::model => self.model(pair)?,
             Rule::column => {
                 let name = self.name(inner_of(pair.clone(), Rule::ident)?);
+                let of = self.families(&pair).pop();
                 let range = match inner_of(pair, Rule::within) {
                     Some(within) => Some(self.range(within)?),
                     None => None,
                 };
-                Clause::Column { name, range, span }
+                Clause::Column { name, of, range, span }
             }
             Rule::binding => {
                 let name = self.name(inner_of(pair.clone(), Rule::ident)?);
-                let family = inner_of(pair.clone(), Rule::family);
-                let index = family.and_then(|f| inner_of(f, Rule::ident)).map(|i| self.name(i));
-                Clause::Let { name, index, value: self.value(pair)?, span }
+                let indices = self.families(&pair);
+                Clause::Let { name, indices, value: self.value(pair)?, span }
             }
             Rule::rho => Clause::Rho { value: self.value(pair)?, span },
             Rule::prefer => Clause::Prefer { formula: self.value(pair)?, span },

@@ -122,16 +122,15 @@ impl<'a> Printer<'a> {
         match clause {
             Clause::Data(data) => self.data(data),
             Clause::Model(model) => self.model(model),
-            Clause::Column { name, range, .. } => {
+            Clause::Column { name, of, range, .. } => {
                 let mut row = vec![self.word("column"), Doc::Text(" "), self.name(name)];
+                row.extend(self.indices(of.as_slice()));
                 row.extend(self.within(range.as_ref()));
                 Doc::Row(row)
             }
-            Clause::Let { name, index, value, .. } => {
+            Clause::Let { name, indices, value, .. } => {
                 let mut row = vec![self.word("let"), Doc::Text(" "), self.name(name)];
-                if let Some(index) = index {
-                    row.extend([Doc::Text("["), self.name(index), Doc::Text("]")]);
-                }
+                row.extend(self.indices(indices));
                 row.extend([Doc::Text(" = "), self.expr(value, 0)]);
                 Doc::Row(row)
             }
@@ -143,6 +142,12 @@ impl<'a> Printer<'a> {
             Clause::Tie { formula, .. } => self.keyed("tie", formula),
             Clause::Minimize { value, .. } => self.keyed("minimize", value),
         }
+    }
+
+    /// `[i][t]`
+    fn indices(&mut self, names: &[Name]) -> Vec<Doc<'a>> {
+        let one = |n: &Name| [Doc::Text("["), self.name(n), Doc::Text("]")];
+        names.iter().flat_map(one).collect()
     }
 
     fn keyed(&mut self, keyword: &'static str, value: &Expr) -> Doc<'a> {

@@ -3,11 +3,7 @@
 
 use candle_core::{D, Result, Tensor};
 
-use super::{
-    head::Head,
-    row::{RowStatistics, RowStats},
-    stream::HeadGradients,
-};
+use super::{head::Head, row::RowStats, statistics::RowStatistics, stream::HeadGradients};
 
 /// Rows of logits that exist at a time.
 const CHUNK_ROWS: usize = 128;
@@ -71,8 +67,13 @@ pub(super) fn statistics(
         let log_sum_p2 = column(&p.sqr()?.sum_keepdim(1)?.log()?)?;
         let (lse, max) = (column(&l.lse)?, column(&l.max)?);
         for i in 0..rows {
-            let row =
-                RowStats { logp: logp[i], lse: lse[i], max: max[i], target_logit: target_logit[i] };
+            let row = RowStats {
+                logp: logp[i],
+                lse: lse[i],
+                max: max[i],
+                excess: lse[i] - max[i],
+                target_logit: target_logit[i],
+            };
             out.push(RowStatistics {
                 row,
                 entropy: entropy[i],

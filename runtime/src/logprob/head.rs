@@ -27,6 +27,14 @@ impl LogitTransform {
         *self == Self::default()
     }
 
+    /// How fast a logit grows with the value under the cap: 1 without a cap.
+    pub(super) fn outer(&self, logit: f32) -> f32 {
+        self.softcap.map_or(1.0, |cap| {
+            let tanh = logit * self.temperature / cap;
+            1.0 - tanh * tanh
+        })
+    }
+
     /// Applies the transform to one value.
     #[must_use]
     pub fn apply(&self, raw: f32) -> f32 {
@@ -87,7 +95,7 @@ impl Head {
         matches!(self.weight.device(), Device::Cpu)
     }
 
-    /// From raw outputs of one row to its logits, in place.
+    /// From raw outputs of a part of a row to its logits, in place; `bias` is of that part.
     pub(super) fn finish_row(&self, row: &mut [f32], bias: Option<&[f32]>) {
         if let Some(bias) = bias {
             for (v, b) in row.iter_mut().zip(bias) {

@@ -1,6 +1,9 @@
 //! The core: one row of logits in plain memory, to its statistics and its gradient.
 
-use super::{head::LogitTransform, simd};
+use super::gradient::{self, Blend, Norm};
+use super::head::LogitTransform;
+use super::logit::{self, Logit};
+use super::scan::Scan;
 
 /// What the forward pass keeps of one row of logits `x`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -11,21 +14,44 @@ pub struct RowStats {
     pub lse: f32,
     /// Largest logit.
     pub max: f32,
+    /// `lse - max`, between 0 and the logarithm of the vocabulary's size; more accurate than the difference
+    /// of the two rounded numbers.
+    pub excess: f32,
     /// The target's logit.
     pub target_logit: f32,
 }
 
-/// Statistics of one row's whole distribution, for the losses that ask for them.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RowStatistics {
-    /// The statistics that every loss needs.
-    pub row: RowStats,
-    /// `-sum p log p`, in nats.
-    pub entropy: f32,
-    /// `log sum p^2`, at most 0.
-    pub log_sum_p2: f32,
-    /// Whether no other token has a larger logit than the target.
-    pub is_top1: bool,
+impl RowStats {
+    /// From the scan of all other logits and the target's.
+    pub(super) fn new(others: Scan, target: f32) -> Self {
+        let x = f64::from(target);
+        // No other word: the odds against the target are 0.
+        let log_others = match others.max {
+            f32::NEG_INFINITY => others.sum.ln(),
+            max => f64::from(max) + others.sum.ln(),
+        };
+        let logp = -softplus(log_others - x);
+        let max = if target > others.max { target } else { others.max };
+        let lse = if target == f32::NEG_INFINITY { log_others } else { x - logp };
+        let excess = if target == max { -logp } else { lse - f64::from(max) };
+        Self {
+            logp: logp as f32,
+            lse: lse as f32,
+            max,
+            excess: excess as f32,
+            target_logit: target,
+        }
+    }
+
+    /// What turns the row's logits into probabilities.
+    pub(super) fn norm(&self) -> Norm {
+        Norm { max: self.max, excess: self.excess, scale: (-self.excess).exp() }
+    }
+
+    /// `1 - p(target)` from the log-probability: p rounds to 1 long before 1 - p rounds to 0.
+    pub(super) fn rest(&self) -> f32 {
+        -self.logp.exp_m1()
+    }
 }
 
 /// Log-probability of `target` under `softmax(row)`, and what the backward pass needs.
@@ -37,81 +63,112 @@ pub struct RowStatistics {
 /// # Panics
 /// If `target` is not an index of `row`; the callers check targets against the vocabulary.
 #[must_use]
-pub fn row_stats(row: &[f32], target: usize) -> RowStats {
-    let x = row[target];
-    let (max_before, sum_before) = simd::max_sum_exp(&row[..target]);
-    let (max_after, sum_after) = simd::max_sum_exp(&row[target + 1..]);
-    let others = max_before.max(max_after);
-    let shift = if others == f32::NEG_INFINITY { 0.0 } else { others };
-    let part = |max: f32, sum: f32| {
-        if max == f32::NEG_INFINITY { sum } else { sum * (max - shift).exp() }
-    };
-    let sum = part(max_before, sum_before) + part(max_after, sum_after);
-    let odds_against = shift + sum.ln() - x;
-    let logp = -softplus(odds_against);
-    RowStats { logp, lse: x - logp, max: if x > others { x } else { others }, target_logit: x }
+pub fn row_stats<L: Logit>(row: &[L], target: usize) -> RowStats {
+    scanned(row, target).0
 }
 
-/// [`row_stats`] with entropy, `log sum p^2` and whether the target is the most likely token.
-///
-/// # Panics
-/// If `target` is not an index of `row`.
-#[must_use]
-pub fn row_statistics(row: &[f32], target: usize) -> RowStatistics {
-    let stats = row_stats(row, target);
-    let (sum, first, second) = simd::moments(row, stats.max);
-    let log_sum = sum.ln();
-    RowStatistics {
-        row: stats,
-        entropy: log_sum - first / sum,
-        log_sum_p2: second.ln() - 2.0 * log_sum,
-        is_top1: stats.target_logit >= stats.max,
-    }
-}
-
-/// What [`row_backward`] needs beside the logits.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct RowGradient {
-    /// Index of the target token.
-    pub target: usize,
-    /// `log sum exp` of the row, from the forward pass.
-    pub lse: f32,
-    /// The target's log-probability, from the forward pass.
-    pub logp: f32,
-    /// dLoss / d logp of the target.
-    pub grad: f32,
+/// [`row_stats`], and whether all logits are finite.
+pub(crate) fn scanned<L: Logit>(row: &[L], target: usize) -> (RowStats, bool) {
+    let x = row[target].to_f32();
+    let others = logit::scan(&row[..target]).merge(logit::scan(&row[target + 1..]));
+    (RowStats::new(others, x), others.finite && x.is_finite())
 }
 
 /// Replaces the logits of one row by the gradient of the loss with respect to the head's raw output:
-/// `grad (onehot(target) - softmax(row))`, taken back through `transform`.
+/// `grad (onehot(target) - softmax(row))`, taken back through `transform`; `grad` is d loss / d logp.
 ///
 /// # Panics
 /// If the target is not an index of `row`.
-pub fn row_backward(row: &mut [f32], gradient: RowGradient, transform: &LogitTransform) {
-    let RowGradient { target, lse, logp, grad } = gradient;
-    // 1 - p from the log-probability: p rounds to 1 long before 1 - p rounds to 0.
-    let rest = -logp.exp_m1();
+pub fn row_backward<L: Logit>(
+    row: &mut [L],
+    target: usize,
+    stats: &RowStats,
+    grad: f32,
+    transform: &LogitTransform,
+) {
+    part_backward(row, Some(target), stats, grad, transform);
+}
+
+/// [`row_backward`] for a part of a row, which may lack the target.
+pub(super) fn part_backward<L: Logit>(
+    part: &mut [L],
+    target: Option<usize>,
+    stats: &RowStats,
+    grad: f32,
+    transform: &LogitTransform,
+) {
+    let norm = stats.norm();
     let linear = transform.scale / transform.temperature;
-    match transform.softcap {
-        None => {
-            simd::scaled_exp(row, lse, -grad * linear);
-            row[target] = grad * linear * rest;
+    let outer = |x: f32| transform.outer(x);
+    let of_target = grad * stats.rest() * linear * outer(stats.target_logit);
+    let factor = -grad * linear * norm.scale;
+    logit::rewrite(part, |_, block| {
+        if transform.softcap.is_none() {
+            return gradient::scaled_exp(block, norm.max, factor);
         }
-        Some(cap) => {
-            for (i, v) in row.iter_mut().enumerate() {
-                let tanh = *v * transform.temperature / cap;
-                let residual = if i == target { rest } else { -(*v - lse).exp() };
-                *v = grad * residual * linear * (1.0 - tanh * tanh);
-            }
+        for v in block {
+            *v = factor * (*v - norm.max).exp() * outer(*v);
         }
+    });
+    if let Some(target) = target {
+        part[target] = L::from_f32(of_target);
     }
 }
 
-/// `log(1 + exp(x))` without overflow or loss in the tails.
-fn softplus(x: f32) -> f32 {
-    if x > 0.0 { x + (-x).exp().ln_1p() } else { x.exp().ln_1p() }
+/// [`row_backward`] without a transform, into memory of its own.
+pub(crate) fn row_gradient<L: Logit, O: Logit>(
+    row: &[L],
+    out: &mut [O],
+    target: usize,
+    stats: &RowStats,
+    grad: f32,
+) {
+    let norm = stats.norm();
+    logit::transform(row, out, |_, block| {
+        gradient::scaled_exp(block, norm.max, -grad * norm.scale);
+    });
+    out[target] = O::from_f32(grad * stats.rest());
 }
 
+/// Replaces the logits of one row by a [`Blend`] of probabilities, with `target_weight` (1 - p) in place of
+/// the blend's -p at the target; `reference` is the other model's row with its norm.
+pub(crate) fn row_blend<L: Logit>(
+    row: &mut [L],
+    reference: Option<(&[L], Norm)>,
+    target: usize,
+    stats: &RowStats,
+    blend: Blend,
+    target_weight: f32,
+) {
+    let norm = stats.norm();
+    let whole = Blend { a: blend.a - target_weight, ..blend };
+    // The target once more, without its own -p: the difference 1 - p is exact.
+    let mut at_target = [stats.target_logit];
+    match reference {
+        None => {
+            gradient::blend(&mut at_target, norm, blend);
+            logit::rewrite(row, |_, block| gradient::blend(block, norm, whole));
+        }
+        Some((other, q)) => {
+            gradient::blend_pair(&mut at_target, &[other[target].to_f32()], norm, q, blend);
+            let mut buffer = [0.0; super::scan::BLOCK];
+            logit::rewrite(row, |at, block| match L::plain(&other[at..at + block.len()]) {
+                Some(other) => gradient::blend_pair(block, other, norm, q, whole),
+                None => {
+                    let buffer = &mut buffer[..block.len()];
+                    L::read(&other[at..at + block.len()], buffer);
+                    gradient::blend_pair(block, buffer, norm, q, whole);
+                }
+            });
+        }
+    }
+    row[target] = L::from_f32(at_target[0] + target_weight * stats.rest());
+}
+
+/// `log(1 + exp(x))` without overflow or loss in the tails.
+fn softplus(x: f64) -> f64 {
+    if x > 0.0 { x + (-x).exp().ln_1p() } else { x.exp().ln_1p() }
+}
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,8 +230,7 @@ mod tests {
         let row: Vec<f32> = (0..50).map(|i| (i as f32 * 0.7).cos() * 3.0).collect();
         let stats = row_stats(&row, 7);
         let mut grad = row.clone();
-        let gradient = RowGradient { target: 7, lse: stats.lse, logp: stats.logp, grad: 1.25 };
-        row_backward(&mut grad, gradient, &LogitTransform::default());
+        row_backward(&mut grad, 7, &stats, 1.25, &LogitTransform::default());
         assert!(grad.iter().sum::<f32>().abs() < 1e-5);
         for i in [0, 7, 49] {
             let h = 1e-3;

@@ -1,4 +1,4 @@
-//! Vector kernels over plain slices: maximum, exponentials, dot products, SwiGLU.
+//! Vector kernels over plain slices for the model's layers: dot products, softmax, SwiGLU.
 //!
 //! Each kernel is one generic body, compiled twice: for the baseline of the target, and for AVX2 with
 //! fused multiply-add, which is chosen at run time. Reductions run in a fixed number of lanes, so a
@@ -10,8 +10,6 @@
 
 const LANES: usize = 32;
 const SMALL_LANES: usize = 16;
-/// Elements between two updates of the running maximum: they stay in the first-level cache.
-const BLOCK: usize = 1024;
 
 /// Defines a kernel that runs its body with AVX2 and FMA where the processor has them.
 macro_rules! dispatched {
@@ -73,78 +71,6 @@ fn max_body<const FMA: bool>(x: &[f32]) -> f32 {
         }
     }
     lanes.iter().chain(rest).fold(f32::NEG_INFINITY, |m, &v| if v > m { v } else { m })
-}
-
-#[inline(always)]
-fn sum_exp_body<const FMA: bool>(x: &[f32], shift: f32) -> f32 {
-    let mut lanes = [0f32; LANES];
-    let chunks = x.chunks_exact(LANES);
-    let rest = chunks.remainder();
-    for chunk in chunks {
-        for i in 0..LANES {
-            lanes[i] += exp::<FMA>(chunk[i] - shift);
-        }
-    }
-    let mut sum: f32 = lanes.iter().sum();
-    for &v in rest {
-        sum += exp::<FMA>(v - shift);
-    }
-    sum
-}
-
-/// One pass: running maximum and sum of exponentials, block by block.
-#[inline(always)]
-fn max_sum_exp_body<const FMA: bool>(x: &[f32]) -> (f32, f32) {
-    let (mut max, mut sum) = (f32::NEG_INFINITY, 0f32);
-    for block in x.chunks(BLOCK) {
-        let above = max_body::<FMA>(block);
-        let next = if above > max { above } else { max };
-        // Where no finite maximum exists the shift must be 0: -inf - -inf would be NaN.
-        let shift = if next == f32::NEG_INFINITY { 0.0 } else { next };
-        let rescale = if max == f32::NEG_INFINITY { 0.0 } else { (max - shift).exp() };
-        let part = if next == f32::NEG_INFINITY && !block.iter().any(|v| v.is_nan()) {
-            0.0
-        } else {
-            sum_exp_body::<FMA>(block, shift)
-        };
-        sum = sum * rescale + part;
-        max = next;
-    }
-    (max, sum)
-}
-
-#[inline(always)]
-fn moments_body<const FMA: bool>(x: &[f32], shift: f32) -> (f32, f32, f32) {
-    let (mut s, mut sx, mut ss) = ([0f32; SMALL_LANES], [0f32; SMALL_LANES], [0f32; SMALL_LANES]);
-    let chunks = x.chunks_exact(SMALL_LANES);
-    let rest = chunks.remainder();
-    for chunk in chunks {
-        for i in 0..SMALL_LANES {
-            let d = chunk[i] - shift;
-            let e = exp::<FMA>(d);
-            s[i] += e;
-            // A logit of -inf has weight 0 in the mean, not 0 * inf.
-            sx[i] += if e > 1e-37 { e * d } else { 0.0 };
-            ss[i] += e * e;
-        }
-    }
-    let (mut s, mut sx, mut ss): (f32, f32, f32) =
-        (s.iter().sum(), sx.iter().sum(), ss.iter().sum());
-    for &v in rest {
-        let d = v - shift;
-        let e = exp::<FMA>(d);
-        s += e;
-        sx += if e > 1e-37 { e * d } else { 0.0 };
-        ss += e * e;
-    }
-    (s, sx, ss)
-}
-
-#[inline(always)]
-fn scaled_exp_body<const FMA: bool>(x: &mut [f32], shift: f32, scale: f32) {
-    for v in x {
-        *v = scale * exp::<FMA>(*v - shift);
-    }
 }
 
 #[inline(always)]
@@ -218,18 +144,6 @@ fn swiglu_backward_body<const FMA: bool>(
 }
 
 dispatched! {
-    /// Largest element and the sum of `exp(x - max)`; `(-inf, 0)` for an empty slice or all `-inf`.
-    pub(crate) fn max_sum_exp(x: &[f32]) -> (f32, f32) = max_sum_exp_body
-}
-dispatched! {
-    /// `(sum e, sum e (x - shift), sum e^2)` with `e = exp(x - shift)`.
-    pub(crate) fn moments(x: &[f32], shift: f32) -> (f32, f32, f32) = moments_body
-}
-dispatched! {
-    /// `x = scale * exp(x - shift)` in place.
-    pub(crate) fn scaled_exp(x: &mut [f32], shift: f32, scale: f32) = scaled_exp_body
-}
-dispatched! {
     /// Inner product over the shorter length.
     pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 = dot_body
 }
@@ -266,30 +180,6 @@ mod tests {
         assert!(fused < 2e-7 && plain < 2e-7, "{fused:e} {plain:e}");
         assert!(exp::<true>(f32::NAN).is_nan() && exp::<false>(f32::NAN).is_nan());
         assert!(exp::<true>(f32::NEG_INFINITY) < 2e-38);
-    }
-
-    #[test]
-    fn one_pass_maximum_and_sum_match_two_passes_across_blocks() {
-        let x: Vec<f32> = (0..5000).map(|i| ((i * 7919) % 4001) as f32 * 0.01 - 20.0).collect();
-        for n in [0, 1, 31, 32, 33, 1023, 1024, 1025, 5000] {
-            let max = x[..n].iter().copied().fold(f32::NEG_INFINITY, f32::max);
-            let sum: f64 = x[..n].iter().map(|&v| f64::from(v - max).exp()).sum();
-            let got = max_sum_exp(&x[..n]);
-            assert_eq!(got.0, max);
-            assert!((f64::from(got.1) - sum).abs() <= 1e-6 * sum.max(1.0), "{n}: {got:?} {sum}");
-        }
-    }
-
-    #[test]
-    fn minus_infinity_and_nan_are_not_lost() {
-        let mut x = vec![f32::NEG_INFINITY; 3000];
-        assert_eq!(max_sum_exp(&x), (f32::NEG_INFINITY, 0.0));
-        x[2500] = 1.5;
-        let (max, sum) = max_sum_exp(&x);
-        assert_eq!(max, 1.5);
-        assert!((sum - 1.0).abs() < 1e-6);
-        x[10] = f32::NAN;
-        assert!(max_sum_exp(&x).1.is_nan());
     }
 
     #[test]

@@ -1,22 +1,20 @@
-//! The driver: chunks of hidden states through the head, rows in parallel.
+//! The passes from hidden states: tiles of logits to statistics of rows and gradients.
 
-use candle_core::{Result, Tensor};
+use candle_core::{Result, Tensor, bail};
 use rayon::prelude::*;
 
 use super::{
-    composed,
+    composed, gradient,
     head::Head,
-    row::{RowGradient, RowStatistics, RowStats, row_backward, row_statistics, row_stats},
+    row::{RowStats, part_backward},
+    scan::{self, Moments, Scan},
+    statistics::RowStatistics,
+    tile::{Order, Tile, each_tile},
 };
 use crate::model::ops::{
-    matmul::{Matrix, MatrixMut, matmul},
+    matmul::{MatrixMut, matmul},
     slices::with_slice,
 };
-
-/// Bytes of logits that exist at a time.
-const CHUNK_BYTES: usize = 24 << 20;
-const MIN_CHUNK_ROWS: usize = 16;
-const MAX_CHUNK_ROWS: usize = 4096;
 
 /// Gradients of a loss with respect to what went into the head.
 #[derive(Clone, Debug)]
@@ -49,6 +47,28 @@ impl FrozenForward {
     }
 }
 
+/// What has been seen of a row, the target kept apart.
+#[derive(Clone, Copy)]
+struct Seen<S> {
+    others: S,
+    target: f32,
+}
+
+impl Seen<Scan> {
+    const NOTHING: Self = Self { others: Scan::EMPTY, target: f32::NEG_INFINITY };
+
+    fn add(&mut self, part: &[f32], target: Option<usize>) {
+        let more = match target {
+            None => scan::scan(part),
+            Some(t) => {
+                self.target = part[t];
+                scan::scan(&part[..t]).merge(scan::scan(&part[t + 1..]))
+            }
+        };
+        self.others = self.others.merge(more);
+    }
+}
+
 /// Log-probability of each target token given its hidden state: `hidden [N, H]`, `targets [N]`.
 ///
 /// # Errors
@@ -58,18 +78,15 @@ pub fn forward(hidden: &Tensor, head: &Head, targets: &[u32]) -> Result<Vec<RowS
     if !head.is_streamed() {
         return composed::forward(hidden, head, targets);
     }
-    let mut out = Vec::with_capacity(n);
-    each_chunk(hidden, head, |chunk| {
-        let targets = &targets[chunk.start..chunk.start + chunk.rows];
-        out.par_extend(
-            chunk
-                .logits
-                .par_chunks(chunk.vocabulary)
-                .zip(targets)
-                .map(|(row, &target)| row_stats(row, target as usize)),
-        );
+    let mut seen = vec![Seen::NOTHING; n];
+    each_tile(hidden, head, Order::Rows, |mut tile| {
+        let (seen, targets) = (&mut seen[tile.rows.clone()], &targets[tile.rows.clone()]);
+        let words = tile.words.clone();
+        tile.par_rows().zip(seen).zip(targets).for_each(|((part, seen), target)| {
+            seen.add(part, Tile::place(&words, *target));
+        });
     })?;
-    Ok(out)
+    Ok(seen.iter().map(|s| RowStats::new(s.others, s.target)).collect())
 }
 
 /// [`forward`] with the statistics of each token's whole distribution.
@@ -81,67 +98,104 @@ pub fn statistics(hidden: &Tensor, head: &Head, targets: &[u32]) -> Result<Vec<R
     if !head.is_streamed() {
         return composed::statistics(hidden, head, targets);
     }
-    let mut out = Vec::with_capacity(n);
-    each_chunk(hidden, head, |chunk| {
-        let targets = &targets[chunk.start..chunk.start + chunk.rows];
-        out.par_extend(
-            chunk
-                .logits
-                .par_chunks(chunk.vocabulary)
-                .zip(targets)
-                .map(|(row, &target)| row_statistics(row, target as usize)),
-        );
+    let nothing = Seen { others: Moments::EMPTY, target: f32::NEG_INFINITY };
+    let mut seen = vec![nothing; n];
+    each_tile(hidden, head, Order::Rows, |mut tile| {
+        let (seen, targets) = (&mut seen[tile.rows.clone()], &targets[tile.rows.clone()]);
+        let words = tile.words.clone();
+        tile.par_rows().zip(seen).zip(targets).for_each(|((part, seen), target)| {
+            let more = match Tile::place(&words, *target) {
+                None => scan::moments(part),
+                Some(t) => {
+                    seen.target = part[t];
+                    scan::moments(&part[..t]).merge(scan::moments(&part[t + 1..]))
+                }
+            };
+            seen.others = seen.others.merge(more);
+        });
     })?;
-    Ok(out)
+    Ok(seen.iter().map(|s| RowStatistics::new(s.others, s.target)).collect())
 }
 
 /// [`forward`] for a head that is not trained: two head products in all, where a forward and a
 /// backward pass that recomputes the logits take three.
 ///
+/// d logp / d hidden is `W[y] - sum_v p_v W[v]`. The sum is gathered tile by tile over `exp(x_v - m)`, m the
+/// largest logit so far, and scaled down whenever m grows; the target is left out of it, so that nothing
+/// cancels where the target is almost certain.
+///
 /// # Errors
 /// As [`forward`].
 pub fn forward_frozen(hidden: &Tensor, head: &Head, targets: &[u32]) -> Result<FrozenForward> {
-    let (n, width, vocabulary) = head.check(hidden, targets)?;
+    let (n, width, _) = head.check(hidden, targets)?;
     if !head.is_streamed() {
         let rows = composed::forward(hidden, head, targets)?;
         let ones = vec![1.0; n];
         let direction = composed::backward(hidden, head, targets, &rows, &ones, false)?.hidden;
         return Ok(FrozenForward { rows, direction });
     }
-    let mut rows = Vec::with_capacity(n);
-    let mut direction = vec![0f32; n * width];
+    let mut seen = vec![Seen::NOTHING; n];
+    let mut sum = vec![0f32; n * width];
+    each_tile(hidden, head, Order::Rows, |mut tile| {
+        let (rows, words) = (tile.rows.clone(), tile.words.clone());
+        let sum = &mut sum[rows.start * width..rows.end * width];
+        let (seen, targets) = (&mut seen[rows.clone()], &targets[rows.clone()]);
+        let by_row = tile.par_rows().zip(seen).zip(targets).zip(sum.par_chunks_mut(width));
+        by_row.for_each(|(((part, seen), target), sum)| {
+            let place = Tile::place(&words, *target);
+            let before = seen.others.max;
+            seen.add(part, place);
+            let max = seen.others.max;
+            if before != max && words.start > 0 {
+                let factor = (before - max).exp();
+                sum.iter_mut().for_each(|s| *s *= factor);
+            }
+            weigh(part, place, max, head);
+        });
+        let out = MatrixMut::new(sum, rows.len(), width);
+        matmul(out, tile.matrix(), tile.weight, words.start > 0);
+    })?;
+    let rows: Vec<RowStats> = seen.iter().map(|s| RowStats::new(s.others, s.target)).collect();
+    let linear = head.transform.scale / head.transform.temperature;
     with_slice(&head.weight, |weight| {
-        let weight = Matrix::new(weight, vocabulary, width);
-        each_chunk(hidden, head, |chunk| {
-            let targets = &targets[chunk.start..chunk.start + chunk.rows];
-            rows.par_extend(chunk.logits.par_chunks_mut(chunk.vocabulary).zip(targets).map(
-                |(row, &target)| {
-                    let stats = row_stats(row, target as usize);
-                    let gradient = RowGradient {
-                        target: target as usize,
-                        lse: stats.lse,
-                        logp: stats.logp,
-                        grad: 1.0,
-                    };
-                    row_backward(row, gradient, &head.transform);
-                    stats
-                },
-            ));
-            let out = &mut direction[chunk.start * width..(chunk.start + chunk.rows) * width];
-            matmul(
-                MatrixMut::new(out, chunk.rows, width),
-                Matrix::new(chunk.logits, chunk.rows, vocabulary),
-                weight,
-                false,
-            );
-        })
-    })??;
-    let direction = Tensor::from_vec(direction, (n, width), hidden.device())?;
+        sum.par_chunks_mut(width).zip(&rows).zip(&seen).zip(targets).for_each(
+            |(((sum, row), seen), target)| {
+                // From sums relative to the largest other logit to probabilities.
+                let p = f64::from(seen.others.max) - f64::from(row.max) - f64::from(row.excess);
+                let p = if seen.others.max == f32::NEG_INFINITY { 0.0 } else { p.exp() as f32 };
+                let of_target = row.rest() * linear * head.transform.outer(row.target_logit);
+                let of_others = p * linear;
+                let own = &weight[*target as usize * width..][..width];
+                for (s, w) in sum.iter_mut().zip(own) {
+                    *s = of_target * w - of_others * *s;
+                }
+            },
+        );
+    })?;
+    let direction = Tensor::from_vec(sum, (n, width), hidden.device())?;
     Ok(FrozenForward { rows, direction })
 }
 
+/// From a part of a row of logits to what each word weighs in the sum, relative to `exp(max)`.
+fn weigh(part: &mut [f32], target: Option<usize>, max: f32, head: &Head) {
+    let shift = if max == f32::NEG_INFINITY { 0.0 } else { max };
+    match head.transform.softcap {
+        // The target may lie far above the others; it is replaced below.
+        None => gradient::scaled_exp(part, shift, 1.0),
+        Some(_) => {
+            for v in part.iter_mut() {
+                *v = (*v - shift).exp() * head.transform.outer(*v);
+            }
+        }
+    }
+    if let Some(t) = target {
+        part[t] = 0.0;
+    }
+}
+
 /// Gradients from `grad [N]`, dLoss / d logp of each token; `rows` is what [`forward`] returned for the
-/// same inputs. Logits are recomputed; the head's gradient is made only if `train_head`.
+/// same inputs. Logits are recomputed; the head's gradient is made only if `train_head`, in f32, the part
+/// of each tile's words finished before the next.
 ///
 /// # Errors
 /// As [`forward`], and if `rows` or `grad` have other lengths.
@@ -155,7 +209,7 @@ pub fn backward(
 ) -> Result<HeadGradients> {
     let (n, width, vocabulary) = head.check(hidden, targets)?;
     if rows.len() != n || grad.len() != n {
-        candle_core::bail!("{} statistics and {} gradients for {n} tokens", rows.len(), grad.len())
+        bail!("{} statistics and {} gradients for {n} tokens", rows.len(), grad.len())
     }
     if !head.is_streamed() {
         return composed::backward(hidden, head, targets, rows, grad, train_head);
@@ -163,80 +217,33 @@ pub fn backward(
     let mut d_hidden = vec![0f32; n * width];
     let mut d_weight = train_head.then(|| vec![0f32; vocabulary * width]);
     let mut d_bias = (train_head && head.bias.is_some()).then(|| vec![0f32; vocabulary]);
-    with_slice(&head.weight, |weight| {
-        let weight = Matrix::new(weight, vocabulary, width);
-        each_chunk(hidden, head, |chunk| {
-            chunk.logits.par_chunks_mut(vocabulary).enumerate().for_each(|(i, row)| {
-                let token = chunk.start + i;
-                let gradient = RowGradient {
-                    target: targets[token] as usize,
-                    lse: rows[token].lse,
-                    logp: rows[token].logp,
-                    grad: grad[token],
-                };
-                row_backward(row, gradient, &head.transform);
-            });
-            let d_logits = Matrix::new(chunk.logits, chunk.rows, vocabulary);
-            let out = &mut d_hidden[chunk.start * width..(chunk.start + chunk.rows) * width];
-            matmul(MatrixMut::new(out, chunk.rows, width), d_logits, weight, false);
-            if let Some(d_weight) = &mut d_weight {
-                let hidden = Matrix::new(chunk.hidden, chunk.rows, width);
-                let out = MatrixMut::new(d_weight, vocabulary, width);
-                matmul(out, d_logits.transposed(), hidden, true);
-            }
-            if let Some(d_bias) = &mut d_bias {
-                for row in chunk.logits.chunks(vocabulary) {
-                    for (b, g) in d_bias.iter_mut().zip(row) {
-                        *b += g;
-                    }
+    each_tile(hidden, head, Order::Words, |mut tile| {
+        let (rows_of, words) = (tile.rows.clone(), tile.words.clone());
+        let by_row = rows[rows_of.clone()].par_iter().zip(&targets[rows_of.clone()]);
+        let by_row = by_row.zip(&grad[rows_of.clone()]);
+        tile.par_rows().zip(by_row).for_each(|(part, ((row, target), grad))| {
+            part_backward(part, Tile::place(&words, *target), row, *grad, &head.transform);
+        });
+        let out = &mut d_hidden[rows_of.start * width..rows_of.end * width];
+        let out = MatrixMut::new(out, rows_of.len(), width);
+        matmul(out, tile.matrix(), tile.weight, words.start > 0);
+        if let Some(d_weight) = &mut d_weight {
+            let out = &mut d_weight[words.start * width..words.end * width];
+            let out = MatrixMut::new(out, words.len(), width);
+            matmul(out, tile.matrix().transposed(), tile.hidden, rows_of.start > 0);
+        }
+        if let Some(d_bias) = &mut d_bias {
+            for part in tile.logits.chunks(words.len()) {
+                for (b, g) in d_bias[words.clone()].iter_mut().zip(part) {
+                    *b += g;
                 }
             }
-        })
-    })??;
+        }
+    })?;
     let device = hidden.device();
     Ok(HeadGradients {
         hidden: Tensor::from_vec(d_hidden, (n, width), device)?,
         weight: d_weight.map(|w| Tensor::from_vec(w, (vocabulary, width), device)).transpose()?,
         bias: d_bias.map(|b| Tensor::from_vec(b, vocabulary, device)).transpose()?,
     })
-}
-
-struct Chunk<'a> {
-    /// Index of the first token.
-    start: usize,
-    rows: usize,
-    vocabulary: usize,
-    hidden: &'a [f32],
-    logits: &'a mut [f32],
-}
-
-/// Calls `visit` with the logits of each chunk of rows, in order, in one reused buffer.
-fn each_chunk(hidden: &Tensor, head: &Head, mut visit: impl FnMut(Chunk<'_>)) -> Result<()> {
-    let (vocabulary, width) = head.dims()?;
-    let (n, _) = hidden.dims2()?;
-    let most = (CHUNK_BYTES / (4 * vocabulary.max(1))).clamp(MIN_CHUNK_ROWS, MAX_CHUNK_ROWS).min(n);
-    let mut buffer = vec![0f32; most * vocabulary];
-    let bias = head.bias.as_ref().map(Tensor::to_vec1::<f32>).transpose()?;
-    with_slice(hidden, |hidden| {
-        with_slice(&head.weight, |weight| {
-            let weight = Matrix::new(weight, vocabulary, width);
-            for start in (0..n).step_by(most.max(1)) {
-                let rows = most.min(n - start);
-                let hidden = &hidden[start * width..(start + rows) * width];
-                let logits = &mut buffer[..rows * vocabulary];
-                matmul(
-                    MatrixMut::new(logits, rows, vocabulary),
-                    Matrix::new(hidden, rows, width),
-                    weight.transposed(),
-                    false,
-                );
-                if bias.is_some() || !head.transform.is_identity() {
-                    logits
-                        .par_chunks_mut(vocabulary)
-                        .for_each(|row| head.finish_row(row, bias.as_deref()));
-                }
-                visit(Chunk { start, rows, vocabulary, hidden, logits });
-            }
-        })
-    })?
 }

@@ -1,10 +1,11 @@
-//! Where each input of a loss comes from: a sequence's log-probability, its length, or given numbers.
+//! Where each input of a loss comes from: a sum over a sequence's tokens, its length, or given numbers.
 //!
-//! In: the sums of token log-probabilities by sequence. Out: the kernel's columns; and back: from the
-//! gradient of the columns to the gradient of the sums. Invariant: [`Columns::pull_back`] is the
-//! transpose of [`Columns::resolve`].
+//! In: by statistic, the sums over the tokens of each sequence. Out: the kernel's columns; and back: from
+//! the gradient of the columns to the gradient of the sums. Invariant: [`Columns::pull_back_all`] is the
+//! transpose of [`Columns::resolve_all`].
 
 use super::RuntimeError;
+use crate::logprob::{Each, Statistic};
 
 /// The source of one input of a loss, for every example of a batch.
 #[derive(Clone, Debug, PartialEq)]
@@ -13,6 +14,8 @@ pub enum Column {
     Sum(Vec<usize>),
     /// That sum over the number of tokens; 0 for an empty sequence.
     Mean(Vec<usize>),
+    /// The sum of another statistic over the tokens of sequence `s[e]`.
+    Statistic(Statistic, Vec<usize>),
     /// The number of tokens of sequence `s[e]`.
     Length(Vec<usize>),
     /// Numbers without a gradient: reference log-probabilities, data columns.
@@ -23,7 +26,9 @@ impl Column {
     /// How many examples it covers.
     pub fn len(&self) -> usize {
         match self {
-            Column::Sum(s) | Column::Mean(s) | Column::Length(s) => s.len(),
+            Column::Sum(s) | Column::Mean(s) | Column::Statistic(_, s) | Column::Length(s) => {
+                s.len()
+            }
             Column::Given(v) => v.len(),
         }
     }
@@ -35,8 +40,16 @@ impl Column {
 
     fn sequences(&self) -> &[usize] {
         match self {
-            Column::Sum(s) | Column::Mean(s) | Column::Length(s) => s,
+            Column::Sum(s) | Column::Mean(s) | Column::Statistic(_, s) | Column::Length(s) => s,
             Column::Given(_) => &[],
+        }
+    }
+
+    fn statistic(&self) -> Option<Statistic> {
+        match self {
+            Column::Sum(_) | Column::Mean(_) => Some(Statistic::LogProb),
+            Column::Statistic(s, _) => Some(*s),
+            Column::Length(_) | Column::Given(_) => None,
         }
     }
 }
@@ -96,32 +109,81 @@ impl Columns {
         self.lengths[sequence].max(1) as f64
     }
 
-    /// The kernel's columns from the log-probability sums by sequence.
-    ///
-    /// # Errors
-    /// If there is not one sum a sequence.
-    pub fn resolve(&self, sums: &[f64]) -> Result<Vec<Vec<f64>>, RuntimeError> {
-        if sums.len() != self.lengths.len() {
-            return Err(RuntimeError::Shape(format!(
-                "{} sums for {} sequences",
-                sums.len(),
-                self.lengths.len()
-            )));
+    /// Which statistics of the tokens the columns read; the log-probability always counts as read.
+    pub fn wanted(&self) -> Each<bool> {
+        let mut wanted = Each::new(|s| s == Statistic::LogProb);
+        for s in self.columns.iter().filter_map(Column::statistic) {
+            wanted[s] = true;
         }
-        let one = |c: &Column| match c {
-            Column::Sum(s) => s.iter().map(|&s| sums[s]).collect(),
-            Column::Mean(s) => s.iter().map(|&s| sums[s] / self.divisor(s)).collect(),
-            Column::Length(s) => s.iter().map(|&s| self.lengths[s] as f64).collect(),
-            Column::Given(v) => v.clone(),
-        };
-        Ok(self.columns.iter().map(one).collect())
+        wanted
     }
 
-    /// The gradient of each sequence's sum from the gradients of the kernel's inputs.
+    /// The kernel's columns from the log-probability sums by sequence, for a loss that reads no other
+    /// statistic.
+    ///
+    /// # Errors
+    /// As [`Columns::resolve_all`].
+    pub fn resolve(&self, sums: &[f64]) -> Result<Vec<Vec<f64>>, RuntimeError> {
+        let mut all = Each::default();
+        all[Statistic::LogProb] = sums.to_vec();
+        self.resolve_all(&all)
+    }
+
+    /// The kernel's columns from the sums of each statistic by sequence.
+    ///
+    /// # Errors
+    /// If there is not one sum a sequence for a statistic that is read.
+    pub fn resolve_all(&self, sums: &Each<Vec<f64>>) -> Result<Vec<Vec<f64>>, RuntimeError> {
+        let of = |statistic: Statistic| {
+            let sums = &sums[statistic];
+            if sums.len() == self.lengths.len() {
+                return Ok(sums);
+            }
+            Err(RuntimeError::Shape(format!(
+                "{} sums of {statistic:?} for {} sequences",
+                sums.len(),
+                self.lengths.len()
+            )))
+        };
+        of(Statistic::LogProb)?;
+        let one = |c: &Column| {
+            Ok(match c {
+                Column::Sum(s) => {
+                    let sums = of(Statistic::LogProb)?;
+                    s.iter().map(|&s| sums[s]).collect()
+                }
+                Column::Mean(s) => {
+                    let sums = of(Statistic::LogProb)?;
+                    s.iter().map(|&s| sums[s] / self.divisor(s)).collect()
+                }
+                Column::Statistic(statistic, s) => {
+                    let sums = of(*statistic)?;
+                    s.iter().map(|&s| sums[s]).collect()
+                }
+                Column::Length(s) => s.iter().map(|&s| self.lengths[s] as f64).collect(),
+                Column::Given(v) => v.clone(),
+            })
+        };
+        self.columns.iter().map(one).collect()
+    }
+
+    /// The gradient of each sequence's log-probability sum from the gradients of the kernel's inputs.
+    ///
+    /// # Errors
+    /// As [`Columns::pull_back_all`].
+    pub fn pull_back(&self, grads: &[Option<Vec<f64>>]) -> Result<Vec<f64>, RuntimeError> {
+        let mut all = self.pull_back_all(grads)?;
+        Ok(std::mem::take(&mut all[Statistic::LogProb]))
+    }
+
+    /// By statistic, the gradient of each sequence's sum from the gradients of the kernel's inputs.
     ///
     /// # Errors
     /// If there is not one gradient entry an input, or one has the wrong length.
-    pub fn pull_back(&self, grads: &[Option<Vec<f64>>]) -> Result<Vec<f64>, RuntimeError> {
+    pub fn pull_back_all(
+        &self,
+        grads: &[Option<Vec<f64>>],
+    ) -> Result<Each<Vec<f64>>, RuntimeError> {
         if grads.len() != self.columns.len() {
             return Err(RuntimeError::Shape(format!(
                 "{} gradients for {} inputs",
@@ -129,9 +191,9 @@ impl Columns {
                 self.columns.len()
             )));
         }
-        let mut out = vec![0.0; self.lengths.len()];
+        let mut out = Each::new(|_| vec![0.0; self.lengths.len()]);
         for (column, grad) in self.columns.iter().zip(grads) {
-            let Some(grad) = grad else { continue };
+            let (Some(grad), Some(statistic)) = (grad, column.statistic()) else { continue };
             if grad.len() != self.examples {
                 return Err(RuntimeError::Shape(format!(
                     "a gradient of {} values for {} examples",
@@ -139,12 +201,9 @@ impl Columns {
                     self.examples
                 )));
             }
-            match column {
-                Column::Sum(s) => s.iter().zip(grad).for_each(|(&s, g)| out[s] += g),
-                Column::Mean(s) => {
-                    s.iter().zip(grad).for_each(|(&s, g)| out[s] += g / self.divisor(s));
-                }
-                Column::Length(_) | Column::Given(_) => {}
+            let mean = matches!(column, Column::Mean(_));
+            for (&s, g) in column.sequences().iter().zip(grad) {
+                out[statistic][s] += if mean { g / self.divisor(s) } else { *g };
             }
         }
         Ok(out)

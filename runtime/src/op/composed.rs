@@ -8,8 +8,8 @@ use candle_core::{D, DType, Tensor};
 use ponens_compiler::mir::{Graph, Level};
 
 use super::emit::emit;
-use super::fused::TokenRows;
-use super::{Column, Columns, RuntimeError};
+use super::{Column, Columns, RuntimeError, TokenRows};
+use crate::logprob::{Each, Statistic};
 
 /// Who differentiates the example-level part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,49 +76,95 @@ pub fn sequence_log_probs(
     rows: &TokenRows,
     dtype: DType,
 ) -> Result<Tensor, RuntimeError> {
+    let wanted = Each::new(|s| s == Statistic::LogProb);
+    let [sums, ..] = sequence_statistics(logits, None, rows, dtype, wanted)?.into_array();
+    sums.ok_or_else(|| RuntimeError::argument("logits", "no rows"))
+}
+
+/// log-softmax over the vocabulary, in f32 or f64.
+fn log_probs(logits: &Tensor, kept: Option<&Tensor>) -> Result<Tensor, RuntimeError> {
+    let x = match kept {
+        None => logits.clone(),
+        Some(kept) => logits.index_select(kept, 0)?,
+    };
+    let x = if x.dtype() == DType::F64 { x } else { x.to_dtype(DType::F32)? };
+    let shifted = x.broadcast_sub(&x.detach().max_keepdim(D::Minus1)?)?;
+    Ok(shifted.broadcast_sub(&shifted.exp()?.sum_keepdim(D::Minus1)?.log()?)?)
+}
+
+/// By statistic, the sum over the tokens of each sequence, `[S]`; `None` for those not wanted. The
+/// reference's logits get no gradient.
+///
+/// # Errors
+/// If sizes disagree, a target is outside the vocabulary, or a divergence is wanted without a reference.
+pub fn sequence_statistics(
+    logits: &Tensor,
+    reference: Option<&Tensor>,
+    rows: &TokenRows,
+    dtype: DType,
+    wanted: Each<bool>,
+) -> Result<Each<Option<Tensor>>, RuntimeError> {
     let (n, v) = logits.dims2()?;
     rows.check(n, v)?;
     let device = logits.device();
     let zeros = Tensor::zeros(rows.lengths().len(), dtype, device)?;
-    let kept: Vec<u32> = (0..n as u32).filter(|&r| rows.sequence()[r as usize].is_some()).collect();
-    if kept.is_empty() {
-        return Ok(zeros);
-    }
-    let targets: Vec<u32> = kept.iter().map(|&r| rows.targets()[r as usize]).collect();
-    let sequence: Vec<u32> = kept.iter().filter_map(|&r| rows.sequence()[r as usize]).collect();
+    let kept: Vec<u32> = rows.kept().map(|(r, _, _)| r as u32).collect();
     let count = kept.len();
-    let x = if count == n {
-        logits.clone()
-    } else {
-        logits.index_select(&Tensor::from_vec(kept, count, device)?, 0)?
+    if count == 0 {
+        return Ok(Each::new(|s| wanted[s].then(|| zeros.clone())));
+    }
+    let targets: Vec<u32> = rows.kept().map(|(_, t, _)| t).collect();
+    let sequence: Vec<u32> = rows.kept().map(|(_, _, s)| s as u32).collect();
+    let sequence = Tensor::from_vec(sequence, count, device)?;
+    let kept = if count == n { None } else { Some(Tensor::from_vec(kept, count, device)?) };
+    let log_p = log_probs(logits, kept.as_ref())?;
+    let log_q = reference.map(|r| log_probs(&r.detach(), kept.as_ref())).transpose()?;
+    let log_q = || {
+        let missing = || RuntimeError::argument("reference", "a divergence needs its logits");
+        log_q.as_ref().ok_or_else(missing)
     };
-    let x = if x.dtype() == DType::F64 { x } else { x.to_dtype(DType::F32)? };
-    let shifted = x.broadcast_sub(&x.detach().max_keepdim(D::Minus1)?)?;
-    let log_probs = shifted.broadcast_sub(&shifted.exp()?.sum_keepdim(D::Minus1)?.log()?)?;
-    let picked = log_probs
-        .gather(&Tensor::from_vec(targets, (count, 1), device)?, 1)?
-        .squeeze(1)?
-        .to_dtype(dtype)?;
-    Ok(zeros.index_add(&Tensor::from_vec(sequence, count, device)?, &picked, 0)?)
+    let over = |x: Tensor| x.sum_keepdim(D::Minus1);
+    let of_rows = |s: Statistic| -> Result<Tensor, RuntimeError> {
+        Ok(match s {
+            Statistic::LogProb => {
+                log_p.gather(&Tensor::from_slice(&targets, (count, 1), device)?, 1)?
+            }
+            Statistic::Entropy => over((log_p.exp()? * &log_p)?)?.neg()?,
+            Statistic::LogSumP2 => over(log_p.affine(2.0, 0.0)?.exp()?)?.log()?,
+            Statistic::KlFromReference => {
+                let q = log_q()?;
+                over((q.exp()? * (q - &log_p)?)?)?
+            }
+            Statistic::KlToReference => over((log_p.exp()? * (&log_p - log_q()?)?)?)?,
+        })
+    };
+    let mut out = Each::default();
+    for s in Statistic::ALL.into_iter().filter(|s| wanted[*s]) {
+        let values = of_rows(s)?.squeeze(1)?.to_dtype(dtype)?;
+        out[s] = Some(zeros.index_add(&sequence, &values, 0)?);
+    }
+    Ok(out)
 }
 
 /// The columns as tensors `[E]`, connected to the sums `[S]`.
 ///
 /// # Errors
-/// If there is not one sum a sequence.
-pub fn column_tensors(columns: &Columns, sums: &Tensor) -> Result<Vec<Tensor>, RuntimeError> {
-    if sums.elem_count() != columns.lengths().len() {
-        return Err(RuntimeError::Shape(format!(
-            "{} sums for {} sequences",
-            sums.elem_count(),
-            columns.lengths().len()
-        )));
-    }
-    let (device, examples) = (sums.device(), columns.examples());
-    let given = |v: Vec<f64>| -> Result<Tensor, RuntimeError> {
-        Ok(Tensor::from_vec(v, examples, device)?.to_dtype(sums.dtype())?)
+/// If a statistic that is read has not one sum a sequence.
+pub fn column_tensors(
+    columns: &Columns,
+    sums: &Each<Option<Tensor>>,
+) -> Result<Vec<Tensor>, RuntimeError> {
+    let of = |s: Statistic| {
+        let found = sums[s].as_ref().filter(|t| t.elem_count() == columns.lengths().len());
+        let what = || format!("no sums of {s:?} for {} sequences", columns.lengths().len());
+        found.ok_or_else(|| RuntimeError::Shape(what()))
     };
-    let pick = |s: &[usize]| -> Result<Tensor, RuntimeError> {
+    let logp = of(Statistic::LogProb)?;
+    let (device, examples) = (logp.device(), columns.examples());
+    let given = |v: Vec<f64>| -> Result<Tensor, RuntimeError> {
+        Ok(Tensor::from_vec(v, examples, device)?.to_dtype(logp.dtype())?)
+    };
+    let pick = |sums: &Tensor, s: &[usize]| -> Result<Tensor, RuntimeError> {
         let index: Vec<u32> = s.iter().map(|&s| s as u32).collect();
         Ok(sums.index_select(&Tensor::from_vec(index, examples, device)?, 0)?)
     };
@@ -126,8 +172,9 @@ pub fn column_tensors(columns: &Columns, sums: &Tensor) -> Result<Vec<Tensor>, R
         given(s.iter().map(|&s| columns.lengths()[s].max(least) as f64).collect())
     };
     let one = |c: &Column| match c {
-        Column::Sum(s) => pick(s),
-        Column::Mean(s) => Ok((pick(s)? / lengths(s, 1)?)?),
+        Column::Sum(s) => pick(logp, s),
+        Column::Mean(s) => Ok((pick(logp, s)? / lengths(s, 1)?)?),
+        Column::Statistic(statistic, s) => pick(of(*statistic)?, s),
         Column::Length(s) => lengths(s, 0),
         Column::Given(v) => given(v.clone()),
     };
@@ -135,19 +182,20 @@ pub fn column_tensors(columns: &Columns, sums: &Tensor) -> Result<Vec<Tensor>, R
 }
 
 /// The loss of a batch (mean over its examples) from logits `[N, V]`, as a differentiable scalar of
-/// type `dtype`.
+/// type `dtype`; `reference` holds the reference's logits, for losses that read a divergence.
 ///
 /// # Errors
-/// As [`graph_loss`] and [`sequence_log_probs`].
+/// As [`graph_loss`] and [`sequence_statistics`].
 pub fn composed_loss(
     logits: &Tensor,
+    reference: Option<&Tensor>,
     rows: &TokenRows,
     columns: &Columns,
     graph: &Graph,
     params: &[f64],
     (dtype, gradient): (DType, Gradient),
 ) -> Result<Tensor, RuntimeError> {
-    let sums = sequence_log_probs(logits, rows, dtype)?;
+    let sums = sequence_statistics(logits, reference, rows, dtype, columns.wanted())?;
     let inputs = column_tensors(columns, &sums)?;
     Ok(graph_loss(graph, params, &inputs, gradient)?.mean_all()?)
 }

@@ -165,6 +165,8 @@ impl Emitter<'_> {
                 gather(&x.cumsum(0)?, &reverse)
             }
             Op::Shift(a, n) => shift(&self.broadcast(get(a))?, n),
+            // Only losses over candidates and tokens have these.
+            Op::LogSumExps(..) | Op::Recurrence(..) | Op::Position(_) => self.unsupported(id),
         }
     }
 

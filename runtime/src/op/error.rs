@@ -23,6 +23,14 @@ pub enum RuntimeError {
         /// What was wrong.
         reason: String,
     },
+    /// An argument of an operation holds what it must not.
+    #[error("`{argument}`: {reason}")]
+    Argument {
+        /// Which one.
+        argument: &'static str,
+        /// What is wrong with it, and where.
+        reason: String,
+    },
     /// Sizes that must agree do not.
     #[error("{0}")]
     Shape(String),
@@ -65,6 +73,11 @@ pub enum RuntimeError {
 }
 
 impl RuntimeError {
+    /// An error about an argument.
+    pub(crate) fn argument(argument: &'static str, reason: impl Into<String>) -> Self {
+        Self::Argument { argument, reason: reason.into() }
+    }
+
     /// An error about a file, with the system's reason.
     pub fn io(
         action: &'static str,

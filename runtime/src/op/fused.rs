@@ -1,151 +1,212 @@
 //! The loss straight from logits: two passes over them, no log-probabilities kept.
 //!
-//! In: logits `[N, V]` (f32, CPU), the target token and the sequence of each row, the columns of the loss.
-//! Out: the loss of the batch (mean over its examples) and d loss / d logits. Between the passes stand
-//! one [`RowStats`] a row and one weight a sequence. Invariant: equal to [`super::composed`] to rounding.
+//! In: logits `[N, V]` (f32, bf16 or f16, CPU), the target token and the sequence of each row, the columns
+//! of the loss, and the reference's logits where a column is a divergence. Out: the loss of the batch (mean
+//! over its examples) and d loss / d logits. Between the passes stand a few numbers a row and a few a
+//! sequence. Invariants: equal to [`super::composed`] to rounding; arithmetic is f32 and sums over tokens
+//! f64 whatever the logits' type; nothing is written before everything has been checked.
 
-use std::sync::{Arc, Mutex};
-
-use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Storage, Tensor};
 use rayon::prelude::*;
 
-use super::{Columns, Evaluated, LossKernel, RuntimeError};
-use crate::logprob::{LogitTransform, RowGradient, RowStats, row_backward, row_stats};
+use super::{Columns, Evaluated, LossKernel, RuntimeError, TokenRows};
+use crate::logprob::{Each, Logit, RowForward, Statistic, row_forward};
 
-/// What each row of logits predicts, and for which sequence it counts.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TokenRows {
-    targets: Vec<u32>,
-    sequence: Vec<Option<u32>>,
-    lengths: Vec<usize>,
-}
-
-impl TokenRows {
-    /// Row `r` predicts token `targets[r]` of sequence `sequence[r]`; a row of `None` is masked.
-    ///
-    /// # Errors
-    /// If the two lists differ in length or a sequence is not below `sequences`.
-    pub fn new(
-        targets: Vec<u32>,
-        sequence: Vec<Option<u32>>,
-        sequences: usize,
-    ) -> Result<Self, RuntimeError> {
-        if targets.len() != sequence.len() {
-            return Err(RuntimeError::Shape(format!(
-                "{} targets for {} rows",
-                targets.len(),
-                sequence.len()
-            )));
-        }
-        let mut lengths = vec![0; sequences];
-        for s in sequence.iter().flatten() {
-            let Some(n) = lengths.get_mut(*s as usize) else {
-                return Err(RuntimeError::Shape(format!("sequence {s} of {sequences}")));
-            };
-            *n += 1;
-        }
-        Ok(Self { targets, sequence, lengths })
-    }
-
-    /// The target token of each row.
-    pub fn targets(&self) -> &[u32] {
-        &self.targets
-    }
-
-    /// The sequence of each row.
-    pub fn sequence(&self) -> &[Option<u32>] {
-        &self.sequence
-    }
-
-    /// The number of rows of each sequence.
-    pub fn lengths(&self) -> &[usize] {
-        &self.lengths
-    }
-
-    pub(super) fn check(&self, rows: usize, vocabulary: usize) -> Result<(), RuntimeError> {
-        if rows != self.targets.len() {
-            return Err(RuntimeError::Shape(format!(
-                "{rows} rows of logits for {} targets",
-                self.targets.len()
-            )));
-        }
-        match self.targets.iter().find(|t| **t as usize >= vocabulary) {
-            Some(t) => Err(RuntimeError::Shape(format!(
-                "target token {t} with a vocabulary of {vocabulary}"
-            ))),
-            None => Ok(()),
-        }
-    }
+/// A loss and what it is evaluated on, but for the logits.
+#[derive(Clone, Copy)]
+pub(super) struct Task<'a> {
+    pub(super) vocabulary: usize,
+    pub(super) rows: &'a TokenRows,
+    pub(super) columns: &'a Columns,
+    pub(super) kernel: &'a dyn LossKernel,
 }
 
 /// What the forward pass leaves for the backward pass.
-struct Residue {
+pub(super) struct Residue {
     /// By row; `None` for a masked one.
-    stats: Vec<Option<RowStats>>,
-    /// d(loss of the batch) / d(sum of the sequence's log-probabilities).
-    weights: Vec<f64>,
+    rows: Vec<Option<RowForward>>,
+    /// By statistic: d(loss of the batch) / d(sum over the sequence's tokens).
+    weights: Each<Vec<f64>>,
 }
 
-/// The first pass, and the kernel: the evaluated loss and what the second pass needs.
-fn forward(
-    logits: &[f32],
-    vocabulary: usize,
-    rows: &TokenRows,
-    columns: &Columns,
-    kernel: &dyn LossKernel,
-) -> Result<(Evaluated, Residue), RuntimeError> {
-    let of_row = |(r, row): (usize, &[f32])| {
-        rows.sequence[r].map(|_| row_stats(row, rows.targets[r] as usize))
-    };
-    let stats: Vec<_> = logits.par_chunks(vocabulary).enumerate().map(of_row).collect();
-    let mut sums = vec![0f64; rows.lengths.len()];
-    for (stats, sequence) in stats.iter().zip(&rows.sequence) {
-        if let (Some(stats), Some(s)) = (stats, sequence) {
-            sums[*s as usize] += f64::from(stats.logp);
+impl Residue {
+    /// The forward pass of a row that counts, with the gradients of its statistics times `scale`.
+    fn row(&self, rows: &TokenRows, r: usize, scale: f64) -> Option<(&RowForward, Each<f64>)> {
+        let (forward, s) = (self.rows[r].as_ref()?, rows.sequence()[r]? as usize);
+        Some((forward, Each::new(|statistic| self.weights[statistic][s] * scale)))
+    }
+}
+
+impl Task<'_> {
+    /// Checks all arguments, the logits' values excepted.
+    pub(super) fn check(&self, len: usize, reference: Option<usize>) -> Result<(), RuntimeError> {
+        let vocabulary = self.vocabulary;
+        if vocabulary == 0 || !len.is_multiple_of(vocabulary) {
+            return Err(RuntimeError::argument(
+                "logits",
+                format!("{len} numbers are no rows of {vocabulary}"),
+            ));
+        }
+        self.rows.check(len / vocabulary, vocabulary)?;
+        if self.columns.lengths() != self.rows.lengths() {
+            return Err(RuntimeError::argument(
+                "columns",
+                format!(
+                    "they count {:?} tokens by sequence, the rows {:?}",
+                    self.columns.lengths(),
+                    self.rows.lengths()
+                ),
+            ));
+        }
+        let wanted = self.columns.wanted();
+        let divergence = wanted[Statistic::KlFromReference] || wanted[Statistic::KlToReference];
+        match reference {
+            Some(other) if other != len => Err(RuntimeError::argument(
+                "reference",
+                format!("{other} logits where the policy has {len}"),
+            )),
+            None if divergence => Err(RuntimeError::argument(
+                "reference",
+                format!(
+                    "loss `{}` reads a divergence from it, and there is none",
+                    self.kernel.name()
+                ),
+            )),
+            _ => Ok(()),
         }
     }
-    let value = kernel.evaluate(&columns.resolve(&sums)?)?;
-    let n = columns.examples() as f64;
-    let weights = columns.pull_back(&value.grads)?.into_iter().map(|w| w / n).collect();
-    Ok((value, Residue { stats, weights }))
+
+    /// The first pass, and the kernel: the evaluated loss and what the second pass needs.
+    pub(super) fn forward<L: Logit>(
+        &self,
+        logits: &[L],
+        reference: Option<&[L]>,
+    ) -> Result<(Evaluated, Residue), RuntimeError> {
+        let rows =
+            statistics(logits, reference, self.vocabulary, self.rows, self.columns.wanted())?;
+        let value = self.kernel.evaluate(&self.columns.resolve_all(&sums(&rows, self.rows))?)?;
+        let n = self.columns.examples() as f64;
+        let mut weights = self.columns.pull_back_all(&value.grads)?;
+        for s in Statistic::ALL {
+            weights[s].iter_mut().for_each(|w| *w /= n);
+        }
+        Ok((value, Residue { rows, weights }))
+    }
+
+    /// The second pass: turns logits into the gradient.
+    fn backward<L: Logit>(&self, logits: &mut [L], reference: Option<&[L]>, residue: &Residue) {
+        let v = self.vocabulary;
+        logits.par_chunks_mut(v).enumerate().for_each(|(r, row)| {
+            match residue.row(self.rows, r, 1.0) {
+                None => row.fill(L::from_f32(0.0)),
+                Some((forward, grad)) => {
+                    let reference = reference.map(|x| &x[r * v..(r + 1) * v]);
+                    forward.backward(row, reference, self.rows.targets()[r] as usize, grad);
+                }
+            }
+        });
+    }
+
+    /// The second pass into memory of its own, which holds zeros; times `scale`.
+    pub(super) fn gradient<L: Logit, O: Logit>(
+        &self,
+        logits: &[L],
+        reference: Option<&[L]>,
+        residue: &Residue,
+        scale: f64,
+        out: &mut [O],
+    ) {
+        let v = self.vocabulary;
+        out.par_chunks_mut(v).zip(logits.par_chunks(v)).enumerate().for_each(|(r, (out, row))| {
+            match residue.row(self.rows, r, scale) {
+                None => out.fill(O::from_f32(0.0)),
+                Some((forward, grad)) => {
+                    let reference = reference.map(|x| &x[r * v..(r + 1) * v]);
+                    let target = self.rows.targets()[r] as usize;
+                    forward.gradient(row, reference, target, grad, out);
+                }
+            }
+        });
+    }
 }
 
-/// The second pass: turns logits into the gradient, times `scale`.
-fn backward(
-    logits: &mut [f32],
+/// The first pass over all rows that count.
+fn statistics<L: Logit>(
+    logits: &[L],
+    reference: Option<&[L]>,
     vocabulary: usize,
     rows: &TokenRows,
-    residue: &Residue,
-    scale: f64,
-) {
-    logits.par_chunks_mut(vocabulary).enumerate().for_each(|(r, row)| {
-        let (Some(stats), Some(s)) = (residue.stats[r], rows.sequence[r]) else {
-            return row.fill(0.0);
-        };
-        let gradient = RowGradient {
-            target: rows.targets[r] as usize,
-            lse: stats.lse,
-            logp: stats.logp,
-            grad: (residue.weights[s as usize] * scale) as f32,
-        };
-        row_backward(row, gradient, &LogitTransform::default());
-    });
+    wanted: Each<bool>,
+) -> Result<Vec<Option<RowForward>>, RuntimeError> {
+    let of_row = |(r, row): (usize, &[L])| {
+        rows.sequence()[r].map(|_| {
+            let reference = reference.map(|x| &x[r * vocabulary..(r + 1) * vocabulary]);
+            row_forward(row, reference, rows.targets()[r] as usize, wanted)
+        })
+    };
+    let out: Vec<_> = logits.par_chunks(vocabulary).enumerate().map(of_row).collect();
+    match out.iter().position(|r| r.is_some_and(|r| !r.finite)) {
+        None => Ok(out),
+        Some(row) => {
+            let part = row * vocabulary..(row + 1) * vocabulary;
+            let found = not_finite("logits", row, rows, &logits[part.clone()]);
+            let other = || not_finite("reference", row, rows, &reference?[part]);
+            Err(found.or_else(other).unwrap_or_else(|| {
+                RuntimeError::argument("logits", format!("row {row} overflows"))
+            }))
+        }
+    }
 }
 
-fn check(
-    len: usize,
+/// Says which token of a row is NaN or infinite.
+fn not_finite<L: Logit>(
+    argument: &'static str,
+    row: usize,
+    rows: &TokenRows,
+    logits: &[L],
+) -> Option<RuntimeError> {
+    let (token, value) =
+        logits.iter().map(|x| x.to_f32()).enumerate().find(|(_, x)| !x.is_finite())?;
+    let sequence = rows.sequence()[row]?;
+    let reason = format!("row {row} (sequence {sequence}), token {token} is {value}");
+    Some(RuntimeError::argument(argument, reason))
+}
+
+/// By statistic, the sum over the tokens of each sequence.
+fn sums(forward: &[Option<RowForward>], rows: &TokenRows) -> Each<Vec<f64>> {
+    let mut sums = Each::new(|_| vec![0f64; rows.lengths().len()]);
+    for (r, _, s) in rows.kept() {
+        if let Some(forward) = &forward[r] {
+            for statistic in Statistic::ALL {
+                sums[statistic][s] += forward.values[statistic];
+            }
+        }
+    }
+    sums
+}
+
+/// By statistic, the sum over the tokens of each sequence, from logits `[N, V]`: what a frozen model's
+/// columns are made of, with the bits that the loss itself sees. Statistics that are not wanted are 0.
+///
+/// # Errors
+/// If sizes disagree, a target is outside the vocabulary, a logit of a row that counts is not finite, or a
+/// divergence is wanted and `reference` is missing.
+pub fn sequence_statistics<L: Logit>(
+    logits: &[L],
+    reference: Option<&[L]>,
     vocabulary: usize,
     rows: &TokenRows,
-    columns: &Columns,
-) -> Result<(), RuntimeError> {
-    if vocabulary == 0 || !len.is_multiple_of(vocabulary) {
-        return Err(RuntimeError::Shape(format!("{len} logits in rows of {vocabulary}")));
+    wanted: Each<bool>,
+) -> Result<Each<Vec<f64>>, RuntimeError> {
+    if vocabulary == 0 || !logits.len().is_multiple_of(vocabulary) {
+        let reason = format!("{} numbers are no rows of {vocabulary}", logits.len());
+        return Err(RuntimeError::argument("logits", reason));
     }
-    rows.check(len / vocabulary, vocabulary)?;
-    if columns.lengths() != rows.lengths() {
-        return Err(RuntimeError::Shape("the columns count other tokens than the rows".into()));
+    rows.check(logits.len() / vocabulary, vocabulary)?;
+    let divergence = wanted[Statistic::KlFromReference] || wanted[Statistic::KlToReference];
+    if divergence && reference.is_none_or(|r| r.len() != logits.len()) {
+        return Err(RuntimeError::argument("reference", "it has not as many logits as the policy"));
     }
-    Ok(())
+    Ok(sums(&statistics(logits, reference, vocabulary, rows, wanted)?, rows))
 }
 
 /// Evaluates the loss and overwrites `logits` (`[N, V]`, row-major) with d(mean loss) / d logits.
@@ -153,96 +214,65 @@ fn check(
 /// The way past the tape: nothing of the logits' size is allocated.
 ///
 /// # Errors
-/// If sizes disagree, a target is outside the vocabulary, or the kernel refuses its columns.
-pub fn loss_and_gradient_in_place(
-    logits: &mut [f32],
+/// If sizes disagree, a target is outside the vocabulary, a logit of a row that counts is NaN or infinite,
+/// the loss reads a divergence, or the kernel refuses its columns. Nothing is written then.
+pub fn loss_and_gradient_in_place<L: Logit>(
+    logits: &mut [L],
     vocabulary: usize,
     rows: &TokenRows,
     columns: &Columns,
     kernel: &dyn LossKernel,
 ) -> Result<Evaluated, RuntimeError> {
-    check(logits.len(), vocabulary, rows, columns)?;
-    let (value, residue) = forward(logits, vocabulary, rows, columns, kernel)?;
-    backward(logits, vocabulary, rows, &residue, 1.0);
+    in_place(logits, None, Task { vocabulary, rows, columns, kernel })
+}
+
+/// [`loss_and_gradient_in_place`] for a loss that reads a divergence between the policy and the reference,
+/// whose logits have the same shape.
+///
+/// # Errors
+/// As [`loss_and_gradient_in_place`].
+pub fn loss_and_gradient_with_reference<L: Logit>(
+    logits: &mut [L],
+    reference: &[L],
+    vocabulary: usize,
+    rows: &TokenRows,
+    columns: &Columns,
+    kernel: &dyn LossKernel,
+) -> Result<Evaluated, RuntimeError> {
+    in_place(logits, Some(reference), Task { vocabulary, rows, columns, kernel })
+}
+
+fn in_place<L: Logit>(
+    logits: &mut [L],
+    reference: Option<&[L]>,
+    task: Task<'_>,
+) -> Result<Evaluated, RuntimeError> {
+    task.check(logits.len(), reference.map(<[L]>::len))?;
+    let (value, residue) = task.forward(logits, reference)?;
+    task.backward(logits, reference, &residue);
     Ok(value)
 }
 
-/// The loss of a batch from logits `[N, V]`, as a differentiable scalar tensor.
+/// Evaluates the loss and writes d(mean loss) / d logits in f32, whatever the type of the logits.
 ///
 /// # Errors
-/// As [`loss_and_gradient_in_place`]; also if the logits are not f32 on the CPU.
-pub fn fused_loss(
-    logits: &Tensor,
-    rows: Arc<TokenRows>,
-    columns: Columns,
-    kernel: Arc<dyn LossKernel>,
-) -> Result<Tensor, RuntimeError> {
-    let (n, v) = logits.dims2()?;
-    check(n * v, v, &rows, &columns)?;
-    let op = FusedLoss { rows, columns, kernel, residue: Mutex::new(None) };
-    Ok(logits.contiguous()?.apply_op1(op)?)
-}
-
-struct FusedLoss {
-    rows: Arc<TokenRows>,
-    columns: Columns,
-    kernel: Arc<dyn LossKernel>,
-    residue: Mutex<Option<Residue>>,
-}
-
-fn contiguous<'a>(storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result<&'a [f32]> {
-    match (storage, layout.contiguous_offsets()) {
-        (CpuStorage::F32(v), Some((start, end))) => Ok(&v[start..end]),
-        (CpuStorage::F32(_), None) => candle_core::bail!("fused-loss: logits not contiguous"),
-        _ => candle_core::bail!("fused-loss: logits must be f32"),
+/// As [`loss_and_gradient_in_place`]; also if `gradient` has another length than the logits.
+pub fn loss_and_gradient<L: Logit>(
+    logits: &[L],
+    reference: Option<&[L]>,
+    gradient: &mut [f32],
+    vocabulary: usize,
+    rows: &TokenRows,
+    columns: &Columns,
+    kernel: &dyn LossKernel,
+) -> Result<Evaluated, RuntimeError> {
+    let task = Task { vocabulary, rows, columns, kernel };
+    task.check(logits.len(), reference.map(<[L]>::len))?;
+    if gradient.len() != logits.len() {
+        let reason = format!("room for {} numbers, {} logits", gradient.len(), logits.len());
+        return Err(RuntimeError::argument("gradient", reason));
     }
-}
-
-impl CustomOp1 for FusedLoss {
-    fn name(&self) -> &'static str {
-        "fused-loss"
-    }
-
-    fn cpu_fwd(
-        &self,
-        storage: &CpuStorage,
-        layout: &Layout,
-    ) -> candle_core::Result<(CpuStorage, Shape)> {
-        let logits = contiguous(storage, layout)?;
-        let vocabulary = layout.dims()[1];
-        let kernel = self.kernel.as_ref();
-        let (value, residue) = forward(logits, vocabulary, &self.rows, &self.columns, kernel)
-            .map_err(candle_core::Error::wrap)?;
-        let mean = value.loss.iter().sum::<f64>() / self.columns.examples() as f64;
-        match self.residue.lock() {
-            Ok(mut slot) => *slot = Some(residue),
-            Err(_) => candle_core::bail!("fused-loss: an earlier pass panicked"),
-        }
-        Ok((CpuStorage::F32(vec![mean as f32]), Shape::from(())))
-    }
-
-    fn bwd(
-        &self,
-        logits: &Tensor,
-        _loss: &Tensor,
-        incoming: &Tensor,
-    ) -> candle_core::Result<Option<Tensor>> {
-        let scale = f64::from(incoming.to_scalar::<f32>()?);
-        let Ok(slot) = self.residue.lock() else {
-            candle_core::bail!("fused-loss: an earlier pass panicked")
-        };
-        let Some(residue) = slot.as_ref() else {
-            candle_core::bail!("fused-loss: backward before forward")
-        };
-        // The op's own argument was made contiguous before it was recorded.
-        let mut gradient = {
-            let (storage, layout) = logits.storage_and_layout();
-            match &*storage {
-                Storage::Cpu(cpu) => contiguous(cpu, layout)?.to_vec(),
-                _ => candle_core::bail!("fused-loss: CPU only"),
-            }
-        };
-        backward(&mut gradient, logits.dim(1)?, &self.rows, residue, scale);
-        Ok(Some(Tensor::from_vec(gradient, logits.shape(), logits.device())?))
-    }
+    let (value, residue) = task.forward(logits, reference)?;
+    task.gradient(logits, reference, &residue, 1.0, gradient);
+    Ok(value)
 }

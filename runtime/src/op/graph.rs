@@ -117,10 +117,7 @@ fn couples(graph: &Graph) -> bool {
         Op::Reduce(_, a) | Op::Count(a) => {
             graph.node(a).level >= Level::Example && level < Level::Example
         }
-        Op::Sort(_) | Op::Unsort(..) | Op::PrefixSum(_) | Op::SuffixSum(_) | Op::Shift(..) => {
-            level == Level::Example
-        }
-        _ => false,
+        _ => op.scans() && level == Level::Example,
     };
     graph.nodes.iter().zip(&wanted).any(|(n, wanted)| *wanted && along(&n.op, n.level))
 }

@@ -5,7 +5,8 @@
 //! and a [`LossKernel`]. Out: the loss with its gradient, twice over:
 //!
 //! * [`fused`]: statistics of each row in one pass, the kernel on a few scalars, the gradient in a second
-//!   pass; no log-probability of any other token is ever stored;
+//!   pass; no log-probability of any other token is ever stored ([`tape`] has it as a tensor operation);
+//! * [`hidden`]: the same from hidden states and the head, with no logits but those of one tile;
 //! * [`composed`]: the same from the tensor library's own primitives, which needs several copies of the
 //!   logits; the check of the first and a back end for devices that have no fused kernel.
 //!
@@ -18,6 +19,10 @@ mod emit;
 mod error;
 pub mod fused;
 mod graph;
+pub mod hidden;
+mod memory;
+mod rows;
+pub mod tape;
 
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -29,6 +34,7 @@ mod tests;
 pub use column::{Column, Columns};
 pub use error::RuntimeError;
 pub use graph::GraphKernel;
+pub use rows::TokenRows;
 
 use ponens_compiler::mir::Input;
 

@@ -8,8 +8,9 @@ use proptest::prelude::*;
 
 use super::composed::{Gradient, composed_loss, graph_loss};
 use super::fixture::{Dpo, dpo_graph};
-use super::fused::{TokenRows, fused_loss, loss_and_gradient_in_place};
-use super::{Column, Columns, LossKernel};
+use super::fused::loss_and_gradient_in_place;
+use super::tape::fused_loss;
+use super::{Column, Columns, LossKernel, TokenRows};
 
 struct Case {
     logits: Vec<f32>,
@@ -112,7 +113,7 @@ proptest! {
         // An incoming gradient of 2.5 must scale the whole result.
         let x = Var::from_vec(case.logits.clone(), shape, &Device::Cpu).expect("var");
         let rows = Arc::new(case.rows.clone());
-        let loss = fused_loss(&x, rows, case.columns.clone(), Arc::new(Dpo::new(0.3)))
+        let loss = fused_loss(&x, None, rows, case.columns.clone(), Arc::new(Dpo::new(0.3)))
             .expect("fused");
         let scaled: Vec<f64> = gradient.iter().map(|g| 2.5 * g).collect();
         let grads = loss.affine(2.5, 1.0).and_then(|l| l.backward()).expect("backward");
@@ -121,7 +122,7 @@ proptest! {
         for mode in [Gradient::Tape, Gradient::Adjoint] {
             for dtype in [DType::F32, DType::F64] {
                 let loss = composed_loss(
-                    &x, &case.rows, &case.columns, &dpo_graph(0.3), &[0.3], (dtype, mode),
+                    &x, None, &case.rows, &case.columns, &dpo_graph(0.3), &[0.3], (dtype, mode),
                 ).expect("composed");
                 let got = f64::from(flat(&loss)[0]);
                 prop_assert!((got - value).abs() < 2e-5 * (1.0 + value.abs()), "{got} {value}");
@@ -154,8 +155,12 @@ fn masked_rows_and_a_nearly_certain_token() {
     assert!((f64::from(logits[3]) + want).abs() < 1e-5 * rest);
 
     let mut logits = vec![f32::NAN, 1.0, 14.0, f32::NAN];
-    let out = loss_and_gradient_in_place(&mut logits, 2, &rows, &columns, &kernel).expect("fused");
-    assert!(out.loss[0].is_nan(), "a NaN in a row that counts must show");
+    let before = logits.clone();
+    let error = loss_and_gradient_in_place(&mut logits, 2, &rows, &columns, &kernel);
+    let error = error.expect_err("a NaN in a row that counts").to_string();
+    assert_eq!(error, "`logits`: row 1 (sequence 0), token 1 is NaN");
+    let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+    assert_eq!(bits(&logits), bits(&before), "nothing is written");
 }
 
 #[test]

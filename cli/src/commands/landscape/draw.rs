@@ -34,7 +34,8 @@ pub(super) fn run(args: &Args, stop: Arc<AtomicBool>, ui: &mut Ui) -> Outcome {
         Format::Dot => ui.text(diagram.to_dot())?,
         Format::Svg => ui.text(diagram.to_svg())?,
         _ => {
-            let shown = rows(&counts(args, &stop, ui)?, None);
+            let mut shown = vec![("atoms counted over", u64::from(args.atoms))];
+            shown.extend(rows(&counts(args, &stop, ui)?, None));
             ui.text(explorer::page(&named, &diagram, &known, &shown))?;
         }
     }

@@ -113,6 +113,21 @@ impl<T: Real> Evaluator<'_, T> {
             Op::SuffixSum(a) => self.along(id, a, fold::suffix_sums)?,
             Op::PrefixSum(a) => self.along(id, a, fold::prefix_sums)?,
             Op::Shift(a, n) => self.along(id, a, |part, out| fold::shifted(part, n, out))?,
+            Op::LogSumExps(d, a) => {
+                self.along(id, a, |part, out| fold::log_sum_exps(d, part, out))?
+            }
+            Op::Recurrence(d, a, x) => {
+                // Broadcasts both to the deeper loop.
+                let factor = a;
+                let a = self.elementwise(id, [factor, x], |[a, _]| a.clone())?;
+                let mut x = self.elementwise(id, [x, factor], |[x, _]| x.clone())?;
+                let wide = x.data.clone();
+                for s in self.segments(id, x.space, self.batch.parent(x.space))? {
+                    fold::recurrence(d, &a.data[s.clone()], &wide[s.clone()], &mut x.data[s]);
+                }
+                x
+            }
+            Op::Position(a) => self.along(id, a, fold::positions)?,
         };
         if result.space.level == node.level { Ok(result) } else { Err(EvalError::Levels(id)) }
     }

@@ -2,7 +2,7 @@
 //! bit.
 
 use super::Real;
-use crate::mir::Reduce;
+use crate::mir::{Direction, Reduce};
 
 /// The sum, by halves: the rounding error grows with the logarithm of the length.
 pub(super) fn sum<T: Real>(values: &[T]) -> T {
@@ -107,6 +107,41 @@ pub(super) fn suffix_sums<T: Real>(values: &[T], out: &mut [T]) {
         let next = total.map_or_else(|| x.clone(), |t| t.add(x));
         *to = next.clone();
         total = Some(next);
+    }
+}
+
+/// The places of a loop in the order in which a scan meets them.
+fn met(direction: Direction, n: usize) -> impl Iterator<Item = usize> {
+    (0..n).map(move |i| match direction {
+        Direction::Earlier => i,
+        Direction::Later => n - 1 - i,
+    })
+}
+
+/// Writes at each place the log-sum-exp of the values met before it.
+pub(super) fn log_sum_exps<T: Real>(direction: Direction, values: &[T], out: &mut [T]) {
+    let mut total = T::from_f64(f64::NEG_INFINITY);
+    for i in met(direction, values.len()) {
+        let next = total.logaddexp(&values[i]);
+        out[i] = total;
+        total = next;
+    }
+}
+
+/// Writes at each place x + a times what was written at the place met before.
+pub(super) fn recurrence<T: Real>(direction: Direction, a: &[T], x: &[T], out: &mut [T]) {
+    let mut last: Option<T> = None;
+    for i in met(direction, x.len()) {
+        let next = last.map_or_else(|| x[i].clone(), |y| x[i].add(&a[i].mul(&y)));
+        out[i] = next.clone();
+        last = Some(next);
+    }
+}
+
+/// Writes 0, 1, 2, ..
+pub(super) fn positions<T: Real>(_: &[T], out: &mut [T]) {
+    for (i, to) in out.iter_mut().enumerate() {
+        *to = T::from_f64(i as f64);
     }
 }
 

@@ -177,11 +177,7 @@ fn place(graph: &Graph, op: Op, level: Level) -> Place {
             let inner = graph.nodes.get(a.0 as usize).map_or(level, |n| n.level);
             if inner <= Level::Batch { Place::Once } else { Place::Whole }
         }
-        Op::Sort(_) | Op::Unsort(..) | Op::SuffixSum(_) | Op::PrefixSum(_) | Op::Shift(..)
-            if level == Level::Example =>
-        {
-            Place::Whole
-        }
+        _ if op.scans() && level == Level::Example => Place::Whole,
         _ if shallow => Place::Once,
         _ => Place::Chunk,
     }
@@ -330,6 +326,21 @@ impl<'s, T: Real> Run<'_, 's, T> {
             Op::PrefixSum(a) => self.along(node, a, examples, out, fold::prefix_sums),
             Op::Shift(a, n) => {
                 self.along(node, a, examples, out, |x, out| fold::shifted(x, n, out));
+            }
+            Op::LogSumExps(d, a) => {
+                self.along(node, a, examples, out, |x, out| fold::log_sum_exps(d, x, out));
+            }
+            Op::Position(a) => self.along(node, a, examples, out, fold::positions),
+            Op::Recurrence(d, a, x) => {
+                let (mut factor, mut summand) = (out.to_vec(), out.to_vec());
+                lane::unary(crate::mir::Unary::StopGradient, arg(a), &mut factor);
+                lane::unary(crate::mir::Unary::StopGradient, arg(x), &mut summand);
+                let base = part.start;
+                for s in self.loops(node, examples) {
+                    let s = s.start - base..s.end - base;
+                    let (a, x) = (&factor[s.clone()], &summand[s.clone()]);
+                    fold::recurrence(d, a, x, &mut out[s]);
+                }
             }
             Op::Unsort(ranked, key) => {
                 let mut wide = out.to_vec();

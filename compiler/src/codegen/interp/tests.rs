@@ -2,7 +2,9 @@
 
 use super::{Batch, Big, EvalError, Real, Scratch, Tape, directional_derivative, evaluate};
 use crate::mir::testing::{columns, graphs};
-use crate::mir::{Binary, Graph, Input, Interval, Level, NodeId, Op, Reduce, Root, Stage, Unary};
+use crate::mir::{
+    Binary, Direction, Graph, Input, Interval, Level, NodeId, Op, Reduce, Root, Stage, Unary,
+};
 use proptest::prelude::*;
 
 fn bits(values: &[f64]) -> Vec<u64> {
@@ -123,6 +125,15 @@ fn every_loop_operation_at_every_level() {
     n.check(Op::Shift(t, 1), Level::Token, &[2.0, 3.0, 0.0, 5.0, 0.0]);
     n.check(Op::Shift(t, -1), Level::Token, &[0.0, 1.0, 2.0, 0.0, 4.0]);
     n.check(Op::Shift(e, 2), Level::Example, &[2.0, 0.0, 0.0]);
+    n.check(Op::Position(t), Level::Token, &[0.0, 1.0, 2.0, 0.0, 1.0]);
+    n.check(Op::Position(e), Level::Example, &[0.0, 1.0, 2.0]);
+    let (earlier, later) = (Direction::Earlier, Direction::Later);
+    n.check(Op::Recurrence(later, t, t), Level::Token, &[9.0, 8.0, 3.0, 24.0, 5.0]);
+    n.check(Op::Recurrence(earlier, t, t), Level::Token, &[1.0, 4.0, 15.0, 4.0, 25.0]);
+    n.check(Op::Recurrence(later, e, c), Level::Candidate, &[70.0, 20.0, 5.0]);
+    n.check(Op::Recurrence(earlier, c, e), Level::Candidate, &[3.0, 63.0, 2.0]);
+    n.check(Op::LogSumExps(later, c), Level::Candidate, &[20.0, neg_inf, neg_inf]);
+    n.check(Op::LogSumExps(earlier, c), Level::Candidate, &[neg_inf, 10.0, neg_inf]);
     n.check(Op::Binary(Binary::Add, e, t), Level::Token, &[4.0, 5.0, 6.0, 6.0, 7.0]);
     n.check(Op::Binary(Binary::Mul, c, t), Level::Token, &[10.0, 20.0, 30.0, 20.0, 25.0]);
     n.check(Op::Select(e, c, e), Level::Candidate, &[10.0, 20.0, 5.0]);

@@ -4,7 +4,7 @@ use crate::mir::{Binary, Unary};
 
 /// A function that generated code carries along.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Helper {
+pub(in crate::codegen) enum Helper {
     Log1mExp,
     Softplus,
     Sigmoid,
@@ -33,7 +33,7 @@ pub(super) enum Helper {
 
 impl Helper {
     /// The helper that an operation needs, if it needs one.
-    pub(super) fn of_unary(op: Unary) -> Option<Self> {
+    pub(in crate::codegen) fn of_unary(op: Unary) -> Option<Self> {
         match op {
             Unary::Log1mExp => Some(Helper::Log1mExp),
             Unary::Softplus => Some(Helper::Softplus),
@@ -45,7 +45,7 @@ impl Helper {
     }
 
     /// The helper that an operation needs, if it needs one.
-    pub(super) fn of_binary(op: Binary) -> Option<Self> {
+    pub(in crate::codegen) fn of_binary(op: Binary) -> Option<Self> {
         match op {
             Binary::Max => Some(Helper::Maximum),
             Binary::Min => Some(Helper::Minimum),
@@ -67,7 +67,7 @@ impl Helper {
     }
 
     /// Its name in the generated code.
-    pub(super) fn name(self) -> &'static str {
+    pub(in crate::codegen) fn name(self) -> &'static str {
         match self {
             Helper::Log1mExp => "log1mexp",
             Helper::Softplus => "softplus",
@@ -94,7 +94,7 @@ impl Helper {
     }
 
     /// Its definition for the float type `T`, to be replaced.
-    pub(super) fn definition(self) -> &'static str {
+    pub(in crate::codegen) fn definition(self) -> &'static str {
         match self {
             Helper::Log1mExp => {
                 "/// ln(1 - e^a) for a <= 0: each form is used where the other cancels.

@@ -1,6 +1,6 @@
 //! The functions that the language knows, as data.
 
-use crate::hir::model::{BatchFn, Fn1, Fn2, Link, Noise};
+use crate::hir::model::{BatchFn, Fn1, Fn2, Head, Link, Noise};
 
 /// What a name that is called means.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -13,6 +13,22 @@ pub(super) enum Builtin {
     Quantity(QuantityFn),
     /// The same expression over a response that belongs to another prompt.
     Mismatched,
+    Sqrt,
+    Clip,
+    /// A function of all values of a loop, with one value for each.
+    Vector(VectorFn),
+    /// Factor and values: each value with the discounted sum of the later ones.
+    Discounted,
+}
+
+/// Functions of all values of a loop, with one value for each.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum VectorFn {
+    SuffixSum,
+    PrefixSum,
+    LogSoftmax,
+    Softmax,
+    LeaveOneOut,
 }
 
 /// Functions of models and responses.
@@ -23,6 +39,10 @@ pub(super) enum QuantityFn {
     SharedLogp,
     TailLogp,
     LogSumP2,
+    DivergedLogp,
+    TokenLogp,
+    Entropy,
+    Head(Head),
     Nll,
     Kl,
     Len,
@@ -44,6 +64,14 @@ pub(super) const BUILTINS: &[(&str, Builtin, &str)] = &[
     ("max", Builtin::Two(Fn2::Max), "max(a, b)"),
     ("min", Builtin::Two(Fn2::Min), "min(a, b)"),
     ("logaddexp", Builtin::Two(Fn2::LogAddExp), "logaddexp(a, b)"),
+    ("sqrt", Builtin::Sqrt, "sqrt(x)"),
+    ("clip", Builtin::Clip, "clip(x, low, high)"),
+    ("suffix_sum", Builtin::Vector(VectorFn::SuffixSum), "suffix_sum(x)[t]"),
+    ("prefix_sum", Builtin::Vector(VectorFn::PrefixSum), "prefix_sum(x)[t]"),
+    ("softmax", Builtin::Vector(VectorFn::Softmax), "softmax(x)[i]"),
+    ("log_softmax", Builtin::Vector(VectorFn::LogSoftmax), "log_softmax(x)[i]"),
+    ("leave_one_out", Builtin::Vector(VectorFn::LeaveOneOut), "leave_one_out(x)[i]"),
+    ("discounted", Builtin::Discounted, "discounted(factor, x)[t]"),
     ("batch_mean", Builtin::Batch(BatchFn::Mean), "batch_mean(x)"),
     ("batch_sum", Builtin::Batch(BatchFn::Sum), "batch_sum(x)"),
     ("batch_sort", Builtin::Batch(BatchFn::Sort), "batch_sort(x)"),
@@ -58,6 +86,20 @@ pub(super) const BUILTINS: &[(&str, Builtin, &str)] = &[
     ("shared_logp", Builtin::Quantity(QuantityFn::SharedLogp), "shared_logp(model, response)"),
     ("tail_logp", Builtin::Quantity(QuantityFn::TailLogp), "tail_logp(model, response)"),
     ("log_sum_p2", Builtin::Quantity(QuantityFn::LogSumP2), "log_sum_p2(model, response)"),
+    (
+        "diverged_logp",
+        Builtin::Quantity(QuantityFn::DivergedLogp),
+        "diverged_logp(model, response)",
+    ),
+    ("token_logp", Builtin::Quantity(QuantityFn::TokenLogp), "token_logp(model, response)[t]"),
+    ("entropy", Builtin::Quantity(QuantityFn::Entropy), "entropy(model, response)"),
+    ("value", Builtin::Quantity(QuantityFn::Head(Head::Value)), "value(model, response)[t]"),
+    ("reward", Builtin::Quantity(QuantityFn::Head(Head::Reward)), "reward(model, response)"),
+    (
+        "advantage",
+        Builtin::Quantity(QuantityFn::Head(Head::Advantage)),
+        "advantage(model, response)[t]",
+    ),
     ("nll", Builtin::Quantity(QuantityFn::Nll), "nll(model, response)"),
     ("kl", Builtin::Quantity(QuantityFn::Kl), "kl(first, second, response)"),
     ("len", Builtin::Quantity(QuantityFn::Len), "len(response)"),

@@ -32,10 +32,10 @@ impl<'a> Resolver<'a> {
             [None, None, None, None] => {}
             [None, None, None, Some((value, span))] => {
                 self.in_core = true;
-                let id = self.number(value);
+                let v = self.number(value);
                 self.in_core = false;
-                if let Some(value) = id {
-                    self.core = Some(Core::Arithmetic { value, span });
+                if let Some(v) = v {
+                    self.core = Some(Core::Arithmetic { value: v.id, span });
                 }
             }
             [Some((_, p)), _, _, Some((_, rho))] => self.error(

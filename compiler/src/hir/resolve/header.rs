@@ -3,8 +3,8 @@
 use super::{Binding, Resolver, State};
 use crate::hir::model::*;
 use crate::mir::Interval;
-use ponens_dsl::ast::{self, Clause, DataArg, ExprKind};
-use ponens_dsl::{Diagnostic, Span, suggest};
+use ponens_dsl::ast::{self, Clause, ExprKind};
+use ponens_dsl::{Diagnostic, Span};
 
 /// The interval of a written range.
 pub(super) fn interval(range: &ast::Range) -> Interval {
@@ -58,6 +58,7 @@ impl<'a> Resolver<'a> {
                     Diagnostic::error("E0301", format!("the range {range} holds no number"))
                         .at(span, "empty"),
                 );
+                self.declare(p, None, Interval::REAL);
                 continue;
             }
             let default = match &p.default {
@@ -69,7 +70,7 @@ impl<'a> Resolver<'a> {
                                 .at(e.span, "not a constant")
                                 .help("compute it with `let` from other parameters instead"),
                         );
-                        continue;
+                        None
                     }
                     Some(v) if !range.contains(v) => {
                         self.error(
@@ -80,16 +81,23 @@ impl<'a> Resolver<'a> {
                                     p.name.text
                                 ),
                             )
-                            .at(e.span, format!("not in {range}")),
+                            .at(e.span, format!("not in {range}"))
+                            .help("change the default, or the range"),
                         );
-                        continue;
+                        None
                     }
                     Some(v) => Some(v),
                 },
             };
-            self.params.push(Param { name: p.name.text.clone(), default, range });
-            self.params_used.push(false);
+            self.declare(p, default, range);
         }
+    }
+
+    /// A parameter that is wrong is declared all the same, so that its uses are not reported too.
+    fn declare(&mut self, p: &ast::Param, default: Option<f64>, range: Interval) {
+        self.params.push(Param { name: p.name.text.clone(), default, range });
+        self.params_used.push(false);
+        self.param_spans.push(p.name.span);
     }
 
     pub(super) fn header(&mut self, loss: &'a ast::Loss) {
@@ -108,26 +116,19 @@ impl<'a> Resolver<'a> {
                     }
                 }
                 Clause::Model(m) => self.model(m),
-                Clause::Column { name, range, span } => {
-                    self.claim(name);
-                    let range = range.as_ref().map_or(Interval::REAL, interval);
-                    let _ = span;
-                    self.data_columns.insert(&name.text, range);
+                _ => {}
+            }
+        }
+        // What a column or definition means depends on the shape, wherever that is written.
+        for c in &loss.clauses {
+            match c {
+                Clause::Column { name, of, range, .. } => {
+                    self.data_column(name, of.as_ref(), range.as_ref());
                 }
-                Clause::Let { name, index, value, span } => {
-                    if let Some(i) = index {
-                        self.error(
-                            Diagnostic::error(
-                                "E0205",
-                                "indexed definitions need `ranked` or `trajectory` data",
-                            )
-                            .at(i.span, "no loop in sight for this index"),
-                        );
-                        continue;
-                    }
+                Clause::Let { name, indices, value, span } => {
                     self.claim(name);
-                    let b = Binding { value, span: *span, state: State::Unresolved, used: false };
-                    self.lets.insert(&name.text, b);
+                    let (span, state, used) = (*span, State::Unresolved, false);
+                    self.lets.insert(&name.text, Binding { indices, value, span, state, used });
                 }
                 _ => {}
             }
@@ -152,11 +153,12 @@ impl<'a> Resolver<'a> {
     }
 
     /// Reports a name that is already taken in this loss.
-    fn claim(&mut self, name: &ast::Name) {
+    pub(super) fn claim(&mut self, name: &ast::Name) {
         let n = name.text.as_str();
         let taken = self.params.iter().any(|p| p.name == n)
             || self.models.iter().any(|m| m.name == n)
             || self.data_columns.contains_key(n)
+            || self.size_name(n).is_some()
             || self.lets.contains_key(n)
             || self.shape.as_ref().is_some_and(|s| s.responses().contains(&n));
         if taken {
@@ -168,75 +170,20 @@ impl<'a> Resolver<'a> {
         }
     }
 
-    fn data_shape(&mut self, d: &'a ast::Data) -> Option<DataShape> {
-        let usage = |this: &mut Self, form: &str| {
-            this.error(
-                Diagnostic::error("E0203", format!("`{}` data are written `{form}`", d.shape.text))
-                    .at(d.span, "not of that form"),
-            );
-            None
-        };
-        match d.shape.text.as_str() {
-            "pair" => match d.args.as_slice() {
-                [DataArg::Ordered(w, l), rest @ ..] => {
-                    let mut others = Vec::new();
-                    for a in rest {
-                        match a {
-                            DataArg::Plain(n) => others.push(n.text.clone()),
-                            _ => return usage(self, "pair(w > l, other)"),
-                        }
-                    }
-                    if w.text == l.text {
-                        self.error(
-                            Diagnostic::error("E0102", "a response is not preferred to itself")
-                                .at(l.span, "the same name as the winner"),
-                        );
-                        return None;
-                    }
-                    Some(DataShape::Pair { winner: w.text.clone(), loser: l.text.clone(), others })
-                }
-                _ => usage(self, "pair(w > l)"),
-            },
-            "labelled" => match d.args.as_slice() {
-                [DataArg::Plain(y), DataArg::Plain(good)] => {
-                    Some(DataShape::Labelled { response: y.text.clone(), label: good.text.clone() })
-                }
-                _ => usage(self, "labelled(y, good)"),
-            },
-            "ranked" | "trajectory" | "group" => {
-                self.error(
-                    Diagnostic::error(
-                        "E0205",
-                        format!("`{}` data parse, and are not compiled yet", d.shape.text),
-                    )
-                    .at(d.shape.span, "only `pair` and `labelled` data are compiled"),
-                );
-                None
-            }
-            other => {
-                let mut e = Diagnostic::error("E0203", format!("there is no data shape `{other}`"))
-                    .at(d.shape.span, "unknown shape");
-                let known = ["pair", "labelled", "ranked", "trajectory", "group"];
-                e = match suggest::closest(other, known) {
-                    Some(s) => e.help(format!("did you mean `{s}`?")),
-                    None => e.help("shapes are pair, labelled, ranked, trajectory and group"),
-                };
-                self.error(e);
-                None
-            }
-        }
-    }
-
     fn model(&mut self, m: &'a ast::Model) {
         self.claim(&m.name);
         let role = match m.role.text.as_str() {
             "policy" => Role::Policy,
             "reference" => Role::Reference,
+            "sampler" => Role::Sampler,
             other => {
                 self.error(
                     Diagnostic::error("E0204", format!("a model is not a `{other}`"))
                         .at(m.role.span, "unknown role")
-                        .help("a model is `policy` (trained) or `reference` (frozen)"),
+                        .help(
+                            "a model is `policy` (trained), `reference` (frozen), or `sampler` (the \
+                             policy that the responses were sampled from)",
+                        ),
                 );
                 return;
             }
@@ -250,23 +197,71 @@ impl<'a> Resolver<'a> {
             );
         }
         let mut aggregate = Aggregate::Sum;
+        let mut heads = Vec::new();
         for o in &m.options {
-            match (o.key.text.as_str(), &o.value.kind) {
-                ("aggregate", ExprKind::Name(n)) if n == "sum" => aggregate = Aggregate::Sum,
-                ("aggregate", ExprKind::Name(n)) if n == "mean" => aggregate = Aggregate::Mean,
-                ("aggregate", _) => self.error(
-                    Diagnostic::error("E0205", "token log-probabilities are summed or averaged")
-                        .at(o.value.span, "neither `sum` nor `mean`")
-                        .help("write `aggregate sum` or `aggregate mean`"),
-                ),
-                (other, _) => {
+            match o.key.text.as_str() {
+                "aggregate" => {
+                    self.aggregates.insert(&m.name.text, &o.value);
+                    aggregate = self.aggregate(&o.value);
+                }
+                "head" => heads.extend(self.head(&o.value)),
+                other => {
                     let d = Diagnostic::error("E0204", format!("a model has no option `{other}`"))
                         .at(o.key.span, "unknown option")
-                        .help("the option of a model is `aggregate sum` or `aggregate mean`");
+                        .help("the options of a model are `aggregate` and `head`");
                     self.error(d);
                 }
             }
         }
-        self.models.push(Model { name: m.name.text.clone(), role, aggregate, span: m.span });
+        let name = m.name.text.clone();
+        self.models.push(Model { name, role, aggregate, heads, span: m.span });
+    }
+
+    fn aggregate(&mut self, e: &ast::Expr) -> Aggregate {
+        let found = match &e.kind {
+            ExprKind::Name(n) if n == "sum" => Some(Aggregate::Sum),
+            ExprKind::Name(n) if n == "mean" => Some(Aggregate::Mean),
+            ExprKind::Name(n) if n == "diverged" => Some(Aggregate::Diverged),
+            ExprKind::Binary { op: ast::BinaryOp::Pow, lhs, .. } if matches!(&lhs.kind, ExprKind::Name(n) if n == "len") => {
+                Some(Aggregate::Length)
+            }
+            ExprKind::Call { callee, args } if callee.text == "shared" && args.len() == 1 => {
+                Some(Aggregate::Shared)
+            }
+            _ => None,
+        };
+        let pairwise = matches!(found, Some(Aggregate::Diverged | Aggregate::Shared));
+        let known = self.shape.as_ref().is_some_and(|s| !matches!(s, DataShape::Pair { .. }));
+        let d = match found {
+            Some(_) if pairwise && known => {
+                Diagnostic::error("E0205", "this aggregate compares two responses")
+                    .at(e.span, "needs `pair` data")
+                    .help("use `sum`, `mean` or `len ^ p`")
+            }
+            Some(found) => return found,
+            None => Diagnostic::error("E0205", "token log-probabilities do not aggregate like this")
+                .at(e.span, "no known aggregate")
+                .help(
+                    "write `sum`, `mean`, `len ^ p` (sum / len^p), `shared(alpha)` (tokens past the \
+                     other response's length weigh alpha) or `diverged` (tokens after the responses \
+                     part)",
+                ),
+        };
+        self.error(d);
+        Aggregate::Sum
+    }
+
+    fn head(&mut self, e: &ast::Expr) -> Option<Head> {
+        let heads = [Head::Value, Head::Reward, Head::Advantage];
+        let named = |h: &Head| matches!(&e.kind, ExprKind::Name(n) if *n == h.to_string());
+        let found = heads.into_iter().find(named);
+        if found.is_none() {
+            self.error(
+                Diagnostic::error("E0204", "there is no such head")
+                    .at(e.span, "unknown head")
+                    .help("a head is `value`, `reward` or `advantage`"),
+            );
+        }
+        found
     }
 }

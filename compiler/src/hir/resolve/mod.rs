@@ -1,16 +1,23 @@
 //! From the syntax tree to the HIR: names, types, levels.
 //!
-//! One pass a file: [`variant`] unfolds `with`, [`header`] reads what is declared, [`formula`] reads
-//! the logical clauses, [`expr`] the arithmetic. All errors of a loss are reported together.
+//! One pass a file: [`variant`] unfolds `with`, [`header`] and [`shape`] read what is declared, [`formula`]
+//! reads the logical clauses, [`expr`] the arithmetic with its [`calls`], [`quantities`], [`index`]es and
+//! reductions ([`reduce`]). All errors of a loss are reported together.
 
 mod builtin;
+mod calls;
 mod expr;
 mod formula;
 mod header;
+mod index;
+mod linear;
 mod order;
 mod program;
 mod prune;
 mod quantities;
+mod reduce;
+mod shape;
+mod value;
 mod variant;
 
 pub use program::{Library, NoLibrary, Program};
@@ -21,6 +28,7 @@ use crate::mir::Level;
 use ponens_dsl::ast::{self, Clause};
 use ponens_dsl::{Diagnostic, Span};
 use std::collections::HashMap;
+use value::{At, Index, Value, VarFacts};
 
 /// Resolves one loss whose variants are already unfolded. `functions` are the `fn` items in sight.
 pub(crate) fn resolve(
@@ -35,6 +43,7 @@ pub(crate) fn resolve(
 
 /// A `let` and what has become of it.
 struct Binding<'a> {
+    indices: &'a [ast::Name],
     value: &'a ast::Expr,
     span: Span,
     state: State,
@@ -44,23 +53,49 @@ struct Binding<'a> {
 enum State {
     Unresolved,
     InProgress,
-    Done(Option<ExprId>),
+    Done(Option<Value>),
 }
+
+/// A declared column of numbers.
+#[derive(Clone, Copy)]
+struct DataColumn {
+    range: crate::mir::Interval,
+    /// The loop that it has one value a turn of.
+    of: Option<Loop>,
+    /// Declared by the data shape, and not by a `column` clause yet.
+    of_shape: bool,
+}
+
+/// Expressions hold this many nodes, shared ones counted as often as they are used.
+const LARGEST: u32 = 50_000;
 
 struct Resolver<'a> {
     functions: HashMap<&'a str, &'a ast::Function>,
     diagnostics: Vec<Diagnostic>,
     params: Vec<Param>,
     params_used: Vec<bool>,
+    param_spans: Vec<Span>,
     shape: Option<DataShape>,
     models: Vec<Model>,
-    data_columns: HashMap<&'a str, crate::mir::Interval>,
+    /// The `aggregate` option of each model.
+    aggregates: HashMap<&'a str, &'a ast::Expr>,
+    data_columns: HashMap<String, DataColumn>,
     columns: Vec<Column>,
     atoms: Vec<Atom>,
     exprs: Vec<Expr>,
+    /// The size of each expression as a tree.
+    sizes: Vec<u32>,
+    /// How deep the expression under way is nested.
+    depth: usize,
+    /// True once an expression has grown too large: said once.
+    exhausted: bool,
+    /// Every index variable so far.
+    vars: Vec<VarFacts>,
+    /// Those in sight, innermost last.
+    indices: Vec<Index<'a>>,
     lets: HashMap<&'a str, Binding<'a>>,
     /// Arguments of the functions being unfolded, innermost last.
-    frames: Vec<(&'a str, HashMap<&'a str, Option<ExprId>>)>,
+    frames: Vec<(&'a str, HashMap<&'a str, Option<Value>>)>,
     core: Option<Core>,
     /// True while `rho` itself is being resolved, where its own name is not in sight.
     in_core: bool,
@@ -75,6 +110,13 @@ impl<'a> Resolver<'a> {
             diagnostics: Vec::new(),
             params: Vec::new(),
             params_used: Vec::new(),
+            param_spans: Vec::new(),
+            aggregates: HashMap::new(),
+            sizes: Vec::new(),
+            depth: 0,
+            exhausted: false,
+            vars: Vec::new(),
+            indices: Vec::new(),
             shape: None,
             models: Vec::new(),
             data_columns: HashMap::new(),
@@ -115,6 +157,7 @@ impl<'a> Resolver<'a> {
         };
         prune::prune(&mut result);
         order::order(&mut result);
+        self.loops_are_read(&result)?;
         debug_assert_eq!(super::verify(&result), Ok(()), "resolving broke the HIR");
         Some(result)
     }
@@ -129,6 +172,9 @@ impl<'a> Resolver<'a> {
             Kind::Number(_) | Kind::Param(_) => Level::Uniform,
             Kind::Column(c) => self.columns[c].level,
             Kind::Probability(_) | Kind::Rho => Level::Example,
+            Kind::Fold(_, _, to) => to,
+            Kind::Position(inner) => inner.level(),
+            Kind::Size(inner) => self.outside(inner),
             Kind::Batch(BatchFn::Mean | BatchFn::Sum, _) => Level::Batch,
             _ => kind
                 .operands()
@@ -137,6 +183,12 @@ impl<'a> Resolver<'a> {
                 .max()
                 .unwrap_or(Level::Uniform),
         };
+        let parts = kind.operands().into_iter().map(|o| self.sizes[o.0 as usize]);
+        let size = parts.fold(1u32, u32::saturating_add);
+        if size > LARGEST || self.exprs.len() > LARGEST as usize {
+            self.exhaust(span);
+        }
+        self.sizes.push(size);
         self.exprs.push(Expr { kind, level, span });
         ExprId(self.exprs.len() as u32 - 1)
     }
@@ -148,14 +200,57 @@ impl<'a> Resolver<'a> {
         }
         let policy = |m: &str| self.models.iter().any(|d| d.name == m && d.role == Role::Policy);
         let differentiable = quantity.models().iter().any(|m| policy(m));
-        let range = match &quantity {
-            Quantity::Data { name } => {
-                self.data_columns.get(name.as_str()).copied().unwrap_or(quantity.domain())
-            }
-            q => q.domain(),
+        let declared = match &quantity {
+            Quantity::Data { name } => self.data_columns.get(name.as_str()).copied(),
+            _ => None,
         };
-        self.columns.push(Column { quantity, level: Level::Example, range, differentiable });
+        let range = declared.map_or(quantity.domain(), |d| d.range);
+        let of = match (&quantity, declared) {
+            (_, Some(d)) => d.of,
+            (Quantity::Token(_), _) => quantity.response().and_then(|r| self.tokens_of(r)),
+            (q, _) => {
+                let family = self.shape.as_ref().and_then(DataShape::family);
+                q.response().and(family).map(|_| Loop::Candidates)
+            }
+        };
+        let level = of.map_or(Level::Example, Loop::level);
+        self.columns.push(Column { quantity, level, of, range, differentiable });
         self.columns.len() - 1
+    }
+
+    /// The loop over the tokens of a response.
+    fn tokens_of(&self, response: &str) -> Option<Loop> {
+        let place = self.shape.as_ref()?.responses().iter().position(|r| *r == response);
+        place.map(Loop::Tokens)
+    }
+
+    fn exhaust(&mut self, span: Span) {
+        if !std::mem::replace(&mut self.exhausted, true) {
+            self.error(
+                Diagnostic::error("E0004", "this unfolds into too large an expression")
+                    .at(span, "functions and definitions use each other too often or too deeply")
+                    .help("write the loss with fewer levels of `fn` and `let`"),
+            );
+        }
+    }
+
+    /// A place in a loop, or its length, is known from a column that runs over it.
+    fn loops_are_read(&mut self, loss: &Loss) -> Option<()> {
+        let unread = loss.exprs.iter().find_map(|e| match e.kind {
+            Kind::Position(l) | Kind::Size(l) if loss.column_of(l).is_none() => Some((l, e.span)),
+            _ => None,
+        });
+        let Some((inner, span)) = unread else { return Some(()) };
+        let words = self.loop_words(inner);
+        self.error(
+            Diagnostic::error(
+                "E0205",
+                format!("the loss counts {words}, and reads nothing of them"),
+            )
+            .at(span, "counted here")
+            .help("use a quantity of them, such as `logp(pi, y[i])`"),
+        );
+        None
     }
 
     fn minimize(&mut self, loss: &'a ast::Loss) -> Option<ExprId> {
@@ -185,7 +280,12 @@ impl<'a> Resolver<'a> {
             );
             return None;
         };
-        let id = self.number(value)?;
+        let v = self.number(value)?;
+        if v.at != At::default() {
+            // Index variables end with their reduction: none can be in sight here.
+            return None;
+        }
+        let id = v.id;
         if self.exprs[id.0 as usize].level == Level::Uniform {
             self.error(
                 Diagnostic::error("E0204", "the loss does not depend on any model or data")
@@ -198,12 +298,15 @@ impl<'a> Resolver<'a> {
     }
 
     fn warn_unused(&mut self) {
-        for (p, used) in self.params.iter().zip(&self.params_used) {
+        let params = self.params.iter().zip(&self.params_used).zip(&self.param_spans);
+        for ((p, used), span) in params {
             if !used {
                 let d = Diagnostic::warning(
                     "W0301",
                     format!("parameter `{}` changes nothing: no expression uses it", p.name),
-                );
+                )
+                .at(*span, "declared here")
+                .help("use it, or leave it out");
                 self.diagnostics.push(d);
             }
         }

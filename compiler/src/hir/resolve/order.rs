@@ -53,7 +53,7 @@ fn permute<T: Clone>(list: &mut [T], place: &[usize]) {
 
 fn model_rank(loss: &Loss, model: &str) -> (bool, usize) {
     let place = loss.models.iter().position(|m| m.name == model).unwrap_or(usize::MAX);
-    (loss.models.get(place).is_none_or(|m| m.role == Role::Reference), place)
+    (loss.models.get(place).is_none_or(|m| m.role != Role::Policy), place)
 }
 
 fn response_rank(loss: &Loss, response: &str) -> usize {
@@ -78,11 +78,18 @@ fn column_rank(loss: &Loss, q: &Quantity) -> (usize, (bool, usize), usize) {
         Quantity::MeanLogp { model, response } => at(1, model, response),
         Quantity::SharedLogp { model, response } => at(2, model, response),
         Quantity::TailLogp { model, response } => at(3, model, response),
-        Quantity::LogSumP2 { model, response } => at(4, model, response),
-        Quantity::Kl { first, response, .. } => at(5, first, response),
-        Quantity::MismatchedLogp { model } => (6, model_rank(loss, model), 0),
-        Quantity::Len { response } => (7, (false, 0), response_rank(loss, response)),
-        Quantity::Label { .. } => (8, (false, 0), 0),
-        Quantity::Data { .. } => (9, (false, 0), 0),
+        Quantity::DivergedLogp { model, response } => at(4, model, response),
+        Quantity::LogSumP2 { model, response } => at(5, model, response),
+        Quantity::Kl { first, response, .. } => at(6, first, response),
+        Quantity::Entropy { model, response } => at(7, model, response),
+        Quantity::Head { head, model, response } => at(8 + *head as usize, model, response),
+        Quantity::Token(inner) => {
+            let (group, model, response) = column_rank(loss, inner);
+            (20 + group, model, response)
+        }
+        Quantity::MismatchedLogp { model } => (50, model_rank(loss, model), 0),
+        Quantity::Len { response } => (51, (false, 0), response_rank(loss, response)),
+        Quantity::Label { .. } => (52, (false, 0), 0),
+        Quantity::Data { .. } => (53, (false, 0), 0),
     }
 }

@@ -21,7 +21,16 @@ pub(super) fn prune(loss: &mut Loss) {
             _ => {}
         }
     }
-    for (a, _) in loss.atoms.iter().zip(&atoms).filter(|(_, l)| **l) {
+    // A log-weight that is an expression reads columns of its own.
+    let used = |a: usize| loss.atoms.get(a).filter(|_| atoms[a]);
+    roots.extend((0..atoms.len()).filter_map(|a| used(a)?.weight));
+    let live = reachable(loss, &roots);
+    for (e, _) in loss.exprs.iter().zip(&live).filter(|(_, l)| **l) {
+        if let Kind::Column(c) = e.kind {
+            columns[c] = true;
+        }
+    }
+    for a in (0..atoms.len()).filter_map(used).filter(|a| a.weight.is_none()) {
         columns[a.column] = true;
     }
     let expr = places(&live);
@@ -33,18 +42,24 @@ pub(super) fn prune(loss: &mut Loss) {
     retain(&mut loss.atoms, &atoms);
     for a in &mut loss.atoms {
         a.column = column[a.column];
+        a.weight = a.weight.map(e);
     }
     for x in &mut loss.exprs {
         x.kind = match x.kind {
             Kind::Column(c) => Kind::Column(column[c]),
             Kind::Probability(a) => Kind::Probability(atom[a]),
-            Kind::Number(_) | Kind::Param(_) | Kind::Rho => x.kind,
+            Kind::Number(_) | Kind::Param(_) | Kind::Rho | Kind::Position(_) | Kind::Size(_) => {
+                x.kind
+            }
             Kind::Call1(f, a) => Kind::Call1(f, e(a)),
             Kind::Call2(f, a, b) => Kind::Call2(f, e(a), e(b)),
             Kind::If(c, a, b) => Kind::If(e(c), e(a), e(b)),
             Kind::Link(l, a, b) => Kind::Link(l, e(a), b.map(e)),
             Kind::Noise(n, r, a, b) => Kind::Noise(n, e(r), e(a), e(b)),
             Kind::Batch(f, a) => Kind::Batch(f, e(a)),
+            Kind::Fold(f, a, to) => Kind::Fold(f, e(a), to),
+            Kind::Scan(s, a) => Kind::Scan(s, e(a)),
+            Kind::Recurrence(d, a, b) => Kind::Recurrence(d, e(a), e(b)),
         };
     }
     if let Some(Core::Arithmetic { value, .. }) = &mut loss.core {
