@@ -74,7 +74,7 @@ impl Names {
         let plain = snake_case(name);
         let plain = plain.trim_end_matches('_').to_owned();
         let mut unique = plain.clone();
-        if self.taken.contains(&unique) {
+        if RESERVED.contains(&plain.as_str()) {
             unique.push('_');
         }
         let mut number = 2;
