@@ -186,6 +186,10 @@ fn fits(graph: &Graph, id: NodeId, op: Op, level: Level) -> Result<(), Refused> 
         _ if level > Level::Example => {
             Err(Refused::Inner { level, what: "an intermediate value".to_owned() })
         }
+        Op::LogSumExps(..) | Op::Recurrence(..) => {
+            Err(Refused::Batch { operation: "a running value" })
+        }
+        Op::Position(_) => Err(Refused::Batch { operation: "the place in the batch" }),
         _ => Ok(()),
     }
 }

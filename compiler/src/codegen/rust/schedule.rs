@@ -59,6 +59,10 @@ pub(super) fn plan(graph: &Graph, needed: &[bool]) -> Result<Plan, Refused> {
     let mut at: Vec<(usize, Place)> = Vec::with_capacity(graph.nodes.len());
     for (i, node) in graph.nodes.iter().enumerate() {
         let id = NodeId(i as u32);
+        if !needed[i] {
+            at.push((0, Place::Once));
+            continue;
+        }
         let place = place(graph, id)?;
         let after = |o: NodeId| {
             let (phase, place) = at.get(o.0 as usize).copied().unwrap_or((0, Place::Once));
@@ -67,7 +71,7 @@ pub(super) fn plan(graph: &Graph, needed: &[bool]) -> Result<Plan, Refused> {
         let phase = node.op.operands().map(after).max().unwrap_or(0);
         at.push((phase, place));
         // Constants and uniform values are there from the start.
-        if !needed[i] || node.level == Level::Uniform {
+        if node.level == Level::Uniform {
             continue;
         }
         plan.sorts |= matches!(node.op, Op::Sort(_) | Op::Unsort(..));
