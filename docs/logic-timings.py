@@ -98,12 +98,12 @@ def sympy_compare(losses):
     start, found = time.perf_counter(), {"equal": 0, "entails": 0, "entailed_by": 0, "open": 0}
     for i, a in enumerate(losses):
         for b in losses[i + 1 :]:
-            atoms = list(dict.fromkeys(a["atoms"] + b["atoms"]))
+            atoms = list(dict.fromkeys(a["keys"] + b["keys"]))
             weights, truths = symbols_of(sympy, atoms)
             sides = []
             for loss in (a, b):
-                own = [weights[x] for x in loss["atoms"]]
-                marks = [truths[x] for x in loss["atoms"]]
+                own = [weights[x] for x in loss["keys"]]
+                marks = [truths[x] for x in loss["keys"]]
                 minterms = lambda rows: [[r >> k & 1 for k in range(len(marks))] for r in rows]
                 sides.append({
                     key: (count(sympy, loss[key], own), SOPform(marks, minterms(loss[key])))
@@ -142,10 +142,18 @@ def main():
         for part in ("decompile", "compare"):
             ours, _, memory = run([binary, part])
             theirs, _, other = run([sys.executable, os.path.abspath(__file__), "--sympy", part, file.name])
+            for order in ("equal", "entails", "entailed_by") if part == "compare" else ():
+                if theirs["orders"][order] != ours["orders"].get(order, 0):
+                    sys.exit(f"SymPy finds {theirs['orders'][order]} pairs {order}, not {ours['orders'].get(order, 0)}")
             ratio = theirs["seconds"] / ours["seconds"]
             what = f"decompile {ours['logic']} losses" if part == "decompile" else f"compare {ours['pairs']} pairs"
             rows.append((what, ours["seconds"], memory, theirs["seconds"], other, ratio))
             print(part, "ponens", json.dumps(ours), "sympy", json.dumps(theirs), file=sys.stderr)
+        for atoms in ("3", "4", "5", "6"):
+            ours, _, memory = run([binary, "random", atoms, "1000"])
+            print("random", json.dumps(ours), file=sys.stderr)
+            what = f"compare 1000 random pairs of {atoms} atoms, {ours['orders'].get('undecided', 0)} undecided"
+            rows.append((what, ours["seconds"], memory, None, None, None))
         for atoms in ("2", "3", "4"):
             ours, wall, memory = run([binary, "landscape", atoms])
             print("landscape", json.dumps(ours), file=sys.stderr)

@@ -8,7 +8,7 @@
 //! ```
 
 use ponens::candle::{DType, Tensor, Var};
-use ponens::runtime::op::fused::TokenRows;
+use ponens::runtime::op::TokenRows;
 use ponens::runtime::op::{Column, Columns};
 use ponens::{Device, Loss, candle};
 use std::sync::Arc;
@@ -66,7 +66,7 @@ pub(crate) fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("accuracy before: {:.2}", accuracy(&table, &words)?);
     for step in 0..=40 {
         let logits = table.index_select(&index, 0)?;
-        let loss = kernel.from_logits(&logits, rows.clone(), columns.clone())?;
+        let loss = kernel.from_logits(&logits, None, rows.clone(), columns.clone())?;
         if step % 10 == 0 {
             println!("step {step:2}: loss {:.4}", loss.to_scalar::<f32>()?);
         }

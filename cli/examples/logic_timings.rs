@@ -1,13 +1,13 @@
 //! Times the symbolic side on the whole catalogue: one part a process, so that its peak memory can be read
 //! from outside. `docs/logic-timings.py` runs all parts beside the same work done with SymPy.
 //!
-//! `logic_timings losses | decompile | compare | landscape N` prints one JSON document.
+//! `logic_timings losses | decompile | compare | random ATOMS PAIRS | landscape N` prints one JSON document.
 
 use ponens::compiler::decompile;
 use ponens::compiler::explain;
 use ponens::compiler::hir::{Loss, Program};
 use ponens::compiler::landscape;
-use ponens::compiler::logic::Structure;
+use ponens::compiler::logic::{Atom, Structure, Table};
 use ponens::compiler::relate;
 use ponens_losses::Catalogue;
 use serde_json::{Value, json};
@@ -19,7 +19,7 @@ fn catalogue() -> Vec<(String, Loss)> {
         let (loss, _) = Program::new().resolve(&name, &Catalogue);
         loss.map(|loss| (name, loss))
     };
-    Catalogue.entries().iter().filter_map(|e| resolve(e.name.to_string())).collect()
+    Catalogue.entries().filter_map(|e| resolve(e.name.to_string())).collect()
 }
 
 fn structures(losses: &[(String, Loss)]) -> Vec<(String, Structure)> {
@@ -34,10 +34,13 @@ fn losses() -> Value {
         let (rho, found) = explain::decompiled(loss).ok()?;
         let s = &found.structure;
         let atoms: Vec<&str> = s.atoms.iter().map(|a| a.name.as_str()).collect();
+        // The sum and the mean of one response have one name and are different atoms.
+        let keys: Vec<String> = s.atoms.iter().map(|a| format!("{:?}", a.kind)).collect();
         Some(json!({
             "name": name,
             "rho": rho.to_string(),
             "atoms": atoms,
+            "keys": keys,
             "wins": s.wins.rows().collect::<Vec<_>>(),
             "loses": s.loses.rows().collect::<Vec<_>>(),
         }))
@@ -86,6 +89,34 @@ fn compare_all() -> Value {
     })
 }
 
+/// How random structures compare: half of the pairs are built so that one entails the other but for one
+/// row, where dominance is hardest to tell.
+fn random(atoms: usize, pairs: u64) -> Value {
+    let names: Vec<Atom> = (0..atoms).map(|i| Atom::response("pi", &format!("y{i}"))).collect();
+    let mut state = 0x9E37_79B9_7F4A_7C15u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    let (mut orders, mut accepted) = (BTreeMap::<String, u64>::new(), 0u64);
+    let start = Instant::now();
+    for i in 0..pairs {
+        let rows = [next(), next(), next(), next()].map(Table);
+        let [w, l, more, fewer] = rows;
+        let row = Table::of_rows([(next() % (1 << atoms)) as usize], atoms);
+        let (v, m) = if i % 2 == 0 { (more, fewer) } else { ((w | more) ^ row, l & fewer) };
+        let of = |w, l| Structure::from_rows(names.clone(), w, l);
+        let (Ok(a), Ok(b)) = (of(w, l), of(v, m)) else { continue };
+        let relation = relate::compare(&a, &b);
+        *orders.entry(relation.order.to_string()).or_default() += 1;
+        accepted += u64::from(relate::check(&a, &b, &relation).is_ok());
+    }
+    let seconds = start.elapsed().as_secs_f64();
+    json!({ "atoms": atoms, "pairs": pairs, "orders": orders, "accepted": accepted, "seconds": seconds })
+}
+
 fn landscape_of(atoms: usize) -> Value {
     let start = Instant::now();
     match landscape::counts(atoms) {
@@ -108,11 +139,15 @@ fn main() {
         ["losses"] => losses(),
         ["decompile"] => decompile_all(),
         ["compare"] => compare_all(),
+        ["random", n, pairs] => match (n.parse(), pairs.parse()) {
+            (Ok(n @ 1..=6), Ok(pairs)) => random(n, pairs),
+            _ => json!({ "error": "random ATOMS PAIRS, up to six atoms" }),
+        },
         ["landscape", n] => match n.parse() {
             Ok(n) => landscape_of(n),
             Err(_) => json!({ "error": "landscape 2, 3 or 4" }),
         },
-        _ => json!({ "error": "losses | decompile | compare | landscape N" }),
+        _ => json!({ "error": "losses | decompile | compare | random ATOMS PAIRS | landscape N" }),
     };
     println!("{found}");
 }

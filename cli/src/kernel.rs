@@ -9,8 +9,8 @@ use ponens_compiler::mir::Input;
 use ponens_compiler::session::{Compiled, bind};
 use ponens_dsl::Diagnostic;
 use ponens_runtime::op::composed::{Gradient, graph_loss};
-use ponens_runtime::op::fused::{TokenRows, fused_loss};
-use ponens_runtime::op::{self, Columns, GraphKernel, LossKernel, RuntimeError};
+use ponens_runtime::op::tape::fused_loss;
+use ponens_runtime::op::{self, Columns, GraphKernel, LossKernel, RuntimeError, TokenRows};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -173,20 +173,22 @@ impl Kernel {
         graph_loss(graph, params, columns, Gradient::Adjoint).map_err(refused)
     }
 
-    /// The loss of a batch from logits `[N, V]` (f32), as a differentiable scalar tensor: two passes over
+    /// The loss of a batch from logits `[N, V]` (f32, bf16 or f16), as a differentiable scalar tensor: two passes over
     /// the logits, no log-probability of another token kept. `rows` says what each row of logits predicts,
-    /// `columns` where each of [`Kernel::columns`] comes from.
+    /// `columns` where each of [`Kernel::columns`] comes from, `reference` holds the reference's logits
+    /// for losses that read a divergence.
     ///
     /// # Errors
-    /// `E0402`: sizes disagree, a target is outside the vocabulary, or the logits are not f32 on the
-    /// processor.
+    /// `E0402`: sizes disagree, a target is outside the vocabulary, a divergence has no reference,
+    /// or the logits are not on the processor.
     pub fn from_logits(
         &self,
         logits: &Tensor,
+        reference: Option<&Tensor>,
         rows: Arc<TokenRows>,
         columns: Columns,
     ) -> Result<Tensor> {
-        fused_loss(logits, rows, columns, self.graph.clone()).map_err(refused)
+        fused_loss(logits, reference, rows, columns, self.graph.clone()).map_err(refused)
     }
 
     fn count(&self, given: usize) -> Result<()> {

@@ -70,7 +70,9 @@ fn run(blocks: &[Block<'_>]) -> (BTreeSet<String>, i32, String) {
         }
     }
     for piece in output.split("\"code\":").skip(1) {
-        codes.extend(piece.trim_start().strip_prefix('"').and_then(|p| p.get(..5)).map(str::to_owned));
+        codes.extend(
+            piece.trim_start().strip_prefix('"').and_then(|p| p.get(..5)).map(str::to_owned),
+        );
     }
     (codes, status, output)
 }
@@ -79,7 +81,10 @@ fn run(blocks: &[Block<'_>]) -> (BTreeSet<String>, i32, String) {
 fn every_code_has_a_page() {
     let codes: Vec<&str> = codes::CODES.iter().map(|(c, _)| *c).collect();
     let pages: Vec<&str> = errors::PAGES.iter().map(|(c, _)| *c).collect();
-    assert_eq!(pages, codes, "a file in cli/errors/ and a line in cli/src/errors.rs for every code");
+    assert_eq!(
+        pages, codes,
+        "a file in cli/errors/ and a line in cli/src/errors.rs for every code"
+    );
     for (code, headline) in codes::CODES {
         let page = errors::page(code).expect("a page");
         assert!(page.starts_with(&format!("# {code}: {headline}\n")), "{code}: {page}");

@@ -75,7 +75,9 @@ fn code(code: &str, ui: &mut Ui) -> Outcome {
     let severity = if code.starts_with('W') { "warning" } else { "error" };
     let page = errors::page(code);
     if ui.is_json() {
-        ui.json(&json!({ "code": code, "severity": severity, "headline": headline, "page": page }))?;
+        ui.json(
+            &json!({ "code": code, "severity": severity, "headline": headline, "page": page }),
+        )?;
         return Ok(Status::Done);
     }
     match page {

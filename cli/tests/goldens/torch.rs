@@ -68,7 +68,9 @@ fn case(
     let narrow = rounded(bound);
     let keep = |all: Vec<BTreeMap<String, Vec<f64>>>| -> Vec<BTreeMap<String, Vec<f64>>> {
         let names: Vec<&String> = expected.iter().flat_map(|e| e.keys()).collect();
-        let of = |m: BTreeMap<String, Vec<f64>>| m.into_iter().filter(|(n, _)| names.contains(&n)).collect();
+        let of = |m: BTreeMap<String, Vec<f64>>| {
+            m.into_iter().filter(|(n, _)| names.contains(&n)).collect()
+        };
         all.into_iter().map(of).collect()
     };
     let exact = keep(interpreted::<Big>(subject, &narrow, batch));
@@ -82,7 +84,8 @@ fn case(
     let means: Vec<Value> =
         bound.means.iter().map(|m| json!({ "mean": m.mean, "sum": m.sum, "len": m.len })).collect();
     let mut f64s = side(F64_TOLERANCE, bound, expected);
-    f64s["interpreted"] = side(0.0, bound, &interpreted::<f64>(subject, bound, batch))["expected"].take();
+    f64s["interpreted"] =
+        side(0.0, bound, &interpreted::<f64>(subject, bound, batch))["expected"].take();
     let mut f32s = side(F32_TOLERANCE, &narrow, &exact);
     f32s["interpreted"] =
         side(0.0, &narrow, &interpreted::<f32>(subject, &narrow, batch))["expected"].take();

@@ -189,6 +189,11 @@ pub enum Op {
 }
 
 impl Op {
+    /// True for the scans that only the interpreters run so far.
+    pub fn is_scan(&self) -> bool {
+        matches!(self, Op::LogSumExps(..) | Op::Recurrence(..) | Op::Position(_))
+    }
+
     /// The operands in order.
     pub fn operands(&self) -> impl Iterator<Item = NodeId> {
         let list: [Option<NodeId>; 3] = match *self {

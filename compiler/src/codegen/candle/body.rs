@@ -289,6 +289,8 @@ impl<'a> Writer<'a> {
                 let x = self.name(a);
                 self.call("shift", &[format!("&{x}"), places.to_string()])
             }
+            // Refused before anything is written.
+            Op::LogSumExps(_, a) | Op::Recurrence(_, a, _) | Op::Position(a) => self.name(a),
             // A loop of one turn.
             Op::Reduce(_, a) => format!("{}.clone()", self.name(a)),
             Op::Const(_) | Op::Param(_) | Op::Count(_) => self.scalar_value(node.op),

@@ -41,6 +41,8 @@ pub struct Module {
 /// Why a graph has no tensor code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refused {
+    /// A scan along a loop that this back end has no operation for.
+    Scan(NodeId),
     /// A value per candidate or token.
     Inner {
         /// Its level.
@@ -58,6 +60,7 @@ impl fmt::Display for Refused {
             Refused::Inner { level, what } => {
                 write!(f, "{what} has one value a {level}, and the tensors have one an example")
             }
+            Refused::Scan(id) => write!(f, "{id} is a scan, which has no tensor operation"),
             Refused::Malformed(id) => {
                 write!(f, "{id} refers to something that does not precede it")
             }
@@ -86,6 +89,9 @@ pub fn emit(graph: &Graph, header: &Header) -> Result<Module, Refused> {
         };
         if malformed {
             return Err(Refused::Malformed(NodeId(i as u32)));
+        }
+        if node.op.is_scan() {
+            return Err(Refused::Scan(NodeId(i as u32)));
         }
         if node.level > Level::Example {
             return Err(Refused::Inner { level: node.level, what: format!("{:?}", node.op) });

@@ -12,9 +12,9 @@ mod tests;
 
 use crate::explain;
 use crate::hir::Core;
-use crate::logic::Formula;
+use crate::logic::{Atom, AtomKind, Formula};
 use crate::lower;
-use crate::mir::{Graph, Interval, NodeId, Op};
+use crate::mir::{Graph, Interval, Level, NodeId, Op, Unary};
 use crate::session::Compiled;
 use expr::Formulas;
 use std::collections::HashMap;
@@ -37,8 +37,8 @@ pub fn emit(compiled: &Compiled) -> String {
     for id in (0..=root.0).map(NodeId) {
         if rho == Some(id) && id != root {
             let text = match loss.core {
-                Some(Core::Logical { .. }) => format!("\\log {}", formulas.power_of_e(id).text),
-                _ => formulas.value(id).text,
+                Some(Core::Logical { .. }) => format!("\\log {}", formulas.power_of_e(id).text()),
+                _ => formulas.value(id).text(),
             };
             lines.push(("\\rho".to_owned(), text));
             formulas.named.insert(id, "\\rho".to_owned());
@@ -49,12 +49,12 @@ pub fn emit(compiled: &Compiled) -> String {
             && !(matches!(loss.core, Some(Core::Logical { .. })) && rho.is_some_and(|r| id < r))
             && let Some(name) = fresh.next()
         {
-            lines.push(((*name).to_owned(), formulas.value(id).text));
+            lines.push(((*name).to_owned(), formulas.value(id).text()));
             formulas.named.insert(id, (*name).to_owned());
         }
     }
     let name = format!("\\mathcal{{L}}_{{{}}}", symbol::upright(&loss.name));
-    lines.push((name, formulas.value(root).text));
+    lines.push((name, formulas.value(root).text()));
     let mut out = String::new();
     let _ = writeln!(out, "% {} ({})", comment(&loss.title()), comment(&loss.name));
     if let Some(source) = loss.source() {
@@ -68,7 +68,7 @@ pub fn emit(compiled: &Compiled) -> String {
     align(&mut out, &lines);
     parameters(&mut out, compiled);
     logic(&mut out, compiled);
-    notes(&mut out, compiled, &formulas);
+    notes(&mut out, &formulas);
     out
 }
 
@@ -88,9 +88,8 @@ fn parameters(out: &mut String, compiled: &Compiled) {
         .iter()
         .map(|p| {
             let symbol = symbol::parameter(&p.name);
-            let default = p.default.map_or(String::new(), |d| {
-                format!(" (default ${}$)", symbol::number(d))
-            });
+            let default =
+                p.default.map_or(String::new(), |d| format!(" (default ${}$)", symbol::number(d)));
             format!("${symbol} \\in {}${default}", interval(p.range))
         })
         .collect();
@@ -109,8 +108,9 @@ fn interval(range: Interval) -> String {
 fn logic(out: &mut String, compiled: &Compiled) {
     let Ok(found) = explain::structure(&compiled.loss) else { return };
     let core = found.structure.core();
-    let names: Vec<String> = found.structure.atoms.iter().map(|a| predicate(&a.name)).collect();
-    let lines = [("\\mathsf{P}", &core.p), ("\\mathsf{P_C}", &core.given), ("\\mathsf{P_A}", &core.tie)];
+    let names: Vec<String> = found.structure.atoms.iter().map(predicate).collect();
+    let lines =
+        [("\\mathsf{P}", &core.p), ("\\mathsf{P_C}", &core.given), ("\\mathsf{P_A}", &core.tie)];
     let lines: Vec<(String, String)> =
         lines.iter().map(|(l, f)| ((*l).to_owned(), formula(f, &names, 0))).collect();
     out.push_str("Its preference structure, with $\\rho = \\log \\mathrm{WMC}((\\mathsf{P} \\lor \\mathsf{P_A}) \\land \\mathsf{P_C}) - \\log \\mathrm{WMC}((\\lnot \\mathsf{P} \\lor \\mathsf{P_A}) \\land \\mathsf{P_C})$:\n");
@@ -118,10 +118,12 @@ fn logic(out: &mut String, compiled: &Compiled) {
 }
 
 /// An atom as a predicate: `pi(w)` says that the model accepts the response.
-fn predicate(name: &str) -> String {
-    match name.split_once('(').and_then(|(m, y)| Some((m, y.strip_suffix(')')?))) {
-        Some((m, y)) => format!("\\mathsf{{{}}}({})", symbol::escaped(m), symbol::response(y)),
-        None => format!("\\mathsf{{{}}}", symbol::escaped(name)),
+fn predicate(atom: &Atom) -> String {
+    match &atom.kind {
+        AtomKind::Response { model, response, .. } => {
+            format!("\\mathsf{{{}}}({})", symbol::escaped(model), symbol::response(response))
+        }
+        _ => format!("\\mathtt{{{}}}", symbol::escaped(&atom.name)),
     }
 }
 
@@ -153,26 +155,25 @@ fn formula(f: &Formula, names: &[String], at_least: u8) -> String {
 }
 
 /// The conventions that the formulas use.
-fn notes(out: &mut String, compiled: &Compiled, formulas: &Formulas<'_>) {
-    let has = |f: fn(&Op) -> bool| formulas.graph.nodes.iter().any(|n| f(&n.op));
-    let columns = || compiled.loss.columns.iter().map(|c| c.name());
+fn notes(out: &mut String, formulas: &Formulas<'_>) {
+    let uses = |f: fn(&Op) -> bool| formulas.graph.nodes.iter().any(|n| f(&n.op));
     let mut notes = Vec::new();
-    if columns().any(|c| c.starts_with("mean_logp")) {
-        notes.push(
+    for (mark, note) in [
+        (
+            "\\bar\\pi",
             "$\\bar\\pi(y \\mid x) = \\pi(y \\mid x)^{1/|y|}$ is the geometric mean over the tokens",
-        );
+        ),
+        ("\\le m", "$m$ is the length of the shorter response"),
+        ("y' ", "$y'$ is the response to another prompt of the batch"),
+        ("{sg}", "$\\operatorname{sg}$ has derivative zero"),
+        ("\\mathcal{B}", "$\\mathcal{B}$ is the batch"),
+    ] {
+        if out.contains(mark) {
+            notes.push(note);
+        }
     }
-    if columns().any(|c| c.starts_with("shared_logp") || c.starts_with("tail_logp")) {
-        notes.push("$m$ is the length of the shorter response");
-    }
-    if columns().any(|c| c.starts_with("mismatched_logp")) {
-        notes.push("$y'$ is the response to another prompt of the batch");
-    }
-    if has(|op| matches!(op, Op::Unary(crate::mir::Unary::StopGradient, _))) {
-        notes.push("$\\operatorname{sg}$ has derivative zero");
-    }
-    if has(|op| matches!(op, Op::Reduce(..) | Op::Sort(_))) {
-        notes.push("$\\mathcal{B}$ is the batch");
+    if uses(|op| matches!(op, Op::Sort(_))) {
+        notes.push("$\\operatorname{sort}$ puts the values of the batch in ascending order");
     }
     if !notes.is_empty() {
         let _ = writeln!(out, "Here {}.", notes.join(", "));
@@ -191,11 +192,13 @@ fn is_leaf(graph: &Graph, id: NodeId) -> bool {
 fn is_worth_naming(graph: &Graph, id: NodeId) -> bool {
     let leaf = |o: NodeId| is_leaf(graph, o);
     match graph.node(id).op {
-        Op::Unary(crate::mir::Unary::Exp | crate::mir::Unary::Neg, a) => !leaf(a) && {
-            // exp(-alpha b) is worth a name, -alpha is not.
-            matches!(graph.node(id).op, Op::Unary(crate::mir::Unary::Exp, _))
-        },
-        _ => !leaf(id) && graph.node(id).level > crate::mir::Level::Uniform,
+        Op::Unary(Unary::Exp | Unary::Neg, a) => {
+            !leaf(a) && {
+                // exp(-alpha b) is worth a name, -alpha is not.
+                matches!(graph.node(id).op, Op::Unary(Unary::Exp, _))
+            }
+        }
+        _ => !leaf(id) && graph.node(id).level > Level::Uniform,
     }
 }
 
@@ -208,7 +211,10 @@ fn uses(graph: &Graph, root: NodeId) -> Vec<usize> {
             // A square reads its operand once.
             let square = operands.len() == 2 && operands[0] == operands[1];
             let n = if square { 1 } else { operands.len() };
-            operands.iter().take(n).for_each(|o| uses[o.0 as usize] += 1);
+            // A sign is no operation of its own.
+            let sign = matches!(graph.nodes[i].op, Op::Unary(Unary::Neg, _));
+            let times = if sign { uses[i] } else { 1 };
+            operands.iter().take(n).for_each(|o| uses[o.0 as usize] += times);
         }
     }
     uses

@@ -66,7 +66,8 @@ pub(super) fn escaped(text: &str) -> String {
 
 /// What a column holds, from its canonical name.
 pub(super) fn column(name: &str) -> String {
-    let Some((kind, arguments)) = name.split_once('(').and_then(|(k, r)| Some((k, r.strip_suffix(')')?)))
+    let Some((kind, arguments)) =
+        name.split_once('(').and_then(|(k, r)| Some((k, r.strip_suffix(')')?)))
     else {
         return upright(name);
     };

@@ -182,6 +182,7 @@ fn fits(graph: &Graph, id: NodeId, op: Op, level: Level) -> Result<(), Refused> 
             }
             Some(_) => Ok(()),
         },
+        _ if op.is_scan() => Err(Refused::Batch { operation: "a scan" }),
         _ if level > Level::Example => {
             Err(Refused::Inner { level, what: "an intermediate value".to_owned() })
         }

@@ -131,7 +131,8 @@ fn uses(plan: &Plan<'_>) -> Vec<usize> {
     for (i, node) in graph.nodes.iter().enumerate() {
         if plan.needed[i] {
             // Some operations are written with their operand twice.
-            let times = if matches!(node.op, Op::Unary(crate::mir::Unary::Step, _)) { 2 } else { 1 };
+            let times =
+                if matches!(node.op, Op::Unary(crate::mir::Unary::Step, _)) { 2 } else { 1 };
             node.op.operands().for_each(|o| uses[o.0 as usize] += times);
         }
     }

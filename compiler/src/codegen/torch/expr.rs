@@ -2,7 +2,7 @@
 
 use super::helper::Helper;
 use super::plan::Plan;
-use crate::mir::{Binary, Interval, Level, NodeId, Op, Reduce, Unary};
+use crate::mir::{Binary, Direction, Interval, Level, NodeId, Op, Reduce, Unary};
 use std::collections::BTreeSet;
 
 /// How tightly the outermost operator of a text binds.
@@ -112,6 +112,22 @@ impl Expressions<'_> {
                 self.call(Helper::Unsorted, &[&a.text, &key])
             }
             Op::SuffixSum(a) | Op::PrefixSum(a) | Op::Shift(a, _) => self.running(node.op, a),
+            Op::LogSumExps(d, a) => {
+                let (x, mask) = (self.read(a).text.clone(), self.mask_text(a));
+                self.call(Helper::LogSumExps, &[&x, &mask, later(d)])
+            }
+            Op::Recurrence(d, a, x) => {
+                let (a, mask) = (at(self, a), self.mask_text(id));
+                let x = at(self, x);
+                self.call(Helper::Recurrence, &[&a.text, &x.text, &mask, later(d)])
+            }
+            Op::Position(a) => {
+                let (mask, like) = (self.mask_text(a), self.read(a).at_least(Strength::Atom));
+                Text {
+                    text: format!("{mask}.cumsum(-1).to({like}.dtype) - 1.0"),
+                    strength: Strength::Sum,
+                }
+            }
         }
     }
 
@@ -214,9 +230,7 @@ impl Expressions<'_> {
                 Text::atom(format!("torch.pow({}, {})", a.text, b.text))
             }
             Binary::Pow => self.call(Helper::Power, &[&a.text, &b.text]),
-            Binary::LogAddExp if numbers => {
-                self.call(Helper::NumberLogAddExp, &[&a.text, &b.text])
-            }
+            Binary::LogAddExp if numbers => self.call(Helper::NumberLogAddExp, &[&a.text, &b.text]),
             Binary::LogAddExp => {
                 let fill = |s: &mut Self, number: &Text, like: &Text| {
                     s.call(Helper::Fill, &[&number.text, &like.text]).text
@@ -290,18 +304,33 @@ impl Expressions<'_> {
         }
     }
 
+    /// The mask of a node's loop; in a batch of examples none is padding.
+    fn mask_text(&self, id: NodeId) -> String {
+        match self.plan.mask_of(id) {
+            Some(mask) => mask.name.clone(),
+            None => {
+                let like = self.plan.columns.first().map_or("", String::as_str);
+                format!("torch.ones_like({like}, dtype=torch.bool)")
+            }
+        }
+    }
+
     /// A sum or shift along a loop.
     fn running(&mut self, op: Op, a: NodeId) -> Text {
-        let x = self.read(a).text.clone();
-        let mask = match self.plan.mask_of(a) {
-            Some(mask) => mask.name.clone(),
-            None => format!("torch.ones_like({x}, dtype=torch.bool)"),
-        };
+        let (x, mask) = (self.read(a).text.clone(), self.mask_text(a));
         match op {
             Op::SuffixSum(_) => self.call(Helper::SuffixSum, &[&x, &mask]),
             Op::Shift(_, n) => self.call(Helper::Shifted, &[&x, &mask, &n.to_string()]),
             _ => Text::atom(format!("torch.where({mask}, {x}, 0.0).cumsum(-1)")),
         }
+    }
+}
+
+/// The last argument of a scan's helper.
+fn later(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Earlier => "False",
+        Direction::Later => "True",
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) enum Helper {
     Unsorted,
     SuffixSum,
     Shifted,
+    LogSumExps,
+    Recurrence,
     Fill,
     NumberDivide,
     NumberExp,
@@ -189,6 +191,32 @@ impl Helper {
     moved = torch.roll(x, -n, -1)
     place = torch.arange(width, device=x.device)
     return torch.where((place + n >= 0) & (place + n < width), moved, 0.0)",
+            ),
+            Helper::LogSumExps => (
+                "_logsumexp_of_others",
+                "x, mask, later",
+                "log of the sum of exp(x) over the earlier (later) values; -inf where there are none.",
+                "
+    x = torch.where(mask, x, -math.inf)
+    x = x.flip(-1) if later else x
+    none = torch.full_like(x[..., :1], -math.inf)
+    sums = torch.cat([none, torch.logcumsumexp(x, -1)[..., :-1]], -1)
+    return sums.flip(-1) if later else sums",
+            ),
+            Helper::Recurrence => (
+                "_recurrence",
+                "a, x, mask, later",
+                "y = x + a y', where y' is y at the earlier (later) neighbour.",
+                "
+    x = torch.where(mask, x, 0.0)
+    a = (torch.zeros_like(x) + a).unbind(-1)
+    x = x.unbind(-1)
+    places = range(len(x))
+    y, last = [None] * len(x), None
+    for i in reversed(places) if later else places:
+        last = x[i] if last is None else x[i] + torch.where(mask[..., i], a[i], 0.0) * last
+        y[i] = last
+    return torch.stack(y, -1)",
             ),
             Helper::Fill => (
                 "_fill",

@@ -2,7 +2,7 @@
 
 use super::Refused;
 use super::name::Names;
-use crate::mir::{Graph, Level, NodeId, Op};
+use crate::mir::{Graph, Level, Node, NodeId, Op};
 
 /// A loop inside an example that tensors pad to a rectangle, with the mask that tells its elements.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,7 +116,8 @@ impl<'a> Plan<'a> {
             Level::Token => {
                 let tokens = |m: &&Mask| m.level == Level::Token;
                 let of = response(&column.name);
-                let named = self.masks.iter().position(|m| of.is_some() && m.response.as_deref() == of);
+                let named =
+                    self.masks.iter().position(|m| of.is_some() && m.response.as_deref() == of);
                 // A column without an argument fits where there is one loop only.
                 let only = self.masks.iter().filter(tokens).count() == 1;
                 named.or_else(|| self.masks.iter().position(|m| only && m.level == Level::Token))
@@ -197,16 +198,6 @@ fn number(graph: &Graph) -> Vec<bool> {
 }
 
 fn coupled(graph: &Graph) -> bool {
-    let example = |id: NodeId| graph.node(id).level == Level::Example;
-    graph.nodes.iter().any(|n| {
-        n.level == Level::Batch
-            || match n.op {
-                Op::Sort(a)
-                | Op::Unsort(_, a)
-                | Op::SuffixSum(a)
-                | Op::PrefixSum(a)
-                | Op::Shift(a, _) => example(a),
-                _ => false,
-            }
-    })
+    let example = |n: &Node| n.level == Level::Example && n.op.scans();
+    graph.nodes.iter().any(|n| n.level == Level::Batch || example(n))
 }

@@ -72,7 +72,11 @@ pub(super) fn function(compiled: &Compiled, plan: &Plan<'_>, name: &str) -> Stri
     }
     out.push_str(&keywords(plan));
     let shapes = if plan.masks.is_empty() {
-        if plan.coupled { "Columns are tensors of shape [N]." } else { "Columns are tensors of one shape, [N] as a rule." }
+        if plan.coupled {
+            "Columns are tensors of shape [N]."
+        } else {
+            "Columns are tensors of one shape, [N] as a rule."
+        }
     } else {
         "Columns have the shape [N]; [N, K] with one value a candidate; [N, T] or [N, K, T] with one value a token."
     };
@@ -131,9 +135,8 @@ pub(super) fn keywords(plan: &Plan<'_>) -> String {
         out.push_str("    *,\n");
     }
     for (param, identifier) in plan.graph.params.iter().zip(&plan.params) {
-        let default = param.default.map_or(String::new(), |d| {
-            format!(" = {}", super::expr::number(d).text)
-        });
+        let default =
+            param.default.map_or(String::new(), |d| format!(" = {}", super::expr::number(d).text));
         let _ = writeln!(out, "    {identifier}: float{default},");
     }
     if reduces {

@@ -57,7 +57,9 @@ pub(super) fn tokens(compiled: &Compiled, plan: &Plan<'_>) -> Tokens {
             continue;
         }
         let (per_token, of, how): (String, &str, &str) = match &c.quantity {
-            Quantity::Logp { model, response } => (format!("logp {model} {response}"), response, "sum"),
+            Quantity::Logp { model, response } => {
+                (format!("logp {model} {response}"), response, "sum")
+            }
             Quantity::MeanLogp { model, response } => {
                 (format!("logp {model} {response}"), response, "mean")
             }

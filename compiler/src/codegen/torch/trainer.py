@@ -28,8 +28,7 @@ class @CLASS@Trainer(DPOTrainer):
     def _compute_loss(self, model, inputs, return_outputs):
         mask = inputs["completion_mask"][:, 1:].bool()
         mask_w, mask_l = mask.chunk(2)
-        data = {key: inputs[key] for key in @DATA@}
-        extra = {"completion_mask", "ref_chosen_logps", "ref_rejected_logps", *data}
+        extra = {"completion_mask", "ref_chosen_logps", "ref_rejected_logps"@EXTRA@}
         model_inputs = {key: value for key, value in inputs.items() if key not in extra}
         model_inputs["labels"] = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, -100)
         model_inputs.update(use_cache=False, fused_lm_head=True)

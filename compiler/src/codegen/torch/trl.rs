@@ -64,10 +64,12 @@ pub(super) fn class(compiled: &Compiled, plan: &Plan<'_>, name: &str) -> Result<
         [one] => format!("({one},)"),
         many => format!("({})", many.join(", ")),
     };
+    let extra: String = needs.data.iter().map(|d| format!(", {d:?}")).collect();
     let passed: String = plan.columns.iter().map(|c| format!("            {c},\n")).collect();
     let columns: Vec<String> = needs.columns.iter().map(|c| format!("        {c}")).collect();
     // The last method of the template is for losses with a reference.
-    let end = if reference { TEMPLATE.len() } else { TEMPLATE.find(LAST).unwrap_or(TEMPLATE.len()) };
+    let end =
+        if reference { TEMPLATE.len() } else { TEMPLATE.find(LAST).unwrap_or(TEMPLATE.len()) };
     let mut text = TEMPLATE[..end]
         .replace("@NOTES@", &notes)
         .replace("@BETA@", if has_beta { " and \"beta\" not in self.loss_parameters" } else { "" })
@@ -77,7 +79,7 @@ pub(super) fn class(compiled: &Compiled, plan: &Plan<'_>, name: &str) -> Result<
         .replace("@COLUMNS@", &columns.join("\n"))
         .replace("@PASSED@", &passed)
         .replace("@REWARDS@", rewards)
-        .replace("@DATA@", &tuple)
+        .replace("@EXTRA@", &extra)
         .replace("@DEFAULT_BETA@", &super::expr::number(beta.unwrap_or(1.0)).text)
         .replace("@CLASS@", &name::class(name))
         .replace("@FUNCTION@", name)
@@ -118,7 +120,8 @@ fn after(needs: &Needs, tuple: &str) -> String {
         out.push_str("        self.precompute_ref_logps = False\n");
     }
     if !needs.data.is_empty() {
-        let _ = writeln!(out, "        self.data_collator = _WithColumns(self.data_collator, {tuple})");
+        let _ =
+            writeln!(out, "        self.data_collator = _WithColumns(self.data_collator, {tuple})");
     }
     if !needs.data.is_empty() {
         let _ = write!(
@@ -227,8 +230,8 @@ fn value(compiled: &Compiled, quantity: &Quantity, needs: &mut Needs) -> Result<
         Quantity::Data { name } => {
             needs.data.push(name.clone());
             match compiled.loss.shape {
-                DataShape::Labelled { .. } => format!("data[{name:?}].repeat(2)"),
-                _ => format!("data[{name:?}]"),
+                DataShape::Labelled { .. } => format!("inputs[{name:?}].repeat(2)"),
+                _ => format!("inputs[{name:?}]"),
             }
         }
         other => return Err(Refused::Trl(format!("the TRL trainer has no `{other}`"))),
