@@ -57,15 +57,18 @@ fn what_is_too_deep_is_refused() {
     for i in 1..10_000 {
         lets += &format!("let a{i} = a{} + a{}\n", i - 1, i - 1);
     }
-    let text = format!(
-        "loss a() {{ data pair(w > l); model pi = policy\n {lets} minimize a9999 }}\n"
-    );
+    let text =
+        format!("loss a() {{ data pair(w > l); model pi = policy\n {lets} minimize a9999 }}\n");
     refused("lets.loss", text.as_bytes(), &["E0004"]);
 }
 
 #[test]
 fn circles_are_refused() {
-    refused("circle.loss", b"import \"circle.loss\";\nloss a = b with {}\nloss b = a with {}\n", &["E0107"]);
+    refused(
+        "circle.loss",
+        b"import \"circle.loss\";\nloss a = b with {}\nloss b = a with {}\n",
+        &["E0107"],
+    );
     let folder = tempfile::tempdir().expect("a folder");
     for (name, other) in [("x", "y"), ("y", "x")] {
         let text = format!("import \"{other}.loss\";\nloss {name} = {other} with {{}}\n");
