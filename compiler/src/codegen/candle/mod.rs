@@ -11,6 +11,7 @@
 
 mod body;
 mod describe;
+mod head;
 mod helper;
 #[cfg(test)]
 mod tests;
