@@ -101,6 +101,81 @@ def check(case, folder, name, dtype, floor, ceiling):
     return rows_of(case, side, torch_outcome, *limits), rows_of(case, side, interpreter_outcome, *limits)
 
 
+PROPERTIES = (
+    "compiles whole",
+    "takes half types",
+    "refuses a wrong shape",
+    "refuses a second derivative",
+    "refuses parameters outside their range",
+)
+
+
+def raises(error, call):
+    try:
+        call()
+    except error:
+        return True
+    return False
+
+
+def columns_of(case):
+    """The arguments of a case as lists, means computed from sums."""
+    given = {name: [number(x) for x in values] for name, values in case["f64"]["columns"].items()}
+    for mean in case["means"]:
+        pairs = zip(given[mean["sum"]], given[mean["len"]], strict=True)
+        given[mean["mean"]] = [total / max(count, 1.0) for total, count in pairs]
+    return [given[name][:8] for name, _ in case["arguments"]]
+
+
+def properties(case, function):
+    """Which of PROPERTIES hold for a generated function, in their order."""
+    values = columns_of(case)
+    params = {name: number(value) for name, value in case["params"].items()}
+
+    def tensors(dtype):
+        return [torch.tensor(v, dtype=dtype, requires_grad=True) for v in values]
+
+    def gradients(call, inputs, **more):
+        loss = call(*inputs, **params)
+        return loss, torch.autograd.grad(loss, inputs, allow_unused=True, **more)
+
+    def equal(x, y):
+        return (x is None and y is None) or torch.allclose(x, y, rtol=1e-14, atol=1e-300, equal_nan=True)
+
+    torch._dynamo.reset()
+    whole = torch.compile(function, fullgraph=True, backend="aot_eager")
+    plain, compiled = gradients(function, tensors(torch.float64)), gradients(whole, tensors(torch.float64))
+    same = equal(plain[0], compiled[0]) and all(map(equal, plain[1], compiled[1]))
+    loss, halves = gradients(function, tensors(torch.bfloat16))
+    half = loss.dtype == torch.float32 and all(g is None or g.dtype == torch.bfloat16 for g in halves)
+    exact = tensors(torch.float64)
+    shape = len(exact) < 2 or len(values[0]) < 2 or raises(
+        ValueError, lambda: function(exact[0][:1], *exact[1:], **params)
+    )
+    _, first = gradients(function, exact, create_graph=True)
+    second = raises(RuntimeError, lambda: sum(g.sum() for g in first if g is not None).backward())
+    nan = float("nan")
+    ranges = all(raises(ValueError, lambda n=n: function(*exact, **{**params, n: nan})) for n in params)
+    return same, half, shape, second, ranges
+
+
+def behaviour(document, folder):
+    """Prints which properties hold for every different file; the number of failures."""
+    seen, failed = set(), {name: [] for name in PROPERTIES}
+    for case in document["cases"]:
+        source = (folder / case["file"]).read_text()
+        if source not in seen:
+            seen.add(source)
+            function = getattr(load(folder / case["file"]), case["function"])
+            for name, holds in zip(PROPERTIES, properties(case, function), strict=True):
+                if not holds:
+                    failed[name].append(case["title"])
+    print(f"{len(seen)} different files")
+    for name, titles in failed.items():
+        print(f"  {name}: {'all' if not titles else 'NOT ' + '; '.join(titles)}")
+    return sum(map(len, failed.values()))
+
+
 def main(folder):
     document = json.loads((folder / "cases.json").read_text())
     print(f"torch {torch.__version__}, {len(document['cases'])} records, {document['rows']} rows")
@@ -109,10 +184,10 @@ def main(folder):
         "f64": (torch.float64, 1e-30, float("inf")),
         "f32": (torch.float32, torch.finfo(torch.float32).tiny, torch.finfo(torch.float32).max),
     }
-    failures = 0
+    failures = behaviour(document, folder)
     for name, (dtype, floor, ceiling) in types.items():
         total = met = both = only_interpreter = 0
-        alone = []
+        alone, shared = [], {}
         for case in document["cases"]:
             ours, theirs = check(case, folder, name, dtype, floor, ceiling)
             for k, (bad, also) in enumerate(zip(ours, theirs, strict=True)):
@@ -122,6 +197,7 @@ def main(folder):
                     only_interpreter += bool(also)
                 elif also:
                     both += 1
+                    shared[case["title"]] = shared.get(case["title"], 0) + 1
                 else:
                     row = "batch" if case["batch"] else case["ids"][k]
                     alone.append(f"  {case['title']} {row}: {bad[0]}")
@@ -129,6 +205,8 @@ def main(folder):
             f"{name}: {met} of {total} met; {both} missed by the interpreter as well; "
             f"{len(alone)} missed by PyTorch alone; {only_interpreter} missed by the interpreter alone"
         )
+        for title, count in shared.items():
+            print(f"  missed by both: {count} of {title}")
         print("\n".join(alone), end="\n" if alone else "")
         failures += len(alone)
     return failures > 0

@@ -18,7 +18,13 @@ def convert(gguf, folder):
     """Writes a GGUF file as a Hugging Face folder, in float32."""
     if not (folder / "config.json").exists():
         place = {"gguf_file": gguf.name}
-        model = AutoModelForCausalLM.from_pretrained(gguf.parent, dtype=torch.float32, **place)
+        loaded = AutoModelForCausalLM.from_pretrained(gguf.parent, dtype=torch.float32, **place)
+        # What was dequantised still counts as quantised, and is not written; a plain copy is.
+        config = loaded.config
+        if hasattr(config, "quantization_config"):
+            del config.quantization_config
+        model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+        model.load_state_dict(loaded.state_dict())
         model.save_pretrained(folder)
         AutoTokenizer.from_pretrained(gguf.parent, **place).save_pretrained(folder)
 

@@ -73,7 +73,8 @@ pub(super) fn header(compiled: &Compiled, plan: &Plan<'_>, name: &str, trl: bool
         hash(&compiled.written.to_string()),
         plain(&loss.name),
     );
-    out.push_str("\nimport math\n\nimport torch\nfrom torch import Tensor\n");
+    let dataclasses = if trl { "import dataclasses\n" } else { "" };
+    let _ = write!(out, "\n{dataclasses}import math\n\nimport torch\nfrom torch import Tensor\n");
     let reference = loss.models.iter().any(|m| m.role == Role::Reference);
     let trainer = if trl {
         out.push_str("from trl import DPOConfig, DPOTrainer\n");

@@ -15,13 +15,16 @@ class @CLASS@Trainer(DPOTrainer):
         if config is None:
             raise ValueError("give the trainer its `args`, a DPOConfig")
         self.loss_parameters = dict(loss_parameters or {})
-        unset = DPOConfig(output_dir=config.output_dir)
+        # Not from a new DPOConfig, which refuses to be made where there is no accelerator.
+        unset = {field.name: field for field in dataclasses.fields(DPOConfig)}
         for option in _OWN_OPTIONS:
-            if getattr(config, option) != getattr(unset, option):
+            field = unset[option]
+            made = field.default_factory is not dataclasses.MISSING
+            if getattr(config, option) != (field.default_factory() if made else field.default):
                 raise ValueError(f"DPOConfig.{option} is not used by the loss `@LOSS@`")
         if config.use_weighting:
             raise ValueError("DPOConfig.use_weighting is not used by the loss `@LOSS@`")
-        if config.beta != unset.beta@BETA@:
+        if config.beta != unset["beta"].default@BETA@:
             raise ValueError("DPOConfig.beta is not used: give loss_parameters={\"beta\": ...}")
 @BEFORE@        super().__init__(*args, **kwargs)
 @AFTER@
