@@ -35,6 +35,7 @@
 //! | [`loss`] | a loss as a value, the entry for programs |
 //! | [`page`](mod@page) | self-contained HTML pages |
 //! | [`value`] | evaluates a loss and its gradients on given log-probabilities |
+//! | [`verify`](mod@verify) | compares a PyTorch function with a loss |
 //! | [`number`] | numbers in JSON, non-finite ones included |
 //!
 //! Invariants: nothing here prints or ends the process, and no state is shared between calls; a refusal
@@ -55,6 +56,7 @@ pub mod number;
 pub mod page;
 mod refusal;
 pub mod value;
+pub mod verify;
 
 pub use candle_core as candle;
 pub use compare::Comparison;

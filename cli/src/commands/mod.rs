@@ -19,6 +19,7 @@ mod samples;
 mod score;
 mod train;
 mod value;
+mod verify;
 
 use crate::args::{Format, ParamArgs};
 use crate::failure::{Failure, Outcome};
@@ -38,6 +39,7 @@ pub(crate) enum Command {
     Landscape(landscape::Args),
     Derive(derive::Args),
     Value(value::Args),
+    Verify(verify::Args),
     Emit(emit::Args),
     Train(Box<train::Args>),
     Score(score::Args),
@@ -68,6 +70,7 @@ pub(crate) fn run(command: &Command, ui: &mut Ui) -> Outcome {
         Command::Landscape(a) => landscape::run(a, ui),
         Command::Derive(a) => derive::run(a, ui),
         Command::Value(a) => value::run(a, ui),
+        Command::Verify(a) => verify::run(a, ui),
         Command::Emit(a) => emit::run(a, ui),
         Command::Train(a) => train::run(a, ui),
         Command::Score(a) => score::run(a, ui),
