@@ -1,6 +1,10 @@
 //! The commands that read and write loss texts: output, keys, exit status.
 
+#[path = "commands/bad_input.rs"]
+mod bad_input;
 mod common;
+#[path = "commands/verify.rs"]
+mod verify;
 
 use common::{Place, ponens};
 use serde_json::{Value, json};

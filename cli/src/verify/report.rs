@@ -55,7 +55,7 @@ impl Dtype {
     /// The relative error that is allowed beside what rounding the inputs explains.
     pub(super) fn tolerance(self) -> f64 {
         match self {
-            Dtype::F64 => 1e-9,
+            Dtype::F64 => 1e-6,
             Dtype::F32 => 1e-3,
         }
     }

@@ -1,0 +1,141 @@
+//! Texts that are no losses: each gets diagnostics, in bounded time, whatever is in it.
+
+use crate::common::Place;
+use serde_json::Value;
+use std::time::{Duration, Instant};
+
+/// Generous for a debug build on a busy machine; without bounds these texts take minutes or for ever.
+const LONGEST: Duration = Duration::from_secs(20);
+
+/// Checks a file of a folder, which must be refused with these codes alone.
+#[track_caller]
+fn refused_in(place: &Place, name: &str, codes: &[&str]) -> Vec<Value> {
+    let start = Instant::now();
+    let run = place.run(&["check", name, "--format", "json"]);
+    assert!(start.elapsed() < LONGEST, "{name}: {:?}", start.elapsed());
+    assert_eq!(run.status, 1, "{name}");
+    let found = run.json().as_array().expect("an array").clone();
+    assert!(!found.is_empty(), "{name}");
+    for d in &found {
+        let code = d["code"].as_str().expect("a code");
+        assert!(codes.contains(&code), "{name}: {d}");
+    }
+    found
+}
+
+#[track_caller]
+fn refused(name: &str, bytes: &[u8], codes: &[&str]) -> Vec<Value> {
+    let place = Place::new();
+    place.write(name, bytes);
+    refused_in(&place, name, codes)
+}
+
+fn loss(minimize: &str) -> String {
+    format!("loss a(beta = 1) {{ data pair(w > l); model pi = policy; minimize {minimize} }}\n")
+}
+
+#[test]
+fn rubbish_is_refused() {
+    let mut state = 1u64;
+    let mut rubbish = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 33) as u8
+    };
+    let bytes: Vec<u8> = (0..200_000).map(|_| rubbish()).collect();
+    refused("rubbish.loss", &bytes, &["E0002"]);
+    let ascii: Vec<u8> = bytes.iter().map(|b| 32 + b % 95).collect();
+    refused("ascii.loss", &ascii, &["E0001"]);
+    refused("nothing.loss", b"\0\0\0\0", &["E0001"]);
+}
+
+#[test]
+fn what_is_too_long_is_refused() {
+    let ten_megabytes = loss("beta * logp(pi, w)").repeat(120_000);
+    assert!(ten_megabytes.len() > 10_000_000);
+    refused("long.loss", ten_megabytes.as_bytes(), &["E0003"]);
+}
+
+#[test]
+fn what_is_too_deep_is_refused() {
+    let brackets = format!("{}logp(pi, w){}", "(".repeat(100_000), ")".repeat(100_000));
+    refused("brackets.loss", loss(&brackets).as_bytes(), &["E0004"]);
+    let chain = vec!["logp(pi, w)"; 50_000].join(" + ");
+    refused("chain.loss", loss(&chain).as_bytes(), &["E0004"]);
+    let mut lets = String::from("let a0 = logp(pi, w)\n");
+    for i in 1..10_000 {
+        lets += &format!("let a{i} = a{} + a{}\n", i - 1, i - 1);
+    }
+    let text =
+        format!("loss a() {{ data pair(w > l); model pi = policy\n {lets} minimize a9999 }}\n");
+    refused("lets.loss", text.as_bytes(), &["E0004"]);
+}
+
+#[test]
+fn circles_are_refused() {
+    let circle = b"import \"circle.loss\";\nloss a = b with {}\nloss b = a with {}\n";
+    refused("circle.loss", circle, &["E0107"]);
+    let place = Place::new();
+    for (name, other) in [("x", "y"), ("y", "x")] {
+        let text = format!("import \"{other}.loss\";\nloss {name} = {other} with {{}}\n");
+        place.write(&format!("{name}.loss"), text);
+    }
+    refused_in(&place, "x.loss", &["E0107"]);
+}
+
+#[test]
+fn ten_mistakes_get_ten_diagnostics() {
+    // Each line that ends in a code is wrong in one way.
+    let text = "\
+loss a(beta = 0.1 in (0, inf), unused = 1) {                     // W0301
+    data  pair(w > l)
+    model pi = policy
+    let x = logp(pi, v)                                          // E0101
+    let y = logp(qi, w)                                          // E0101
+    let z = exp(logp(pi, w), 1)                                  // E0104
+    let x = 1                                                    // E0102
+    minimize logistic(beta * (x + y + z))
+}
+loss b(beta = -1 in (0, inf)) {                                  // E0301
+    data  pair(w > l)
+    model pi = policy
+    minimize token_logp(pi, w)[t] * beta                         // E0101
+}
+loss c() {                                                       // E0105
+    data  pair(w > l)
+    model pi = policy
+}
+loss d() {
+    data  pears(w > l)                                           // E0203
+    model pi = policy
+    minimize logp(pi, w)
+}
+loss e() {
+    data  pair(w > l)
+    model pi = reference                                         // E0204
+    minimize logp(pi, w)
+}
+loss f = g with { beta = 1 }                                     // E0103
+";
+    let place = Place::new();
+    place.write("ten.loss", text);
+    let run = place.run(&["check", "ten.loss", "--format", "json"]);
+    assert_eq!(run.status, 1, "{run}");
+    let mut found: Vec<(usize, String)> = run
+        .json()
+        .as_array()
+        .expect("an array")
+        .iter()
+        .map(|d| {
+            let line = d["line"].as_u64().expect("a line") as usize;
+            (line, d["code"].as_str().expect("a code").to_owned())
+        })
+        .collect();
+    found.sort();
+    let wanted: Vec<(usize, String)> = text
+        .lines()
+        .enumerate()
+        .filter_map(|(i, l)| Some((i + 1, l.rsplit_once("// ")?.1.to_owned())))
+        .collect();
+    assert_eq!(wanted.len(), 10);
+    assert_eq!(found, wanted);
+}
