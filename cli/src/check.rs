@@ -5,7 +5,7 @@
 
 use ponens_compiler::hir::Program;
 use ponens_compiler::session::{self, Options};
-use ponens_dsl::{Diagnostic, SourceMap};
+use ponens_dsl::{Diagnostic, FileId, SourceMap};
 use ponens_losses::Catalogue;
 use std::io::Read as _;
 use std::path::Path;
@@ -26,7 +26,7 @@ pub struct Checked {
 /// Checks a file; `-` is standard input.
 pub fn check(path: &Path) -> Checked {
     let mut program = Program::new();
-    let (name, file, mut diagnostics) = if path == Path::new("-") {
+    let (name, file, diagnostics) = if path == Path::new("-") {
         let name = "<stdin>".to_owned();
         let mut bytes = Vec::new();
         let text =
@@ -46,12 +46,39 @@ pub fn check(path: &Path) -> Checked {
         let (file, found) = program.add_file(path);
         (path.display().to_string(), file, found)
     };
+    let (losses, diagnostics) = losses(&mut program, file, diagnostics);
+    Checked { name, sources: program.sources, losses, diagnostics }
+}
+
+/// A text that an editor holds, checked.
+#[derive(Clone, Debug)]
+pub struct CheckedText {
+    /// The text among the places of the findings.
+    pub file: FileId,
+    /// All findings.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Checks a text whose imports are relative to a folder.
+pub fn check_text(name: &str, text: &str, folder: &Path) -> CheckedText {
+    let mut program = Program::new();
+    let (file, found) = program.add_text_at(name, text, folder);
+    let (_, diagnostics) = losses(&mut program, Some(file), found);
+    CheckedText { file, diagnostics }
+}
+
+/// Checks every loss of a text: how many there are, and all findings.
+fn losses(
+    program: &mut Program,
+    file: Option<FileId>,
+    mut diagnostics: Vec<Diagnostic>,
+) -> (usize, Vec<Diagnostic>) {
     diagnostics.extend(program.duplicates());
     let losses: Vec<String> = file
         .map(|f| program.losses_of(f).iter().map(|n| n.text.clone()).collect())
         .unwrap_or_default();
     for loss in &losses {
-        let found = match session::compile(&mut program, loss, &Catalogue, &Options::default()) {
+        let found = match session::compile(program, loss, &Catalogue, &Options::default()) {
             Ok(compiled) => compiled.warnings,
             Err(found) => found,
         };
@@ -61,5 +88,5 @@ pub fn check(path: &Path) -> Checked {
             }
         }
     }
-    Checked { name, sources: program.sources, losses: losses.len(), diagnostics }
+    (losses.len(), diagnostics)
 }

@@ -33,9 +33,11 @@
 //! | [`known`] | recognises losses of the catalogue by their rho |
 //! | [`locate`] | finds the loss that a LOSS argument names: catalogue, file, or file and name |
 //! | [`loss`] | a loss as a value, the entry for programs |
+//! | [`python`](mod@python) | reads a PyTorch function as a loss |
 //! | [`page`](mod@page) | self-contained HTML pages |
 //! | [`value`] | evaluates a loss and its gradients on given log-probabilities |
 //! | [`verify`](mod@verify) | compares a PyTorch function with a loss |
+//! | [`lsp`] | a language server for editors |
 //! | [`number`] | numbers in JSON, non-finite ones included |
 //!
 //! Invariants: nothing here prints or ends the process, and no state is shared between calls; a refusal
@@ -52,8 +54,10 @@ pub mod kernel;
 pub mod known;
 pub mod locate;
 pub mod loss;
+pub mod lsp;
 pub mod number;
 pub mod page;
+pub mod python;
 mod refusal;
 pub mod value;
 pub mod verify;

@@ -3,6 +3,10 @@
 #[path = "commands/bad_input.rs"]
 mod bad_input;
 mod common;
+#[path = "commands/lsp.rs"]
+mod lsp;
+#[path = "commands/python.rs"]
+mod python;
 #[path = "commands/verify.rs"]
 mod verify;
 

@@ -3,6 +3,8 @@
 mod large;
 
 use super::explain::{rows, truth_table};
+use super::verify::literal;
+use crate::args::assignment;
 use crate::failure::{Failure, Outcome, Status};
 use crate::output::Ui;
 use ponens::compiler::decompile::{self, Decompiled, Nearest, Step};
@@ -12,6 +14,8 @@ use ponens::compiler::logic::{Atom, Core, Structure};
 use ponens::dsl::{Diagnostic, FileId, SourceMap, parse_expr};
 use ponens::embed::Embedded;
 use ponens::loss::no_logic;
+use ponens::python::{Hints, Read};
+use ponens::verify::Subject;
 use ponens::{Refusal, locate};
 use serde_json::{Value, json};
 
@@ -22,6 +26,10 @@ Examples:
   ponens decompile --rho 'mean_logp(pi, w) - mean_logp(pi, l)'
   ponens decompile --rho 'log(pi(w) / pi(l)) - gamma / beta' \\
       --params 'beta = 2 in (0, inf), gamma = 0.5 in [0, inf)'
+  ponens decompile my_losses.py:dpo_loss --set loss_type=sigmoid
+
+A function of PyTorch is read, not run: arithmetic, branches whose condition is known, calls of functions
+of the same file. Its arguments are taken by their names (policy_chosen_logps, ref_rejected_logps, beta).
 
 Exit status 1 when there is no logic in it: the reason, the place and the nearest reading are shown.";
 
@@ -29,7 +37,7 @@ Exit status 1 when there is no logic in it: the reason, the place and the neares
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(crate) struct Args {
-    /// Catalogue name, `.loss` file, or `file.loss:name`
+    /// Catalogue name, `.loss` file, `file.loss:name`, or `file.py:function`
     #[arg(value_name = "LOSS", required_unless_present = "rho", conflicts_with = "rho")]
     loss: Option<String>,
     /// An expression for rho over pi(w), pi(l), ref(w) and ref(l)
@@ -38,21 +46,37 @@ pub(crate) struct Args {
     /// With --rho: declarations of the parameters that it uses
     #[arg(long, value_name = "PARAMS", requires = "rho")]
     params: Option<String>,
-    /// With --rho: the atoms are means of token log-probabilities
-    #[arg(long, requires = "rho")]
+    /// With --rho or a Python function: log-probabilities are means over tokens
+    #[arg(long)]
     mean: bool,
+    /// Of a Python function: says which quantity or column an argument is; may be repeated
+    #[arg(long, value_name = "ARGUMENT=COLUMN", value_parser = assignment)]
+    map: Vec<(String, String)>,
+    /// Of a Python function: gives an argument a value; may be repeated
+    #[arg(long, value_name = "ARGUMENT=VALUE", value_parser = assignment)]
+    set: Vec<(String, String)>,
+    /// Of a Python function: which of several returned things is the loss
+    #[arg(long, value_name = "NAME")]
+    output: Option<String>,
 }
 
 pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
+    let function = args.loss.as_deref().filter(|l| is_function(l));
     // The parser drops this requirement where the other argument is there.
-    if args.rho.is_none() && (args.mean || args.params.is_some()) {
+    if args.rho.is_none() && (args.mean && function.is_none() || args.params.is_some()) {
         return Err(Failure::Usage("--mean and --params belong to --rho".to_owned()));
     }
+    if function.is_none() && !(args.map.is_empty() && args.set.is_empty() && args.output.is_none())
+    {
+        let text = "--map, --set and --output belong to a function: FILE.py:FUNCTION";
+        return Err(Failure::Usage(text.to_owned()));
+    }
     let mut source = match (&args.loss, &args.rho) {
+        (Some(_), None) if function.is_some() => python(function.unwrap_or_default(), args, ui)?,
         (Some(loss), _) => {
             let (loss, located) = locate::locate(loss)?.resolve()?;
             let warnings = located.warnings;
-            Source { loss, sources: located.program.sources, warnings, typed: None }
+            Source { loss, sources: located.program.sources, warnings, typed: None, read: None }
         }
         (None, Some(rho)) => typed(rho, args)?,
         (None, None) => return Err(Failure::Usage("name a LOSS, or give --rho".to_owned())),
@@ -67,8 +91,11 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
                 Diagnostic::error("E0603", format!("the checker refuses the decompilation: {e}"))
             })?;
             if ui.is_json() {
-                ui.json(&document(&loss.name, &rho.to_string(), &found, &outside))?;
+                let mut all = document(&loss.name, &rho.to_string(), &found, &outside);
+                with_text(&mut all, &source);
+                ui.json(&all)?;
             } else {
+                read(&source, ui)?;
                 show(&rho.to_string(), &found, &outside, ui)?;
             }
             Ok(Status::Done)
@@ -78,8 +105,11 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
                 return large::run(&loss.name, &rho, &found, &outside, ui);
             }
             if ui.is_json() {
-                ui.json(&refusal(&loss.name, &none, &outside))?;
-            } else if !outside.is_empty() {
+                let mut all = refusal(&loss.name, &none, &outside);
+                with_text(&mut all, &source);
+                ui.json(&all)?;
+            } else {
+                read(&source, ui)?;
                 list(&outside, ui)?;
             }
             let mut found = vec![no_logic(loss, &none)];
@@ -96,6 +126,27 @@ struct Source {
     warnings: Vec<Diagnostic>,
     /// The text around an argument.
     typed: Option<(Embedded, FileId)>,
+    /// The text of a loss that was read from Python.
+    read: Option<String>,
+}
+
+/// True for `FILE.py:FUNCTION`, and for a Python file without a function, so that this can be said.
+fn is_function(loss: &str) -> bool {
+    loss.ends_with(".py") || loss.rsplit_once(':').is_some_and(|(f, _)| f.ends_with(".py"))
+}
+
+/// The loss that a Python function is.
+fn python(function: &str, args: &Args, ui: &mut Ui) -> Result<Source, Failure> {
+    let subject = Subject::parse(function)?;
+    let hints = Hints {
+        map: args.map.clone(),
+        set: args.set.iter().map(|(k, v)| (k.clone(), literal(v))).collect(),
+        output: args.output.as_deref().map(literal),
+        mean: args.mean,
+    };
+    let Read { loss, text, sources, remarks, warnings } = ponens::python::read(&subject, &hints)?;
+    remarks.iter().for_each(|r| ui.remark(r));
+    Ok(Source { loss, sources, warnings, typed: None, read: Some(text) })
 }
 
 impl Source {
@@ -135,8 +186,24 @@ fn typed(rho: &str, args: &Args) -> Result<Source, Failure> {
         d.help = Some("declare a parameter: --params 'name = 1 in (0, inf)'".to_owned());
     }
     match loss {
-        Some(loss) => Ok(Source { loss, sources, warnings: found, typed: Some((text, file)) }),
+        Some(loss) => {
+            Ok(Source { loss, sources, warnings: found, typed: Some((text, file)), read: None })
+        }
         None => Err(Refusal::new(sources, found).into()),
+    }
+}
+
+/// The loss that was read from Python, for people.
+fn read(source: &Source, ui: &mut Ui) -> Result<(), Failure> {
+    let Some(text) = &source.read else { return Ok(()) };
+    ui.text(text)?;
+    ui.line("")
+}
+
+/// The same for programs.
+fn with_text(document: &mut Value, source: &Source) {
+    if let Some(text) = &source.read {
+        document["text"] = json!(text);
     }
 }
 

@@ -13,6 +13,7 @@ mod fmt;
 mod generate;
 mod landscape;
 mod list;
+mod lsp;
 mod models;
 mod progress;
 mod samples;
@@ -45,6 +46,7 @@ pub(crate) enum Command {
     Score(score::Args),
     Generate(generate::Args),
     Bench(bench::Args),
+    Lsp(lsp::Args),
     Completions(completions::Args),
 }
 
@@ -76,6 +78,7 @@ pub(crate) fn run(command: &Command, ui: &mut Ui) -> Outcome {
         Command::Score(a) => score::run(a, ui),
         Command::Generate(a) => generate::run(a, ui),
         Command::Bench(a) => bench::run(a, ui),
+        Command::Lsp(a) => lsp::run(a),
         Command::Completions(a) => completions::run(a, ui),
     }
 }

@@ -74,7 +74,7 @@ fn seconds(text: &str) -> Result<f64, String> {
 }
 
 /// JSON where it is, else a text.
-fn literal(text: &str) -> Value {
+pub(super) fn literal(text: &str) -> Value {
     match text {
         "True" => Value::from(true),
         "False" => Value::from(false),

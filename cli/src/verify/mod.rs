@@ -15,7 +15,7 @@ mod inputs;
 mod judge;
 mod matching;
 mod report;
-mod words;
+pub(crate) mod words;
 mod worker;
 
 pub use report::{Case, Counts, Difference, Dtype, Report, Verdict};

@@ -7,7 +7,7 @@ use ponens_compiler::hir::{DataShape, Role};
 
 /// Kinds of numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// A log-probability of a response: the sum, or the mean where the loss knows only that.
     Logp,
     /// Surely a mean.
@@ -31,15 +31,15 @@ pub(super) enum Kind {
 
 /// What the words say.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Said {
-    pub(super) role: Option<Role>,
+pub(crate) struct Said {
+    pub(crate) role: Option<Role>,
     /// Place among the responses of the shape.
-    pub(super) response: Option<usize>,
-    pub(super) kind: Option<Kind>,
+    pub(crate) response: Option<usize>,
+    pub(crate) kind: Option<Kind>,
 }
 
 /// Small letters, cut at underscores and where a capital follows a small letter.
-pub(super) fn words(name: &str) -> Vec<String> {
+pub(crate) fn words(name: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut small = false;
     for c in name.chars() {
@@ -56,7 +56,7 @@ pub(super) fn words(name: &str) -> Vec<String> {
 }
 
 /// Reads a name, for losses over this shape.
-pub(super) fn said(name: &str, shape: &DataShape) -> Said {
+pub(crate) fn said(name: &str, shape: &DataShape) -> Said {
     let words = words(name);
     let pair = matches!(shape, DataShape::Pair { .. });
     if let (true, [word]) = (pair, words.as_slice()) {

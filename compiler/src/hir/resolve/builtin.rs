@@ -105,6 +105,11 @@ pub(super) const BUILTINS: &[(&str, Builtin, &str)] = &[
     ("len", Builtin::Quantity(QuantityFn::Len), "len(response)"),
 ];
 
+/// The names of all functions, for editors.
+pub fn functions() -> impl Iterator<Item = &'static str> {
+    BUILTINS.iter().map(|(name, ..)| *name)
+}
+
 /// Looks a name up.
 pub(super) fn builtin(name: &str) -> Option<(Builtin, &'static str)> {
     BUILTINS.iter().find(|(n, ..)| *n == name).map(|(_, b, usage)| (*b, *usage))

@@ -20,6 +20,7 @@ mod shape;
 mod value;
 mod variant;
 
+pub use builtin::functions;
 pub use program::{Library, NoLibrary, Program};
 
 use super::model::*;

@@ -50,9 +50,25 @@ impl Program {
 
     /// Parses a text that is not in a file. Its imports are relative to the working directory.
     pub fn add_text(&mut self, name: &str, text: &str) -> (FileId, Vec<Diagnostic>) {
+        self.add_text_at(name, text, Path::new("."))
+    }
+
+    /// Parses a text whose imports are relative to a folder.
+    pub fn add_text_at(
+        &mut self,
+        name: &str,
+        text: &str,
+        folder: &Path,
+    ) -> (FileId, Vec<Diagnostic>) {
         let id = self.sources.add(name, text);
-        let diagnostics = self.add_parsed(id, Path::new("."), 0);
+        let diagnostics = self.add_parsed(id, folder, 0);
         (id, diagnostics)
+    }
+
+    /// Adds a tree that was not parsed from a text of the language. Its places have to lie in texts of
+    /// [`Program::sources`], and its imports are not followed.
+    pub fn add_tree(&mut self, file: ast::File) {
+        self.files.push(file);
     }
 
     /// Reads and parses a file and what it imports.
