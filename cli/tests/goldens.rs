@@ -10,6 +10,8 @@
 //! beta rho is the argument of the link; its rounding is the conditioning of the problem. Results below
 //! the smallest normal number of the type are compared absolutely.
 
+#[path = "goldens/backends.rs"]
+mod backends;
 #[path = "goldens/reference.rs"]
 mod reference;
 #[path = "goldens/subject.rs"]

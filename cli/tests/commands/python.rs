@@ -37,7 +37,7 @@ fn functions_are_read_as_logic() {
     place.write("losses.py", LOSSES);
     for (function, options, prefer, text) in READ {
         let path = format!("losses.py:{function}");
-        let args = [&["decompile", &path, "--format", "json"], *options].concat();
+        let args = [&["decompile", &path, "--format", "json"][..], options].concat();
         let read = place.run(&args).done().json();
         assert_eq!(read["core"]["p"], *prefer, "{function} {options:?}: {read}");
         let loss = read["text"].as_str().expect("a text");
@@ -49,20 +49,23 @@ fn functions_are_read_as_logic() {
     }
 }
 
+/// Function, options, and the loss of the catalogue that it is.
+const SAME: &[(&str, &[&str], &str)] = &[
+    ("dpo_loss", &[], "dpo"),
+    ("dpo_loss", &["--set", "label_smoothing=0.1"], "cdpo"),
+    ("dpo_loss", &["--set", "loss_type=hinge"], "hinge"),
+    ("dpo_loss", &["--set", "loss_type=ipo"], "ipo_sum"),
+    ("orpo_loss", &[], "orpo"),
+    ("simpo_loss", &[], "simpo"),
+];
+
 #[test]
 fn what_is_read_is_what_the_catalogue_has() {
     let place = Place::new();
     place.write("losses.py", LOSSES);
-    for (function, options, loss) in [
-        ("dpo_loss", &[][..], "dpo"),
-        ("dpo_loss", &["--set", "label_smoothing=0.1"], "cdpo"),
-        ("dpo_loss", &["--set", "loss_type=hinge"], "hinge"),
-        ("dpo_loss", &["--set", "loss_type=ipo"], "ipo_sum"),
-        ("orpo_loss", &[], "orpo"),
-        ("simpo_loss", &[], "simpo"),
-    ] {
+    for (function, options, loss) in SAME {
         let path = format!("losses.py:{function}");
-        let args = [&["decompile", &path, "--format", "json"], options].concat();
+        let args = [&["decompile", &path, "--format", "json"][..], options].concat();
         let read = place.run(&args).json();
         place.write("read.loss", read["text"].as_str().expect("a text"));
         let same = place.run(&["compare", "read.loss", loss, "--format", "json"]).done().json();

@@ -30,7 +30,7 @@ fn what_names_no_function_is_refused() {
         ("losses.py:dpo", "E0801"),
     ] {
         let python = ["--python", "no/such/python", "--format", "json"];
-        let run = place.run(&[&["verify", "dpo", "--against", against], &python[..]].concat());
+        let run = place.run(&[&["verify", "dpo", "--against", against][..], &python[..]].concat());
         assert_eq!((run.status, run.codes()), (1, vec![code.to_owned()]), "{against}: {run}");
     }
 }

@@ -56,7 +56,10 @@ pub fn emit(compiled: &Compiled) -> String {
     let name = format!("\\mathcal{{L}}_{{{}}}", symbol::upright(&loss.name));
     lines.push((name, formulas.value(root).text()));
     let mut out = String::new();
-    let _ = writeln!(out, "% {} ({})", comment(&loss.title()), comment(&loss.name));
+    let _ = match loss.title() {
+        t if t.is_empty() => writeln!(out, "% {}", comment(&loss.name)),
+        t => writeln!(out, "% {} ({})", comment(&t), comment(&loss.name)),
+    };
     if let Some(source) = loss.source() {
         let _ = writeln!(out, "% {}", comment(&source));
     }
