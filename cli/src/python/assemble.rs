@@ -7,7 +7,7 @@
 use super::call::is_uniform;
 use super::source::Module;
 use super::statement::{Reader, Scope};
-use super::symbol::{Symbol, Tensor, tensor};
+use super::symbol::{Symbol, Tensor, binary, negate, tensor};
 use super::{Hints, links};
 use crate::verify::words::{self, Kind};
 use ponens_compiler::hir::{DataShape, Role};
@@ -121,7 +121,7 @@ pub(super) fn loss(module: &Module, path: &str, hints: &Hints) -> Result<Assembl
         build.remarks.push("the mean over the batch is taken by every loss".to_owned());
         expr = each;
     }
-    let expr = means(&expr);
+    let expr = means(&again(&expr));
     let name = path.rsplit('.').next().unwrap_or(path);
     Ok(Assembled { tree: build.tree(&plain_name(name), expr, span), remarks: build.remarks })
 }
@@ -463,6 +463,22 @@ fn means(e: &Expr) -> Expr {
         let ExprKind::Binary { op: BinaryOp::Div, lhs, rhs } = &e.kind else { return None };
         over_length(lhs, &length(rhs)?)
     })
+}
+
+/// The same built anew, so that signs stand in front of sums and products.
+fn again(e: &Expr) -> Expr {
+    let part = |x: &Expr| Symbol::Tensor(Tensor::new(again(x)));
+    let built = match &e.kind {
+        ExprKind::Unary { op: dsl::UnaryOp::Neg, operand } => negate(&part(operand), e.span),
+        ExprKind::Binary { op, lhs, rhs } if !matches!(op, BinaryOp::Compare(_)) => {
+            binary(*op, &part(lhs), &part(rhs), e.span)
+        }
+        _ => None,
+    };
+    match built {
+        Some(Symbol::Tensor(t)) => (*t.expr).clone(),
+        _ => e.clone(),
+    }
 }
 
 /// The response whose length an expression is.

@@ -9,11 +9,20 @@ use rustpython_parser::ast::{self, BoolOp, CmpOp, Constant, Expr, Operator, Rang
 /// Modules whose functions are known.
 const MODULES: &[&str] = &["torch", "math", "numpy", "np", "scipy.special"];
 
+/// Expressions nest this deep, through calls as well.
+const NESTING: usize = 1000;
+
 impl<'a> Reader<'a> {
     /// Reads an expression.
     pub(super) fn expression(&mut self, e: &'a Expr, scope: &mut Scope) -> Result<Symbol> {
         self.step(e)?;
-        let value = self.kind(e, scope)?;
+        if self.nesting == NESTING {
+            return self.refuse(e, "expressions nest too deeply");
+        }
+        self.nesting += 1;
+        let value = self.kind(e, scope);
+        self.nesting -= 1;
+        let value = value?;
         match &value {
             Symbol::Tensor(t) if t.is_too_large() => {
                 self.refuse(e, "the expression becomes too large")

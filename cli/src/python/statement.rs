@@ -30,6 +30,7 @@ pub(super) struct Reader<'a> {
     /// Attributes of `self` that were read and have no value yet: parameters.
     pub(super) wanted: Vec<(String, Span)>,
     pub(super) depth: usize,
+    pub(super) nesting: usize,
     pub(super) steps: usize,
 }
 
@@ -51,6 +52,7 @@ impl<'a> Reader<'a> {
             own: Scope::new(),
             wanted: Vec::new(),
             depth: 0,
+            nesting: 0,
             steps: 0,
         };
         for s in &module.body {
