@@ -217,10 +217,9 @@ impl<'a> Reader<'a> {
             })
             .collect();
         for (name, value) in scope.iter_mut() {
-            if assigned.contains(name) || !before.contains(name) {
-                if let Symbol::Tensor(t) = value {
-                    *value = detached(&Symbol::Tensor(t.clone()), t.expr.span);
-                }
+            let here = assigned.contains(name) || !before.contains(name);
+            if here && let Symbol::Tensor(t) = &*value {
+                *value = detached(value, t.expr.span);
             }
         }
     }
