@@ -69,7 +69,7 @@ impl<'a> Decoder<'a> {
         let mut x = self.model.plain.embed(ids)?;
         for (layer, (keys, values)) in self.model.plain.layers.iter().zip(&self.cache) {
             let normed = layer.norm_input(&x, eps)?;
-            let (k, v) = layer.keys_values(&normed, &pass)?;
+            let (k, v) = layer.keys_values(&normed, config, &pass)?;
             keys.slice_set(&k.contiguous()?, 0, self.past)?;
             values.slice_set(&v.contiguous()?, 0, self.past)?;
             let seen = (&keys.narrow(0, 0, end)?, &values.narrow(0, 0, end)?);

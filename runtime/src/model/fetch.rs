@@ -15,7 +15,7 @@ use super::{
     llama::Llama,
     load::{
         hugging_face::{ADAPTER_CONFIG, CONFIG},
-        load_adapter, load_gguf, load_hugging_face,
+        load_adapter, load_gguf, load_gguf_packed, load_hugging_face,
     },
 };
 
@@ -108,11 +108,28 @@ impl Source {
     /// # Errors
     /// If a file is missing, truncated or corrupt, or the model is not one that this crate computes.
     pub fn load(&self, device: &Device) -> Result<Llama> {
+        self.load_as(device, false)
+    }
+
+    /// As [`Source::load`]; the quantised linear maps of a GGUF file stay packed, which costs the memory of
+    /// the file and not of f32. Packed models run on the CPU, and only adapters of them are trained.
+    ///
+    /// # Errors
+    /// As [`Source::load`].
+    pub fn load_packed(&self) -> Result<Llama> {
+        self.load_as(&Device::Cpu, true)
+    }
+
+    fn load_as(&self, device: &Device, packed: bool) -> Result<Llama> {
         let (config, weights) = match self {
+            Self::Gguf(path) if packed => {
+                let (config, weights, packed) = load_gguf_packed(path)?;
+                return Llama::packed(config, weights, packed);
+            }
             Self::Gguf(path) => load_gguf(path, device)?,
             Self::Folder(folder) => load_hugging_face(folder, device)?,
             Self::Adapter(folder) => {
-                let base = self.base()?.load(device)?;
+                let base = self.base()?.load_as(device, packed)?;
                 let (lora, weights) = load_adapter(folder, device)?;
                 return base.with_adapter_weights(&lora, weights);
             }
