@@ -134,6 +134,76 @@ fn from_data_to_a_page() {
     let scored = scored.done().json_lines();
     assert_eq!((kind(&scored, "response").len(), kind(&scored, "summary").len()), (10, 1));
 
+    // Over the tokens after the divergence point, with a confidence a pair.
+    let confident = |c: &str, r: &str| {
+        json!({ "prompt": "x=", "chosen": c, "rejected": r, "smoothing": 0.1 }).to_string() + "\n"
+    };
+    place.write("tree.jsonl", confident("bba", "bbc") + &confident("cat", "cab"));
+    let mcts = [
+        "score",
+        "--loss",
+        "mcts_dpo",
+        "--model",
+        "model",
+        "--data",
+        "tree.jsonl",
+        "--format",
+        "json",
+    ];
+    let scored = place.run(&mcts).done().json_lines();
+    // What differs, and the end: "a", "c"; "t", "b".
+    for line in kind(&scored, "pair") {
+        assert_eq!((&line["chosen_tokens"], &line["rejected_tokens"]), (&json!(2), &json!(2)));
+    }
+    let given = place.run(&[&mcts[..], &["--reference", "data"]].concat());
+    assert_eq!(given.codes(), ["E0704"], "{given}");
+
+    // A rationale is a third response to the prompt: at the start the loss is ln 2 - gamma logp(rationale).
+    let row = |chosen: &str, more: Value| {
+        let mut row = json!({ "prompt": "x=", "chosen": chosen, "rejected": "b" });
+        row["rationale"] = more;
+        row.to_string() + "\n"
+    };
+    place.write("why.jsonl", row("a", json!("because it is so")));
+    place.write("so.jsonl", row("because it is so", Value::Null));
+    let score = |loss: &'static str, data: &'static str| {
+        place
+            .run(&["score", "--loss", loss, "--model", "model", "--data", data, "--format", "json"])
+    };
+    let with = score("dpo_rationale", "why.jsonl").done().json_lines();
+    let alone = score("dpo", "so.jsonl").done().json_lines();
+    let logp = alone[0]["chosen_logp"].as_f64().expect("a number");
+    let loss = with[0]["loss"].as_f64().expect("a number");
+    assert!((loss - (std::f64::consts::LN_2 - 0.1 * logp)).abs() < 1e-5, "{loss} {logp}");
+    let without = score("dpo_rationale", "pairs.jsonl");
+    assert_eq!(without.codes().last().map(String::as_str), Some("E0401"), "{without}");
+    assert!(without.stderr.contains("rationale"), "{without}");
+
+    // The better half of the pairs by CHES, whole rows, in their order.
+    let lines = place
+        .run(&[
+            "data",
+            "score",
+            "pairs.jsonl",
+            "--model",
+            "model",
+            "--keep",
+            "0.5",
+            "--output",
+            "kept.jsonl",
+            "--format",
+            "json",
+        ])
+        .done()
+        .json_lines();
+    let score = |l: &Value| l["normalised"].as_f64().expect("a score");
+    assert!(lines.windows(2).all(|l| score(&l[0]) >= score(&l[1])), "the worst first");
+    let mut best: Vec<u64> = lines[5..].iter().filter_map(|l| l["row"].as_u64()).collect();
+    best.sort_unstable();
+    let all = scores(&place, "pairs.jsonl");
+    let kept: Vec<&Value> = best.iter().map(|&row| &all[row as usize]).collect();
+    assert_eq!(scores(&place, "kept.jsonl").iter().collect::<Vec<_>>(), kept);
+
     // A grid that is cut off after its first run goes on where it stood.
     let grid = |losses: &'static str, resume: bool| {
         let mut args = vec![
@@ -194,9 +264,100 @@ fn from_data_to_a_page() {
     let one = place.run(&["report", "kto", "--output", "kto.html"]).done();
     assert!(one.stdout.contains("Held-out reward accuracy went from 50.0 % to"), "{one}");
     let page = place.read("kto.html");
-    for part in ["Displacement", "Gradient norm", "d/logp(pi,y)", "No logical core"] {
+    for part in
+        ["Displacement", "Gradient norm", "d/logp(pi,y)", "No logical core", "Credit by token"]
+    {
         assert!(page.contains(part), "{part}");
     }
+}
+
+/// A file of JSON lines.
+fn scores(place: &Place, path: &str) -> Vec<Value> {
+    place.read(path).lines().map(|l| serde_json::from_str(l).expect("a line of JSON")).collect()
+}
+
+/// Curry-DPO: each stage's reference is the model that the stage before left, so that the rewards of all
+/// stages add up to the log-ratio of the last policy to the first model.
+#[test]
+fn a_curriculum_moves_its_reference_and_telescopes() {
+    let place = Place::new();
+    write_model(&place);
+    write_data(&place);
+    let hard: String = ["moon=", "star=", "lamp=", "door="]
+        .iter()
+        .map(|p| json!({ "prompt": p, "chosen": "ab", "rejected": "ba" }).to_string() + "\n")
+        .collect();
+    place.write("hard.jsonl", hard);
+    let train = |stages: &'static str, resume: bool| {
+        let mut args = vec![
+            "train",
+            "--loss",
+            "dpo",
+            "--model",
+            "model",
+            "--stages",
+            stages,
+            "--eval-data",
+            "pairs.jsonl",
+            "--output",
+            "curry",
+            "--steps",
+            "8",
+            "--batch",
+            "4",
+            "--lr",
+            "2e-2",
+            "--sample-tokens",
+            "0",
+            "--format",
+            "json",
+        ];
+        args.extend(resume.then_some("--resume"));
+        place.run(&args)
+    };
+    let lines = train("pairs.jsonl,hard.jsonl", false).done().json_lines();
+    assert_eq!(kind(&lines, "start").len(), 2);
+    let number = |v: &Value, name: &str| v[name].as_f64().expect("a number");
+    let first = scores(&place, "curry/stage-1/scores-first.jsonl");
+    let between = scores(&place, "curry/stage-1/scores-last.jsonl");
+    let again = scores(&place, "curry/stage-2/scores-first.jsonl");
+    let last = scores(&place, "curry/stage-2/scores-last.jsonl");
+    assert_eq!(last.len(), 10);
+    for i in 0..last.len() {
+        let moved = number(&between[i], "chosen_logp");
+        let one = number(&first[i], "chosen_logp");
+        assert!((moved - one).abs() > 1e-2, "the first stage trains");
+        for name in ["chosen_logp", "chosen_reference_logp"] {
+            assert!((number(&again[i], name) - moved).abs() < 1e-5, "stage 2 starts where 1 ended");
+        }
+        let stages = number(&between[i], "chosen_reward") + number(&last[i], "chosen_reward");
+        let all = number(&last[i], "chosen_logp") - one;
+        assert!((stages - all).abs() < 1e-5, "{stages} {all}");
+    }
+    // Stages that are done stay; others than before are refused.
+    let lines = train("pairs.jsonl,hard.jsonl", true).done().json_lines();
+    assert_eq!((lines.len(), &lines[0]["left"]), (1, &json!(0)));
+    for (stages, resume) in [("pairs.jsonl,hard.jsonl", false), ("hard.jsonl", true)] {
+        let refused = train(stages, resume);
+        assert_eq!(refused.codes(), ["E0703"], "{refused}");
+    }
+    // The last adapter stands on the model that the first was made for.
+    let scored = place.run(&[
+        "score",
+        "--loss",
+        "dpo",
+        "--model",
+        "curry/stage-2/adapter",
+        "--data",
+        "pairs.jsonl",
+        "--format",
+        "json",
+    ]);
+    let scored = scored.done().json_lines();
+    let gap = number(&scored[3], "chosen_logp") - number(&last[3], "chosen_logp");
+    assert!(gap.abs() < 1e-5, "{gap}");
+    let base = number(&scored[3], "chosen_reference_logp") - number(&first[3], "chosen_logp");
+    assert!(base.abs() < 1e-5, "{base}");
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Theorems about losses, checked exactly in small worlds, on the losses as they are compiled and run.
 
+mod ches;
 mod displacement;
 mod flips;
+mod oreo;
 mod tree;
 
 use ponens_compiler::hir::Program;

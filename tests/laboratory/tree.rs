@@ -10,13 +10,13 @@ const DEPTH: usize = 3;
 const BRANCHES: usize = 3;
 
 /// A node of the tree: its reward and reference probability on the edge to it, and its children.
-struct Node {
-    reward: f64,
-    reference: f64,
-    children: Vec<Node>,
+pub(crate) struct Node {
+    pub(crate) reward: f64,
+    pub(crate) reference: f64,
+    pub(crate) children: Vec<Node>,
 }
 
-fn grow(random: &mut SplitMix, depth: usize) -> Node {
+pub(crate) fn grow(random: &mut SplitMix, depth: usize) -> Node {
     let mut number = || random.below(1 << 20) as f64 / f64::from(1 << 20);
     let (reward, reference) = (2.0 * number() - 1.0, 0.2 + number());
     let children: Vec<Node> = match depth {
@@ -30,7 +30,7 @@ fn grow(random: &mut SplitMix, depth: usize) -> Node {
 }
 
 /// The soft value: beta log sum over edges of reference exp((reward + value) / beta).
-fn soft_value(node: &Node, beta: f64) -> f64 {
+pub(crate) fn soft_value(node: &Node, beta: f64) -> f64 {
     if node.children.is_empty() {
         return 0.0;
     }

@@ -157,14 +157,19 @@ fn score(args: &ScoreArgs, ui: &mut Ui) -> Outcome {
 fn reads(
     args: &CheckArgs,
     ui: &mut Ui,
-) -> Result<Option<(String, Shape, Vec<ColumnSpec>)>, Failure> {
+) -> Result<Option<(String, Shape, Vec<ColumnSpec>, Vec<String>)>, Failure> {
     let Some(loss) = &args.loss else { return Ok(None) };
     let (compiled, located) = locate::locate(loss)?.compile(&Options::default())?;
     ui.report(&located.program.sources, &located.warnings);
     let names = models::names(&compiled.loss)?;
     let kernel = models::kernel(&compiled, &super::numbers(&args.params)?)?;
     let binding = Binding::new(&kernel, &names).map_err(models::failed)?;
-    Ok(Some((kernel.name().to_owned(), binding.shape(), binding.data_columns().to_vec())))
+    Ok(Some((
+        kernel.name().to_owned(),
+        binding.shape(),
+        binding.data_columns().to_vec(),
+        binding.further().to_vec(),
+    )))
 }
 
 /// Tokens of the rows so far.
@@ -226,6 +231,7 @@ fn check(args: &CheckArgs, ui: &mut Ui) -> Outcome {
         // Labelled losses take pairs and single responses.
         shape: reads.as_ref().map_or(Shape::Labelled, |r| r.1),
         columns: reads.as_ref().map_or_else(Vec::new, |r| r.2.clone()),
+        further: reads.as_ref().map_or_else(Vec::new, |r| r.3.clone()),
         reference: args.reference_logps,
         drop_empty: true,
     };

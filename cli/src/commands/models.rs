@@ -7,7 +7,7 @@ use ponens::compiler::session::Compiled;
 use ponens::dsl::Diagnostic;
 use ponens::runtime::data::{
     DataError, EncodeOptions, EncodeReport, EncodedExample, PromptFormat, ReadOptions, TextExample,
-    add_mismatched, encode_examples, load_examples,
+    add_mismatched, after_divergence, encode_examples, load_examples,
 };
 use ponens::runtime::model::{Llama, Source};
 use ponens::runtime::op::{GraphKernel, RuntimeError};
@@ -123,9 +123,17 @@ impl DataArgs {
         binding: &Binding,
         reference: bool,
     ) -> Result<Vec<TextExample>, Failure> {
+        if reference && binding.after_divergence() {
+            let text = "the loss reads responses from their divergence point on, and the data give the \
+                        reference of whole ones";
+            return Err(Diagnostic::error("E0704", text)
+                .help("give the reference as a model: --reference MODEL, or leave the option out")
+                .into());
+        }
         let options = ReadOptions {
             shape: binding.shape(),
             columns: binding.data_columns().to_vec(),
+            further: binding.further().to_vec(),
             reference: reference && binding.needs_reference(),
             drop_empty: self.drop_empty,
         };
@@ -157,6 +165,9 @@ impl DataArgs {
         let options = EncodeOptions::new(self.max_length);
         let (mut examples, report) =
             encode_examples(records, path, &format, tokenizer, options).map_err(|e| refused(&e))?;
+        if binding.after_divergence() {
+            after_divergence(&mut examples);
+        }
         if binding.needs_mismatched() {
             if examples.len() == 1 {
                 let d = Diagnostic::error(
@@ -221,9 +232,11 @@ pub(super) fn kernel(
 /// What the loss calls models and responses.
 pub(super) fn names(loss: &Loss) -> Result<Names, Failure> {
     let responses = match &loss.shape {
-        DataShape::Pair { winner, loser, .. } => {
-            ResponseNames::Pair { chosen: winner.clone(), rejected: loser.clone() }
-        }
+        DataShape::Pair { winner, loser, others } => ResponseNames::Pair {
+            chosen: winner.clone(),
+            rejected: loser.clone(),
+            further: others.clone(),
+        },
         DataShape::Labelled { response, .. } => {
             ResponseNames::Labelled { response: response.clone() }
         }

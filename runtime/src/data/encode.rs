@@ -80,9 +80,10 @@ impl Sequence {
 pub struct EncodedExample {
     /// Its row in the data, counted from 0.
     pub row: usize,
-    /// Prompt and response, by response; of a pair the preferred one first.
+    /// Prompt and response, by response; of a pair the preferred one first, then any further ones that
+    /// the loss reads.
     pub responses: Vec<Sequence>,
-    /// By response: whether it is good.
+    /// By response that is compared: whether it is good. Further ones have no entry.
     pub good: Vec<bool>,
     /// By response: the prompt and a response of another example; empty if no loss asks for it (see
     /// [`super::add_mismatched`]).
@@ -110,7 +111,7 @@ impl EncodedExample {
 
     /// Whether it compares two responses.
     pub fn is_pair(&self) -> bool {
-        self.responses.len() == 2
+        self.good.len() == 2
     }
 
     /// All sequences that a model is run on: the responses, then the mismatched ones.
@@ -210,10 +211,10 @@ fn encode(
         }
         Ok(Sequence { ids, start })
     };
-    let named = text.responses.iter().zip(record.response_names());
+    let named = text.responses.iter().zip(record.named_responses());
     Ok(EncodedExample {
         row: record.row,
-        responses: named.map(|(r, name)| response(r, name)).collect::<Result<_, _>>()?,
+        responses: named.map(|(r, (name, _))| response(r, name)).collect::<Result<_, _>>()?,
         good: record.good.clone(),
         mismatched: Vec::new(),
         columns: record.columns.clone(),
@@ -250,7 +251,7 @@ fn cut(
         }
         report.longest = report.longest.max(side.ids.len());
     }
-    if let [chosen, rejected] = example.responses.as_slice() {
+    if let [chosen, rejected, ..] = example.responses.as_slice() {
         report.identical += usize::from(chosen == rejected);
     }
     example

@@ -8,8 +8,10 @@
 mod check;
 mod conversation;
 mod copy;
+mod divergence;
 mod encode;
 mod error;
+mod flip;
 mod mismatch;
 mod order;
 mod prompt;
@@ -22,8 +24,10 @@ mod tests;
 
 pub use check::{ColumnFound, DataCheck, Lengths, check, holds_pairs};
 pub use copy::copy_rows;
+pub use divergence::after_divergence;
 pub use encode::{EncodeOptions, EncodeReport, EncodedExample, Encoder, Sequence, encode_examples};
 pub use error::{DataError, Finding};
+pub use flip::flip_labels;
 pub use mismatch::add_mismatched;
 pub use order::{Shuffle, SplitMix, split};
 pub use prompt::{ChatRender, PromptFormat};

@@ -49,8 +49,8 @@ impl PromptFormat {
         match self {
             Self::Plain(template) => {
                 let prompt = fill(template, &plain(&record.prompt, "prompt")?)?;
-                let named = record.responses.iter().zip(record.response_names());
-                let responses = named.map(|(r, name)| plain(r, name)).collect::<Result<_, _>>()?;
+                let named = record.named_responses();
+                let responses = named.map(|(name, r)| plain(r, name)).collect::<Result<_, _>>()?;
                 Ok(Rendered { prompt, responses })
             }
             Self::Chat(chat) => {
@@ -74,7 +74,7 @@ impl PromptFormat {
                         )),
                     }
                 };
-                let responses = record.responses.iter().map(continuation);
+                let responses = record.named_responses().map(|(_, turns)| continuation(turns));
                 let responses = responses.collect::<Result<_, _>>()?;
                 Ok(Rendered { prompt: shared, responses })
             }

@@ -16,6 +16,8 @@ pub struct ReadOptions {
     pub shape: Shape,
     /// The numeric columns that each row must have.
     pub columns: Vec<ColumnSpec>,
+    /// Columns with further responses to the prompt of a pair, such as a rationale.
+    pub further: Vec<String>,
     /// Read the reference's log-probabilities too.
     pub reference: bool,
     /// Drop rows with an empty response; otherwise they are errors.
@@ -24,7 +26,12 @@ pub struct ReadOptions {
 
 impl ReadOptions {
     pub(super) fn wanted(&self) -> Wanted<'_> {
-        Wanted { shape: self.shape, columns: &self.columns, reference: self.reference }
+        Wanted {
+            shape: self.shape,
+            columns: &self.columns,
+            further: &self.further,
+            reference: self.reference,
+        }
     }
 }
 
@@ -64,8 +71,8 @@ impl<'a, I: Iterator<Item = Row>> ExampleReader<'a, I> {
         let refuse = |wrong| (row.line, wrong);
         let fields = row.fields.map_err(|d| refuse(vec![d]))?;
         let example = parse(&fields, &self.options.wanted(), (number, row.line)).map_err(refuse)?;
-        let names = example.response_names().iter().zip(&example.responses);
-        let empty: Vec<&str> = names.filter(|(_, t)| t.is_empty()).map(|(name, _)| *name).collect();
+        let named = example.named_responses();
+        let empty: Vec<&str> = named.filter(|(_, t)| t.is_empty()).map(|(name, _)| name).collect();
         if empty.is_empty() {
             return Ok(Some(example));
         }

@@ -65,6 +65,8 @@ pub struct TextExample {
     pub prompt: Turns,
     /// The responses: of a pair the preferred one first.
     pub responses: Vec<Turns>,
+    /// The further responses asked for, such as a rationale, with their columns' names.
+    pub further: Vec<(String, Turns)>,
     /// By response: whether it is good. Of a pair the first is, the second is not.
     pub good: Vec<bool>,
     /// The values of the columns asked for, in their order.
@@ -74,9 +76,15 @@ pub struct TextExample {
 }
 
 impl TextExample {
-    /// The names of its responses in the data.
+    /// The names in the data of its responses without the further ones.
     pub fn response_names(&self) -> &'static [&'static str] {
         if self.responses.len() == 2 { &["chosen", "rejected"] } else { &["completion"] }
+    }
+
+    /// All responses with their names in the data, the further ones last.
+    pub fn named_responses(&self) -> impl Iterator<Item = (&str, &Turns)> {
+        let own = self.response_names().iter().copied().zip(&self.responses);
+        own.chain(self.further.iter().map(|(name, turns)| (name.as_str(), turns)))
     }
 }
 
@@ -85,6 +93,8 @@ impl TextExample {
 pub(super) struct Wanted<'a> {
     pub(super) shape: Shape,
     pub(super) columns: &'a [ColumnSpec],
+    /// Columns with further responses to the prompt of a pair.
+    pub(super) further: &'a [String],
     /// Also the reference's log-probabilities.
     pub(super) reference: bool,
 }
@@ -109,6 +119,7 @@ impl Wanted<'_> {
             names.extend(REFERENCE_COLUMNS.as_flattened());
         }
         names.extend(self.columns.iter().map(|c| c.name.as_str()));
+        names.extend(self.further.iter().map(String::as_str));
         names
     }
 }
@@ -262,8 +273,11 @@ pub(super) fn parse(
     let names: &[&str] = if single { &["completion"] } else { &["chosen", "rejected"] };
     let prompt = get("prompt");
     let responses: Vec<Option<Turns>> = names.iter().map(|n| get(n)).collect();
-    for name in names {
-        if !fields.contains_key(*name) {
+    let further: Vec<(String, Turns)> =
+        wanted.further.iter().filter_map(|n| Some((n.clone(), get(n)?))).collect();
+    let further_names = wanted.further.iter().map(String::as_str);
+    for name in names.iter().copied().chain(further_names) {
+        if !fields.contains_key(name) {
             wrong.push(missing(name, fields, &needs));
         }
     }
@@ -293,7 +307,7 @@ pub(super) fn parse(
     let parts = if single { split_single } else { split_pair };
     match parts(prompt, responses, fields) {
         Ok(Parts { prompt, responses }) if wrong.is_empty() => {
-            Ok(TextExample { row, line, prompt, responses, good, columns, reference })
+            Ok(TextExample { row, line, prompt, responses, further, good, columns, reference })
         }
         Ok(_) => Err(wrong),
         Err(d) => {

@@ -31,6 +31,21 @@ impl<'a> Decoder<'a> {
         Self { model, cache: Vec::new(), capacity: 0, table: RotaryTable::new(&[], 0), past: 0 }
     }
 
+    /// A decoder that has read the same, in storage of its own.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn fork(&self) -> Result<Self> {
+        let cache = self.cache.iter().map(|(k, v)| Ok((k.copy()?, v.copy()?)));
+        Ok(Self {
+            model: self.model,
+            cache: cache.collect::<Result<_>>()?,
+            capacity: self.capacity,
+            table: self.table.clone(),
+            past: self.past,
+        })
+    }
+
     /// Number of tokens read.
     #[must_use]
     pub fn position(&self) -> usize {

@@ -85,22 +85,27 @@ impl Source {
     /// If an adapter's base model is not found.
     pub fn base(&self) -> Result<Self> {
         match self {
-            Self::Adapter(folder) => {
-                let path = folder.join(ADAPTER_CONFIG);
-                let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
-                let value: Value =
-                    serde_json::from_str(&text).map_err(|e| Error::format(&path, e))?;
-                let Some(base) = value.get("base_model_name_or_path").and_then(Value::as_str)
-                else {
-                    return Err(Error::format(&path, "no `base_model_name_or_path`"));
-                };
-                match Self::find(base)? {
-                    Self::Adapter(_) => Err(Error::format(&path, "the base model is an adapter")),
-                    base => Ok(base),
+            Self::Adapter(folder) => match Self::find(&adapted(folder)?)? {
+                Self::Adapter(_) => {
+                    Err(Error::format(&folder.join(ADAPTER_CONFIG), "the base model is an adapter"))
                 }
-            }
+                base => Ok(base),
+            },
             other => Ok(other.clone()),
         }
+    }
+
+    /// What an adapter of the model `name` records as its base: for an adapter the base of that one, and
+    /// a path in full, so that it is found from anywhere.
+    ///
+    /// # Errors
+    /// If there is no such model, or an adapter does not name its base.
+    pub fn base_name(name: &str) -> Result<String> {
+        let base = match Self::find(name)? {
+            Self::Adapter(folder) => adapted(&folder)?,
+            _ => name.to_owned(),
+        };
+        Ok(Path::new(&base).canonicalize().map_or(base, |p| p.display().to_string()))
     }
 
     /// Loads the model, frozen; an adapter is attached and trainable.
@@ -135,6 +140,17 @@ impl Source {
             }
         };
         Llama::new(config, weights)
+    }
+}
+
+/// The base model that an adapter folder names.
+fn adapted(folder: &Path) -> Result<String> {
+    let path = folder.join(ADAPTER_CONFIG);
+    let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
+    let value: Value = serde_json::from_str(&text).map_err(|e| Error::format(&path, e))?;
+    match value.get("base_model_name_or_path").and_then(Value::as_str) {
+        Some(base) => Ok(base.to_owned()),
+        None => Err(Error::format(&path, "no `base_model_name_or_path`")),
     }
 }
 

@@ -128,7 +128,8 @@ fn sequence_name(example: &EncodedExample, sequence: usize) -> &'static str {
     match (example.is_pair(), sequence) {
         (_, s) if s >= example.responses.len() => "a response to another prompt",
         (true, 0) => "the chosen response",
-        (true, _) => "the rejected response",
+        (true, 1) => "the rejected response",
+        (true, _) => "a further response",
         (false, _) => "the response",
     }
 }

@@ -31,6 +31,8 @@ pub enum ResponseNames {
         chosen: String,
         /// The other response.
         rejected: String,
+        /// Further responses to the prompt, such as a rationale.
+        further: Vec<String>,
     },
     /// One response with a label.
     Labelled {
@@ -40,6 +42,14 @@ pub enum ResponseNames {
 }
 
 impl Names {
+    /// The names of further responses.
+    fn further(&self) -> &[String] {
+        match &self.responses {
+            ResponseNames::Pair { further, .. } => further,
+            ResponseNames::Labelled { .. } => &[],
+        }
+    }
+
     /// What one example of the loss is.
     pub fn shape(&self) -> Shape {
         match self.responses {
@@ -54,7 +64,11 @@ impl Default for Names {
         Self {
             policy: "pi".into(),
             reference: "ref".into(),
-            responses: ResponseNames::Pair { chosen: "w".into(), rejected: "l".into() },
+            responses: ResponseNames::Pair {
+                chosen: "w".into(),
+                rejected: "l".into(),
+                further: Vec::new(),
+            },
         }
     }
 }
@@ -118,6 +132,8 @@ pub struct Binding {
     columns: Vec<ColumnSpec>,
     reward: Reward,
     shape: Shape,
+    diverged: bool,
+    further: Vec<String>,
 }
 
 /// A term of the loss: its example, and where its sequences lie in the batch.
@@ -142,6 +158,7 @@ impl Binding {
             .map(|input| source(input, names, &mut columns, kernel.name()))
             .collect::<Result<Vec<_>, _>>()?;
         let shape = names.shape();
+        let diverged = diverged(kernel)?;
         let reads = |s: Source| sources.contains(&s);
         let sum = Aggregate::Sum;
         let of_reference =
@@ -153,7 +170,14 @@ impl Binding {
         // `logp / len` written out is a mean as well.
         let lengths = reads(Source::Length(0)) && reads(Source::Length(last));
         let mean = if summed { lengths && !averaged } else { averaged };
-        Ok(Self { sources, columns, reward: Reward { reference, mean }, shape })
+        Ok(Self {
+            sources,
+            columns,
+            reward: Reward { reference, mean },
+            shape,
+            diverged,
+            further: names.further().to_vec(),
+        })
     }
 
     /// The data columns that the loss reads, in the order of [`EncodedExample::columns`].
@@ -166,6 +190,11 @@ impl Binding {
         self.shape
     }
 
+    /// The columns of further responses that the loss reads, in their order behind the pair.
+    pub fn further(&self) -> &[String] {
+        &self.further
+    }
+
     /// True when the loss reads the reference model.
     pub fn needs_reference(&self) -> bool {
         self.reward.reference
@@ -174,6 +203,12 @@ impl Binding {
     /// True when the loss reads responses of other prompts ([`EncodedExample::mismatched`]).
     pub fn needs_mismatched(&self) -> bool {
         self.sources.iter().any(|s| matches!(s, Source::Mismatched(_)))
+    }
+
+    /// True when the loss reads responses from their divergence point on: the examples must be cut to it
+    /// ([`crate::data::after_divergence`]).
+    pub fn after_divergence(&self) -> bool {
+        self.diverged
     }
 
     /// What reward accuracy and margin compare.
@@ -185,7 +220,7 @@ impl Binding {
     pub(super) fn terms(&self, example: &EncodedExample) -> usize {
         match self.shape {
             Shape::Pair => 1,
-            Shape::Labelled => example.responses.len(),
+            Shape::Labelled => example.good.len(),
         }
     }
 
@@ -203,6 +238,14 @@ impl Binding {
                 return Err(RuntimeError::Setting(
                     "the loss reads responses of other prompts and the data lack them".into(),
                 ));
+            }
+            let wanted = example.good.len() + self.further.len();
+            if self.shape == Shape::Pair && example.responses.len() != wanted {
+                return Err(RuntimeError::Setting(format!(
+                    "the loss reads {wanted} responses and row {} of the data has {}",
+                    example.row,
+                    example.responses.len()
+                )));
             }
             let term = |response| Term { example: e, first, response };
             terms.extend((0..self.terms(example)).map(term));
@@ -282,6 +325,26 @@ impl Binding {
     }
 }
 
+/// Whether the loss reads responses from their divergence point on.
+///
+/// # Errors
+/// If it reads whole responses as well: an example is one or the other.
+fn diverged(kernel: &dyn LossKernel) -> Result<bool, RuntimeError> {
+    let named = |f: &[&str]| kernel.inputs().iter().find(|i| f.contains(&call(&i.name).0));
+    let diverged = named(&["diverged_logp"]);
+    let whole = named(&["logp", "mean_logp", "len"]);
+    if let (Some(d), Some(w)) = (diverged, whole) {
+        return Err(RuntimeError::Unsupported(format!(
+            "loss `{}` reads `{}` and `{}`; training supplies whole responses or what follows their \
+             divergence point, not both",
+            kernel.name(),
+            d.name,
+            w.name
+        )));
+    }
+    Ok(diverged.is_some())
+}
+
 /// `f(a,b)` into `f` and its arguments; a plain name has none.
 fn call(name: &str) -> (&str, Vec<&str>) {
     match name.strip_suffix(')').and_then(|n| n.split_once('(')) {
@@ -298,13 +361,15 @@ fn source(
 ) -> Result<Source, RuntimeError> {
     let refuse = || {
         let supplied = match &names.responses {
-            ResponseNames::Pair { chosen, rejected } => format!("len of {chosen} and {rejected}"),
+            ResponseNames::Pair { chosen, rejected, .. } => {
+                format!("len of {chosen} and {rejected}")
+            }
             ResponseNames::Labelled { response } => {
                 format!("mismatched_logp, len of {response}, label")
             }
         };
         RuntimeError::Unsupported(format!(
-            "loss `{loss}` reads `{}` ({} level); training supplies logp, mean_logp of {} and {}, \
+            "loss `{loss}` reads `{}` ({} level); training supplies logp, mean_logp, diverged_logp of {} and {}, \
              {supplied}, and numeric data columns",
             input.name, input.level, names.policy, names.reference,
         ))
@@ -315,13 +380,17 @@ fn source(
     let side = |r: &str| match &names.responses {
         ResponseNames::Pair { chosen, .. } if r == chosen => Ok(0),
         ResponseNames::Pair { rejected, .. } if r == rejected => Ok(1),
+        ResponseNames::Pair { further, .. } => {
+            further.iter().position(|f| f == r).map(|i| 2 + i).ok_or_else(refuse)
+        }
         ResponseNames::Labelled { response } if r == response => Ok(0),
         _ => Err(refuse()),
     };
     let labelled = names.shape() == Shape::Labelled;
     match call(&input.name) {
-        (f @ ("logp" | "mean_logp"), arguments) if arguments.len() == 2 => {
-            let aggregate = if f == "logp" { Aggregate::Sum } else { Aggregate::Mean };
+        (f @ ("logp" | "mean_logp" | "diverged_logp"), arguments) if arguments.len() == 2 => {
+            // What lies before the divergence point is no part of the example any more.
+            let aggregate = if f == "mean_logp" { Aggregate::Mean } else { Aggregate::Sum };
             match arguments[0] {
                 m if m == names.policy => Ok(Source::Policy(aggregate, side(arguments[1])?)),
                 m if m == names.reference => Ok(Source::Reference(aggregate, side(arguments[1])?)),

@@ -41,6 +41,12 @@ pub(super) struct State {
     pub(super) data: String,
     /// Log-probability by token of the held-out chosen responses before the first step.
     pub(super) baseline: Option<f64>,
+    /// The lowest held-out loss so far.
+    #[serde(default)]
+    pub(super) best: Option<f64>,
+    /// Evaluations since then.
+    #[serde(default)]
+    pub(super) stale: usize,
 }
 
 impl State {
@@ -53,6 +59,8 @@ impl State {
             config: config.clone(),
             data,
             baseline: None,
+            best: None,
+            stale: 0,
         }
     }
 }

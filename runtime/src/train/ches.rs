@@ -24,6 +24,17 @@ pub struct Ches {
     pub normalised: f64,
 }
 
+impl Ches {
+    /// The score from the sums of the hidden states that predict each token, chosen and rejected, and
+    /// their numbers of tokens. Of sums of unequal width the shorter part counts.
+    pub fn of(row: usize, sums: [&[f64]; 2], tokens: [usize; 2]) -> Self {
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let (across, own) = (dot(sums[0], sums[1]), dot(sums[0], sums[0]));
+        let n = tokens.map(|n| n.max(1) as f64);
+        Self { row, ches: across - own, normalised: across / (n[0] * n[1]) - own / (n[0] * n[0]) }
+    }
+}
+
 /// Scores pairs, `micro` at a time; `progress` is told how many are done.
 ///
 /// # Errors
@@ -35,7 +46,6 @@ pub fn ches(
     mut progress: impl FnMut(usize),
 ) -> Result<Vec<Ches>, RuntimeError> {
     let mut out = Vec::with_capacity(examples.len());
-    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
     for part in examples.chunks(micro.max(1)) {
         let part: Vec<&EncodedExample> = part.iter().collect();
         if let Some(single) = part.iter().find(|e| !e.is_pair() || !e.mismatched.is_empty()) {
@@ -45,13 +55,8 @@ pub fn ches(
         }
         let states = model.hidden_sums(&rows(&part))?;
         for (example, h) in part.iter().zip(states.chunks_exact(2)) {
-            let n = |side: usize| example.responses[side].response_len().max(1) as f64;
-            let (across, own) = (dot(&h[0], &h[1]), dot(&h[0], &h[0]));
-            out.push(Ches {
-                row: example.row,
-                ches: across - own,
-                normalised: across / (n(0) * n(1)) - own / (n(0) * n(0)),
-            });
+            let tokens = [0, 1].map(|side| example.responses[side].response_len());
+            out.push(Ches::of(example.row, [&h[0], &h[1]], tokens));
         }
         progress(out.len());
     }

@@ -36,6 +36,9 @@ pub struct TrainConfig {
     /// Steps between two evaluations on the held-out data; there is always one before the first step
     /// and one after the last.
     pub eval_every: Option<usize>,
+    /// Ends the run after this many evaluations in a row whose loss is not below the lowest so far.
+    #[serde(default)]
+    pub patience: Option<usize>,
     /// Steps between two checkpoints; there is always one after the last step.
     pub save_every: Option<usize>,
     /// How many checkpoints stay; older ones are removed.
@@ -53,6 +56,7 @@ impl Default for TrainConfig {
             adamw: AdamWConfig::default(),
             seed: 0,
             eval_every: None,
+            patience: None,
             save_every: None,
             keep: 2,
         }
@@ -81,8 +85,11 @@ impl TrainConfig {
         if self.clip.is_some_and(|c| c.is_nan() || c <= 0.0) {
             return wrong("the clipping norm must be above 0".into());
         }
-        if self.eval_every == Some(0) || self.save_every == Some(0) || self.keep == 0 {
-            return wrong("intervals and the number of kept checkpoints must be at least 1".into());
+        let none = [self.eval_every, self.save_every, self.patience].contains(&Some(0));
+        if none || self.keep == 0 {
+            return wrong(
+                "intervals, patience and the number of kept checkpoints must be at least 1".into(),
+            );
         }
         self.adamw.check()?;
         let steps = match self.length {

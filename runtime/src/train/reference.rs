@@ -61,8 +61,8 @@ pub fn given_log_probs(examples: &[EncodedExample]) -> Result<Vec<Vec<f64>>, Run
             match &e.reference {
             Some(sums) if sums.len() == e.sequence_count() => Ok(sums.clone()),
             Some(_) => Err(RuntimeError::Setting(
-                "the loss reads the reference on responses of other prompts, which the data do not \
-                 give: name a reference model"
+                "the loss reads further responses or those of other prompts, where the data give no \
+                 reference: name a reference model"
                     .into(),
             )),
             None => Err(RuntimeError::Setting(format!(

@@ -65,6 +65,8 @@ pub struct Outcome {
     pub steps: usize,
     /// False if it was asked to stop before its end.
     pub finished: bool,
+    /// True if its patience ended: the held-out loss fell no further.
+    pub ended_early: bool,
     /// The first evaluation of this sitting.
     pub first_eval: Option<EvalRecord>,
     /// The last evaluation of this sitting.
@@ -209,7 +211,10 @@ impl<'a> Session<'a> {
 
     fn steps(mut self) -> Result<Outcome, RuntimeError> {
         let due = |every: Option<usize>, step: usize| every.is_some_and(|n| step.is_multiple_of(n));
-        while self.state.step < self.total && !self.run.stop.load(Ordering::Relaxed) {
+        while self.state.step < self.total
+            && !self.out_of_patience()
+            && !self.run.stop.load(Ordering::Relaxed)
+        {
             self.step()?;
             let step = self.state.step;
             if due(self.run.config.eval_every, step) || step == self.total {
@@ -220,12 +225,18 @@ impl<'a> Session<'a> {
             }
         }
         self.save()?;
+        let ended_early = self.state.step < self.total && self.out_of_patience();
         Ok(Outcome {
             steps: self.state.step,
-            finished: self.state.step >= self.total,
+            finished: self.state.step >= self.total || ended_early,
+            ended_early,
             first_eval: self.first_eval,
             last_eval: self.last_eval,
         })
+    }
+
+    fn out_of_patience(&self) -> bool {
+        self.run.config.patience.is_some_and(|n| self.state.stale >= n)
     }
 
     /// The places in the training data of the next batch.
@@ -317,6 +328,12 @@ impl<'a> Session<'a> {
             write_scores(folder, self.state.step, &scores)?;
         }
         let summary = summarise(&scores);
+        if self.state.best.is_none_or(|best| summary.loss < best) {
+            self.state.best = Some(summary.loss);
+            self.state.stale = 0;
+        } else {
+            self.state.stale += 1;
+        }
         let now = summary.chosen_logp_per_token;
         let baseline = *self.state.baseline.get_or_insert(now);
         let record = EvalRecord {

@@ -1,5 +1,6 @@
 //! `ponens report`
 
+mod credit;
 mod lab;
 mod logic;
 mod run;

@@ -1,6 +1,6 @@
 //! The page of one run.
 
-use super::{Made, figure, logic, percent_interval, read_json, unreadable};
+use super::{Made, credit, figure, logic, percent_interval, read_json, unreadable};
 use crate::failure::Failure;
 use ponens::page;
 use ponens::runtime::report::{
@@ -14,6 +14,7 @@ pub(super) struct Reading {
     pub(super) log: RunLog,
     pub(super) description: Value,
     pub(super) samples: Value,
+    pub(super) credit: Value,
     pub(super) first: Vec<ScoreLine>,
     pub(super) last: Vec<ScoreLine>,
 }
@@ -30,6 +31,7 @@ impl Reading {
             log: read_run(folder).map_err(|e| unreadable(folder, &e))?,
             description: read_json(&folder.join("run.json"))?,
             samples: read_json(&folder.join("samples.json"))?,
+            credit: read_json(&folder.join("credit.json"))?,
             first,
             last,
         })
@@ -170,6 +172,10 @@ fn settings(reading: &Reading) -> Vec<Vec<String>> {
         ("trainable numbers", shown(&run["trainable"])),
         ("data", shown(&d["data"])),
         ("held-out data", shown(&d["eval_data"])),
+        (
+            "labels turned",
+            d["flip"].as_f64().filter(|f| *f > 0.0).map_or(String::new(), |f| f.to_string()),
+        ),
         ("template", shown(&d["template"])),
         (
             "examples",
@@ -221,9 +227,10 @@ pub(super) fn make(folder: &Path) -> Result<Made, Failure> {
     let sentences: String = lines.iter().map(|l| format!("<p>{}</p>", page::escape(l))).collect();
     let body = format!(
         "{sentences}\n<h2>Course</h2>\n<div class=\"charts\">\n{}</div>\n<h2>The loss</h2>\n{}\n\
-         <h2>Answers</h2>\n{}\n<h2>Settings</h2>\n{}",
+         {}<h2>Answers</h2>\n{}\n<h2>Settings</h2>\n{}",
         charts(&reading.log),
         logic::section(&reading.description["loss"]),
+        credit::section(&reading.credit),
         samples(&reading.samples),
         page::table(&["setting", "value"], &settings(&reading)),
     );

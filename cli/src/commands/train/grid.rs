@@ -3,8 +3,9 @@
 //! Each run has a folder `LOSS-seed-N` of its own, and `lab.json` lists them. With `--resume` runs that are
 //! done are left alone and the others go on; the reference is run once for all of them.
 
+use super::inputs::{Base, Data, Loss};
 use super::record::write_json;
-use super::single::{self, Base, Data, Job, Loss};
+use super::single::{self, Job};
 use super::{Args, make_folder, stop_flag, wanted};
 use crate::failure::{Failure, Outcome, Status};
 use crate::output::Ui;
@@ -24,7 +25,7 @@ fn folder(loss: &str, seed: u64) -> String {
 }
 
 /// Whether a run of an earlier sitting took all its steps and wrote its samples.
-fn done(output: &Path) -> bool {
+pub(super) fn done(output: &Path) -> bool {
     output.join("done.json").is_file()
 }
 

@@ -1,8 +1,11 @@
 //! `ponens train`
 
+mod credit;
 mod grid;
+mod inputs;
 mod record;
 mod single;
+mod stages;
 
 use super::demo;
 use super::models::DataArgs;
@@ -25,13 +28,14 @@ Examples:
   ponens train --loss my.loss --model ./smollm --data pairs.jsonl --template chat --output runs/mine
   ponens train --loss dpo --model model.gguf --data pairs.jsonl --output runs/dpo --steps 50 --resume
   ponens train --loss kto --model model.gguf --data ratings.parquet --output runs/kto --steps 50
+  ponens train --loss dpo --model model.gguf --stages easy.jsonl,hard.jsonl --output runs/curry --steps 50
   ponens train --losses dpo,simpo,orpo --seeds 3 --model model.gguf --data pairs.jsonl --output runs/lab --steps 50
 
 The output folder gets metrics.jsonl, checkpoints, and the trained adapter or model. Ctrl-C saves and
 stops; --resume goes on to the same result, bit for bit. `ponens report DIR` makes a page of it.";
 
 /// Train a language model with a loss
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(crate) struct Args {
     /// Train the small embedded task from start to end; needs no files
@@ -49,6 +53,11 @@ pub(crate) struct Args {
     seeds: u64,
     #[command(flatten)]
     pub(super) params: ParamArgs,
+    /// A curriculum: train on each of these files in turn, from what the one before left, which is also the
+    /// reference; the settings hold for each
+    #[arg(long, value_delimiter = ',', value_name = "FILE,..")]
+    #[arg(conflicts_with_all = ["losses", "demo", "data", "reference"])]
+    stages: Vec<PathBuf>,
     /// GGUF file, Hugging Face folder, or owner/model in the local cache
     #[arg(long, required_unless_present = "demo", value_name = "MODEL")]
     model: Option<String>,
@@ -66,6 +75,9 @@ pub(crate) struct Args {
     /// The part of --data that is held out
     #[arg(long, default_value_t = 0.1, value_name = "FRACTION")]
     eval_fraction: f64,
+    /// Turn this share of the training labels, at random: a study of label noise
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE", value_parser = share)]
+    flip: f64,
     /// Folder for metrics, checkpoints and the result
     #[arg(long, required_unless_present = "demo", value_name = "DIR")]
     pub(super) output: Option<PathBuf>,
@@ -124,6 +136,9 @@ pub(crate) struct Args {
     /// Steps between evaluations
     #[arg(long, value_name = "N")]
     eval_every: Option<usize>,
+    /// End the run after this many evaluations in a row without a lower held-out loss
+    #[arg(long, value_name = "N", requires = "eval_every")]
+    patience: Option<usize>,
     /// Steps between checkpoints
     #[arg(long, value_name = "N")]
     save_every: Option<usize>,
@@ -148,10 +163,21 @@ enum Falls {
 pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
     if args.demo {
         demo::run(args, ui)
+    } else if !args.stages.is_empty() {
+        stages::run(args, ui)
     } else if args.losses.is_empty() {
         single::run(args, ui)
     } else {
         grid::run(args, ui)
+    }
+}
+
+/// A number in [0, 1].
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(x) if (0.0..=1.0).contains(&x) => Ok(x),
+        Ok(_) => Err("outside [0, 1]".into()),
+        Err(e) => Err(e.to_string()),
     }
 }
 
@@ -181,6 +207,11 @@ fn wanted<'a, T: ?Sized>(value: Option<&'a T>, name: &str) -> Result<&'a T, Fail
 }
 
 impl Args {
+    /// Whether the reference is the model that a run starts from, adapter and all.
+    fn moves(&self) -> bool {
+        !self.stages.is_empty()
+    }
+
     fn lora_config(&self) -> LoraConfig {
         LoraConfig {
             rank: self.lora,
@@ -206,6 +237,7 @@ impl Args {
             adamw: AdamWConfig::default(),
             seed,
             eval_every: self.eval_every,
+            patience: self.patience,
             save_every: self.save_every,
             keep: 2,
         }

@@ -53,6 +53,7 @@ pub(super) fn write_run(output: &Path, d: &Description<'_>) -> Result<(), Failur
         "eval_data": path(&d.args.eval_data),
         "template": d.args.data.template,
         "max_length": d.args.data.max_length,
+        "flip": d.args.flip,
         "adapter": adapter,
         "seed": d.seed,
     });

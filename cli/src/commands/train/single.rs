@@ -1,143 +1,22 @@
 //! One run, from a loss and a model to a trained adapter or model.
 
-use super::super::models::{self, Loaded};
-use super::super::numbers;
+use super::super::models;
 use super::super::progress::{Progress, peak_memory};
 use super::super::samples::{self, Sample};
+use super::inputs::{Base, Data, Loss};
 use super::record::{self, Description};
-use super::{Args, make_folder, stop_flag, wanted};
+use super::{Args, credit, make_folder, stop_flag, wanted};
 use crate::failure::{Failure, Outcome, Status};
 use crate::output::Ui;
-use ponens::compiler::session::{Compiled, Options};
 use ponens::dsl::Diagnostic;
-use ponens::locate::{self, Located};
-use ponens::runtime::data::{EncodedExample, split};
-use ponens::runtime::model::{Llama, SaveType, save};
-use ponens::runtime::op::GraphKernel;
+use ponens::runtime::data::EncodedExample;
+use ponens::runtime::model::{Llama, SaveType, Source, save};
 use ponens::runtime::report::EventFile;
 use ponens::runtime::tokenizer::Tokenizer;
-use ponens::runtime::train::{
-    self, Binding, Names, Record, Reference, ReferenceCache, ReferenceLogProbs, Run,
-};
+use ponens::runtime::train::{self, Record, Reference, ReferenceCache, ReferenceLogProbs, Run};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-
-/// A loss, ready to train with.
-pub(super) struct Loss {
-    pub(super) compiled: Compiled,
-    located: Located,
-    pub(super) kernel: GraphKernel,
-    names: Names,
-    binding: Binding,
-}
-
-impl Loss {
-    /// Finds and compiles a loss.
-    pub(super) fn find(name: &str, args: &Args, ui: &mut Ui) -> Result<Self, Failure> {
-        let (compiled, located) = locate::locate(name)?.compile(&Options::default())?;
-        ui.report(&located.program.sources, &located.warnings);
-        let names = models::names(&compiled.loss)?;
-        // In a grid a parameter goes to the losses that have it.
-        let params: Vec<(String, f64)> = numbers(&args.params)?
-            .into_iter()
-            .filter(|(n, _)| {
-                args.losses.is_empty() || compiled.loss.params.iter().any(|p| p.name == *n)
-            })
-            .collect();
-        let kernel = models::kernel(&compiled, &params)?;
-        let binding = Binding::new(&kernel, &names).map_err(models::failed)?;
-        Ok(Self { compiled, located, kernel, names, binding })
-    }
-
-    /// Whether it reads the reference model.
-    pub(super) fn needs_reference(&self) -> bool {
-        self.binding.needs_reference()
-    }
-
-    /// The values of its parameters.
-    fn params(&self) -> Vec<(String, f64)> {
-        let names = self.kernel.graph().params.iter().map(|p| p.name.clone());
-        names.zip(self.kernel.params().iter().copied()).collect()
-    }
-}
-
-/// A model, loaded once for all runs.
-pub(super) struct Base {
-    name: String,
-    model: Llama,
-    tokenizer: Tokenizer,
-    /// The reference, where it is another model.
-    other: Option<Llama>,
-}
-
-impl Base {
-    /// Loads the model, and the reference if another one is named.
-    pub(super) fn load(args: &Args, needs_reference: bool) -> Result<Self, Failure> {
-        let name = wanted(args.model.as_deref(), "model")?;
-        let Loaded { model, tokenizer } = models::load_as(name, args.packed)?;
-        let other = match args.reference.as_deref() {
-            Some(other) if other != "data" && needs_reference => {
-                Some(models::load_reference(other, &tokenizer)?)
-            }
-            _ => None,
-        };
-        Ok(Self { name: name.to_owned(), model, tokenizer, other })
-    }
-
-    fn policy(&self, args: &Args, seed: u64) -> Result<Llama, Failure> {
-        let attempt = |e: ponens::runtime::model::Error| {
-            Failure::from(Diagnostic::error("E0701", format!("{}: {e}", self.name)))
-        };
-        let policy = if args.full {
-            self.model.snapshot().and_then(Llama::into_trainable).map_err(attempt)?
-        } else if self.model.adapter().is_some() {
-            self.model.with_adapter_continued().map_err(attempt)?
-        } else {
-            self.model.with_adapter(&args.lora_config(), seed).map_err(attempt)?
-        };
-        Ok(policy.with_checkpointing(args.checkpointing))
-    }
-}
-
-/// The examples of a run.
-pub(super) struct Data {
-    train: Vec<EncodedExample>,
-    held_out: Vec<EncodedExample>,
-    cuts: Option<String>,
-}
-
-impl Data {
-    /// Reads the files as text.
-    pub(super) fn read(args: &Args, loss: &Loss) -> Result<TextData, Failure> {
-        let path = wanted(args.data.data.as_deref(), "data")?;
-        let given = args.reference.as_deref() == Some("data");
-        let records = args.data.read(path, &loss.binding, given)?;
-        let (train, held_out) = match &args.eval_data {
-            Some(path) => (records, args.data.read(path, &loss.binding, given)?),
-            None => split(records, args.eval_fraction, args.seed),
-        };
-        Ok(TextData { train, held_out })
-    }
-}
-
-/// The rows of a run, before a model is there.
-pub(super) struct TextData {
-    train: Vec<ponens::runtime::data::TextExample>,
-    held_out: Vec<ponens::runtime::data::TextExample>,
-}
-
-impl TextData {
-    /// The rows as tokens.
-    pub(super) fn encode(self, args: &Args, base: &Base, loss: &Loss) -> Result<Data, Failure> {
-        let path = wanted(args.data.data.as_deref(), "data")?;
-        let held_path = args.eval_data.as_deref().unwrap_or(path);
-        let encode = |rows, path| args.data.encode(rows, path, &base.tokenizer, &loss.binding);
-        let (train, report) = encode(&self.train, path)?;
-        let (held_out, _) = encode(&self.held_out, held_path)?;
-        Ok(Data { train, held_out, cuts: models::cuts(&report) })
-    }
-}
 
 /// How one run of a sitting ended.
 pub(super) struct Ended {
@@ -194,8 +73,7 @@ impl Job<'_> {
     pub(super) fn run(&self, ui: &mut Ui) -> Result<Ended, Failure> {
         let (args, loss, base) = (self.args, self.loss, self.base);
         let policy = base.policy(args, self.seed)?;
-        // An adapter that is trained on is compared with the model that it adapts.
-        let frozen = base.model.without_adapter();
+        let frozen = base.frozen();
         let prompts = match args.sample_tokens {
             0 => Vec::new(),
             _ => samples::prompts(args.sample_prompts.as_deref())?,
@@ -258,6 +136,7 @@ impl Job<'_> {
         let result = save_result(args, &base.name, &policy, &base.tokenizer, self.output)?;
         let after = samples::answers(&policy, &base.tokenizer, &prompts, args.sample_tokens)?;
         record::write_samples(self.output, &before, &after)?;
+        credit::write(self, &policy, reference)?;
         Ok(Ended { outcome, result, before, after })
     }
 
@@ -281,14 +160,9 @@ pub(super) fn cache(
         return Ok(None);
     }
     let Some(folder) = args.reference_cache.as_deref().or(folder) else { return Ok(None) };
-    let digest = match &base.other {
-        Some(other) => {
-            let merged = other.merged().map_err(|e| models::failed(e.into()))?;
-            train::model_digest(&merged)
-        }
-        None => train::model_digest(&base.model.without_adapter()),
-    };
-    let digest = digest.map_err(models::failed)?;
+    let reference = base.other.as_ref().map_or_else(|| base.frozen(), Llama::frozen);
+    let merged = reference.merged().map_err(|e| models::failed(e.into()))?;
+    let digest = train::model_digest(&merged).map_err(models::failed)?;
     Ok(Some(ReferenceCache::new(folder, digest)))
 }
 
@@ -324,6 +198,7 @@ pub(super) fn run(args: &Args, ui: &mut Ui) -> Outcome {
         ui.json_line(&json!({
             "type": "done",
             "finished": outcome.finished,
+            "ended_early": outcome.ended_early,
             "steps": outcome.steps,
             "result": ended.result.display().to_string(),
             "template": args.data.template,
@@ -341,7 +216,11 @@ pub(super) fn run(args: &Args, ui: &mut Ui) -> Outcome {
             ))?;
         }
         let memory = memory.map_or(String::new(), |m| format!(", peak memory {m} MiB"));
-        let how = if outcome.finished { "done" } else { "stopped" };
+        let how = match (outcome.finished, outcome.ended_early) {
+            (_, true) => "done, the held-out loss fell no further,",
+            (true, _) => "done",
+            (false, _) => "stopped",
+        };
         ui.line(format!(
             "{how} after {} steps in {:.0} s{memory}; result in {}",
             outcome.steps,
@@ -352,6 +231,11 @@ pub(super) fn run(args: &Args, ui: &mut Ui) -> Outcome {
     Ok(Status::Done)
 }
 
+/// Where the result of a run goes.
+pub(super) fn result(args: &Args, output: &Path) -> PathBuf {
+    output.join(if args.full { "model" } else { "adapter" })
+}
+
 /// Writes the trained adapter or model beside the checkpoints.
 fn save_result(
     args: &Args,
@@ -360,14 +244,11 @@ fn save_result(
     tokenizer: &Tokenizer,
     output: &Path,
 ) -> Result<PathBuf, Failure> {
-    let folder = output.join(if args.full { "model" } else { "adapter" });
+    let folder = result(args, output);
     let saved = if args.full {
         save::save_model(policy, &folder, SaveType::F32)
     } else {
-        // A path is recorded in full, so that the adapter finds its base from anywhere.
-        let base = Path::new(model_name);
-        let base = base.canonicalize().map_or(model_name.to_owned(), |p| p.display().to_string());
-        save::save_adapter(policy, &base, &folder)
+        Source::base_name(model_name).and_then(|base| save::save_adapter(policy, &base, &folder))
     };
     saved.and_then(|()| tokenizer.save(&folder)).map_err(|e| {
         Failure::from(Diagnostic::error("E0703", format!("the result cannot be saved: {e}")))

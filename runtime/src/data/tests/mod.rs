@@ -219,6 +219,7 @@ fn record(prompt: &str, chosen: &str, rejected: &str) -> TextExample {
         row: 4,
         line: 5,
         prompt: text(prompt),
+        further: vec![],
         responses: vec![text(chosen), text(rejected)],
         good: vec![true, false],
         columns: vec![0.5],
@@ -386,4 +387,30 @@ fn prompts_are_never_on_both_sides_of_the_split() {
     assert!(split(records.clone(), 0.0, 3).1.is_empty());
     assert!(!split(records, 1.0, 3).0.is_empty(), "something is left to train on");
     assert_eq!(split(vec![record("p", "c", "d")], 0.5, 1).0.len(), 1);
+}
+
+#[test]
+fn flipped_labels_are_a_share_and_the_same_for_a_seed() {
+    let line =
+        |i: usize| format!("{{\"prompt\": \"{i}\", \"chosen\": \"c\", \"rejected\": \"r\"}}\n");
+    let data: String = (0..400).map(line).collect();
+    let (rows, _) = read(data.as_bytes(), &ReadOptions::default()).expect("valid");
+    let flipped = |share: f64, seed: u64| {
+        let mut rows = rows.clone();
+        let count = flip_labels(&mut rows, share, seed);
+        let turned: Vec<bool> = rows.iter().map(|r| r.responses[0] == text("r")).collect();
+        assert_eq!(turned.iter().filter(|t| **t).count(), count);
+        assert!(rows.iter().all(|r| r.good == [true, false]), "the first is the one preferred");
+        turned
+    };
+    let share = |turned: &[bool]| turned.iter().filter(|t| **t).count();
+    assert_eq!((share(&flipped(0.0, 1)), share(&flipped(1.0, 1))), (0, 400));
+    // 120 expected; the standard deviation is 9.2.
+    assert!((80..160).contains(&share(&flipped(0.3, 1))));
+    assert_eq!(flipped(0.3, 1), flipped(0.3, 1));
+    assert_ne!(flipped(0.3, 1), flipped(0.3, 2));
+    let single = br#"{"prompt": "p", "completion": "c", "label": true}"#;
+    let labelled = ReadOptions { shape: Shape::Labelled, ..ReadOptions::default() };
+    let (mut one, _) = read(single, &labelled).expect("valid");
+    assert_eq!((flip_labels(&mut one, 1.0, 0), &one[0].good[..]), (1, &[false][..]));
 }

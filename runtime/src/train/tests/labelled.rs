@@ -46,10 +46,6 @@ fn examples() -> Vec<EncodedExample> {
     out
 }
 
-fn flat(g: &Gradients) -> Vec<f32> {
-    g.iter().flat_map(|(_, t)| t.flatten_all().unwrap().to_vec1::<f32>().unwrap()).collect()
-}
-
 #[test]
 fn a_pair_is_two_terms() {
     let kernel = kto(false);

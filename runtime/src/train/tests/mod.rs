@@ -1,5 +1,6 @@
 //! A model of a few thousand numbers, trained for a few steps.
 
+mod diverging;
 mod labelled;
 mod resuming;
 mod running;
@@ -137,6 +138,10 @@ fn weights(model: &Llama) -> Vec<(String, Vec<f32>)> {
         (n.clone(), values)
     };
     model.trainable().iter().map(read).collect()
+}
+
+fn flat(g: &Gradients) -> Vec<f32> {
+    g.iter().flat_map(|(_, t)| t.flatten_all().unwrap().to_vec1::<f32>().unwrap()).collect()
 }
 
 fn folder() -> tempfile::TempDir {

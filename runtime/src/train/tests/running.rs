@@ -17,10 +17,6 @@ fn a_run_is_repeatable_and_depends_on_the_seed() {
     assert_ne!(run(1), run(2));
 }
 
-fn flat(g: &Gradients) -> Vec<f32> {
-    g.iter().flat_map(|(_, t)| t.flatten_all().unwrap().to_vec1::<f32>().unwrap()).collect()
-}
-
 #[test]
 fn micro_batches_leave_value_and_gradient_as_they_are() {
     let (dpo, coupled) = (Dpo::new(0.5), spread());
@@ -165,7 +161,8 @@ fn settings_out_of_range_are_refused() {
 
 #[test]
 fn inputs_find_their_sources() {
-    let responses = ResponseNames::Pair { chosen: "good".into(), rejected: "l".into() };
+    let responses =
+        ResponseNames::Pair { chosen: "good".into(), rejected: "l".into(), further: vec![] };
     let names = Names { policy: "p".into(), responses, ..Names::default() };
     let kernel = Custom::new(
         &["mean_logp(p,good)", "logp(ref,l)", "mean_logp(ref, good)", "len(l)", "margin"],
@@ -223,4 +220,32 @@ fn an_error_of_the_loss_comes_back_as_itself() {
         Err(BatchError::Other(e)) => panic!("{e}"),
         _ => panic!("one gradient for two inputs"),
     }
+}
+
+/// The end comes with the evaluation that exhausts the patience, and is the same for a run that is resumed
+/// between.
+#[test]
+fn a_run_without_progress_ends_early() {
+    let kernel = Dpo::new(0.5);
+    // A rate of 0 leaves the held-out loss where it is.
+    let run = |steps: usize, stop: Option<usize>, from: Option<&Path>, dir: &Path| {
+        let model = full();
+        let mut setup = Setup::new(&model, &kernel, steps);
+        setup.config.schedule.peak = 0.0;
+        (setup.config.eval_every, setup.config.patience) = (Some(2), Some(3));
+        setup.output = Some(dir);
+        setup.stop_after = stop;
+        setup.go(from).expect("trains")
+    };
+    let one = folder();
+    let whole = run(20, None, None, one.path());
+    assert_eq!((whole.steps, whole.finished, whole.ended_early), (6, true, true));
+    let two = folder();
+    let part = run(20, Some(3), None, two.path());
+    assert_eq!((part.steps, part.finished, part.ended_early), (3, false, false));
+    let from = latest_checkpoint(two.path()).expect("readable").expect("one");
+    let rest = run(20, None, Some(&from), two.path());
+    assert_eq!((rest.steps, rest.finished, rest.ended_early), (6, true, true));
+    let short = run(4, None, None, folder().path());
+    assert_eq!((short.steps, short.ended_early), (4, false));
 }
