@@ -28,10 +28,10 @@ pub(super) fn section(credit: &Value) -> String {
     };
     let response = |r: &Value| {
         let total: f64 = list(&r["tokens"]).iter().filter_map(|t| t[1].as_f64()).sum();
-        let (class, name) = if r["good"] == true { ("good", "good") } else { ("bad", "bad") };
+        let side = if r["good"] == true { "good" } else { "bad" };
         let text: String = list(&r["tokens"]).iter().map(token).collect();
         format!(
-            "<tr><td class=\"{class}\">{name}</td><td class=\"n\">{total:+.2}</td>\
+            "<tr><td class=\"{side}\">{side}</td><td class=\"n\">{total:+.2}</td>\
              <td class=\"answer\">{text}</td></tr>"
         )
     };

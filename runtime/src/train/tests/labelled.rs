@@ -188,7 +188,9 @@ fn it_trains_on_single_responses_and_resumes() {
     assert_eq!(first.summary.accuracy, 0.5, "policy and reference are the same");
     assert!(last.summary.accuracy > 0.9, "{last:?}");
     assert!(last.summary.loss < first.summary.loss);
-    let text = serde_json::to_string(&records).expect("JSON");
+    // Settings that are not given are null in a run's first record.
+    let figures: Vec<&Record> = records.iter().filter(|r| !matches!(r, Record::Run(_))).collect();
+    let text = serde_json::to_string(&figures).expect("JSON");
     assert!(!text.contains("null"), "a figure that a batch lacks is absent");
 
     let dir = folder();
