@@ -55,6 +55,7 @@ fn write_data(place: &Place) {
         .map(|(i, p)| format!("{p}=,{},{}\n", if i % 2 == 0 { "aaa" } else { "bb" }, i % 2 == 0))
         .collect();
     place
+        .write("prompts.txt", "cat=\nwhat=\n")
         .write("pairs.jsonl", pairs)
         .write("singles.csv", format!("prompt,completion,label\n{singles}"));
 }
@@ -74,8 +75,8 @@ fn from_data_to_a_page() {
     let found = found.done().json();
     assert_eq!((&found["singles"], &found["good"]), (&json!(10), &json!(5)));
     assert_eq!(found["fits"], json!(["labelled"]));
-    // A prompt of 4.2 characters in the mean, an answer of 2.5, the end token.
-    assert_eq!(found["tokens"]["total"], json!(38 + 10 + 25));
+    // Prompts of 45 characters, answers of 25, ten end tokens.
+    assert_eq!(found["tokens"]["total"], json!(45 + 25 + 10));
     place.write("bad.jsonl", "{\"prompt\": \"a\"}\n{\n");
     let bad = place.run(&["data", "check", "bad.jsonl", "--format", "json"]);
     assert_eq!(bad.status, 1, "{bad}");
@@ -108,6 +109,8 @@ fn from_data_to_a_page() {
         "5e-2",
         "--sample-tokens",
         "3",
+        "--sample-prompts",
+        "prompts.txt",
         "--tensorboard",
         "--reference-cache",
         "cache",
@@ -228,6 +231,8 @@ fn from_data_to_a_page() {
             "3e-2",
             "--sample-tokens",
             "2",
+            "--sample-prompts",
+            "prompts.txt",
             "--format",
             "json",
         ];
@@ -418,8 +423,19 @@ fn what_does_not_fit_the_model_is_refused_with_its_reason() {
     ];
     for (args, code, says) in cases {
         let common = [
-            "train", "--loss", "dpo", "--output", "out", "--steps", "1", "--batch", "1",
-            "--format", "json",
+            "train",
+            "--loss",
+            "dpo",
+            "--output",
+            "out",
+            "--steps",
+            "1",
+            "--batch",
+            "1",
+            "--sample-tokens",
+            "0",
+            "--format",
+            "json",
         ];
         let all: Vec<&str> = common.iter().chain(args).copied().collect();
         let ran = place.run(&all);

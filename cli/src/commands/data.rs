@@ -9,8 +9,8 @@ use ponens::dsl::Diagnostic;
 use ponens::dsl::diagnostic::to_json;
 use ponens::locate;
 use ponens::runtime::data::{
-    self, ColumnSpec, DataCheck, EncodeOptions, EncodeReport, Encoder as _, ReadOptions, Shape,
-    TextExample, encode_examples, load_examples,
+    self, DataCheck, EncodeOptions, EncodeReport, Encoder as _, ReadOptions, Shape, TextExample,
+    encode_examples, load_examples,
 };
 use ponens::runtime::op::LossKernel as _;
 use ponens::runtime::tokenizer::Tokenizer;
@@ -153,23 +153,21 @@ fn score(args: &ScoreArgs, ui: &mut Ui) -> Outcome {
     Ok(Status::Done)
 }
 
-/// What a loss reads: its shape and its columns.
-fn reads(
-    args: &CheckArgs,
-    ui: &mut Ui,
-) -> Result<Option<(String, Shape, Vec<ColumnSpec>, Vec<String>)>, Failure> {
+/// The name of a loss, and what it reads.
+fn reads(args: &CheckArgs, ui: &mut Ui) -> Result<Option<(String, ReadOptions)>, Failure> {
     let Some(loss) = &args.loss else { return Ok(None) };
     let (compiled, located) = locate::locate(loss)?.compile(&Options::default())?;
     ui.report(&located.program.sources, &located.warnings);
     let names = models::names(&compiled.loss)?;
     let kernel = models::kernel(&compiled, &super::numbers(&args.params)?)?;
     let binding = Binding::new(&kernel, &names).map_err(models::failed)?;
-    Ok(Some((
-        kernel.name().to_owned(),
-        binding.shape(),
-        binding.data_columns().to_vec(),
-        binding.further().to_vec(),
-    )))
+    let options = ReadOptions {
+        shape: binding.shape(),
+        columns: binding.data_columns().to_vec(),
+        further: binding.further().to_vec(),
+        ..ReadOptions::default()
+    };
+    Ok(Some((kernel.name().to_owned(), options)))
 }
 
 /// Tokens of the rows so far.
@@ -227,13 +225,12 @@ fn check(args: &CheckArgs, ui: &mut Ui) -> Outcome {
             })
         }
     };
+    // Labelled losses take pairs and single responses.
+    let any = ReadOptions { shape: Shape::Labelled, ..ReadOptions::default() };
     let options = ReadOptions {
-        // Labelled losses take pairs and single responses.
-        shape: reads.as_ref().map_or(Shape::Labelled, |r| r.1),
-        columns: reads.as_ref().map_or_else(Vec::new, |r| r.2.clone()),
-        further: reads.as_ref().map_or_else(Vec::new, |r| r.3.clone()),
         reference: args.reference_logps,
         drop_empty: true,
+        ..reads.as_ref().map_or(any, |r| r.1.clone())
     };
     let (found, wrong) = data::check(path, &options, |example| {
         if let Some(tokens) = &mut tokens {
@@ -257,7 +254,7 @@ fn check(args: &CheckArgs, ui: &mut Ui) -> Outcome {
         document["file"] = json!(path.display().to_string());
         document["fits"] = json!(fits(&found));
         document["loss"] = json!(reads.as_ref().map(|r| &r.0));
-        document["tokens"] = tokens.as_ref().map_or(Value::Null, |t| tokens_document(t));
+        document["tokens"] = tokens.as_ref().map_or(Value::Null, tokens_document);
         document["diagnostics"] = to_json(&findings, &Default::default());
         ui.json(&document)?;
     } else {

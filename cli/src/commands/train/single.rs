@@ -102,10 +102,8 @@ impl Job<'_> {
         let mut progress = Progress::new(ui);
         let mut observe = |r: &Record| {
             progress.record(r);
-            if let Some(file) = &mut events {
-                if let Err(e) = record::scalars(file, r) {
-                    failed.get_or_insert(e);
-                }
+            if let Some(Err(e)) = events.as_mut().map(|file| record::scalars(file, r)) {
+                failed.get_or_insert(e);
             }
         };
         let run = Run {
