@@ -104,11 +104,12 @@ def threads(a):
 
 
 def run_ponens(a, data, out, extra, model):
+    # TRL's reference is the model as it starts, adapter and all.
     command = [
         a.ponens, "train", "--loss", "dpo", "--param", "beta=0.1", "--model", model, "--data", data,
         "--eval-data", data, "--output", out, "--steps", str(a.steps), "--batch", str(a.batch),
         "--micro-batch", str(a.batch), "--lr", str(a.lr), "--warmup", "0", "--schedule", "constant",
-        "--max-length", str(a.max_length), "--sample-tokens", "0", "--format", "json", *extra,
+        "--max-length", str(a.max_length), "--sample-tokens", "0", "--reference", "start", "--format", "json", *extra,
     ]
     done = subprocess.run(command, env=threads(a), capture_output=True, text=True)
     if done.returncode:

@@ -70,7 +70,7 @@ impl Base {
         let name = wanted(args.model.as_deref(), "model")?;
         let Loaded { model, tokenizer } = models::load_as(name, args.packed)?;
         let other = match args.reference.as_deref() {
-            Some(other) if other != "data" && needs_reference => {
+            Some(other) if !["data", "start"].contains(&other) && needs_reference => {
                 Some(models::load_reference(other, &tokenizer)?)
             }
             _ => None,

@@ -63,8 +63,9 @@ pub(crate) struct Args {
     model: Option<String>,
     #[command(flatten)]
     data: DataArgs,
-    /// The reference, or `data` for log-probabilities in the data; without it the model as it starts
-    #[arg(long, value_name = "MODEL|data")]
+    /// The reference, `start` for the model as it starts, or `data` for log-probabilities in the data;
+    /// without it the model as it starts, less any adapter
+    #[arg(long, value_name = "MODEL|start|data")]
     reference: Option<String>,
     /// Keep the reference's log-probabilities in this folder, for every run on the same model and data
     #[arg(long, value_name = "DIR")]
@@ -209,7 +210,7 @@ fn wanted<'a, T: ?Sized>(value: Option<&'a T>, name: &str) -> Result<&'a T, Fail
 impl Args {
     /// Whether the reference is the model that a run starts from, adapter and all.
     fn moves(&self) -> bool {
-        !self.stages.is_empty()
+        !self.stages.is_empty() || self.reference.as_deref() == Some("start")
     }
 
     fn lora_config(&self) -> LoraConfig {
