@@ -8,6 +8,7 @@ mod cache;
 mod catalogue;
 mod device;
 mod head;
+mod op;
 mod random;
 mod resources;
 mod step;

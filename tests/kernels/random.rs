@@ -146,6 +146,8 @@ fn run(case: &Case, machine: &mut Interpreter<'_>, dice: &mut Columns) -> usize 
     let got = ponens_runtime::kernel::evaluate(machine, &case.plan, &params, &given, examples)
         .unwrap_or_else(|e| panic!("{e}\n{}", case.plan));
     let plain = interpret::<f32>(&case.graph, &params, &columns, examples);
+    let planned = lir::evaluate::<f32>(&case.plan, &params, &columns, examples)
+        .unwrap_or_else(|e| panic!("{e}\n{}", case.plan));
     let mut noisy = Vec::new();
     for seed in 0..4 {
         reseed(seed);
@@ -159,6 +161,7 @@ fn run(case: &Case, machine: &mut Interpreter<'_>, dice: &mut Columns) -> usize 
             let runs: Vec<f32> = noisy.iter().map(|n| at(&n[r])).collect();
             let what = format!("{} {name}[{e}]", case.graph.name);
             compared += usize::from(agrees(&what, *value, at(&plain[r]), &runs));
+            agrees(&format!("the plan of {what}"), planned[r].1[e], at(&plain[r]), &runs);
         }
     }
     compared
@@ -167,8 +170,11 @@ fn run(case: &Case, machine: &mut Interpreter<'_>, dice: &mut Columns) -> usize 
 #[test]
 fn five_hundred_kernels_give_what_the_interpreter_gives() {
     let Some(compiler) = compiler() else { return };
+    let t = std::time::Instant::now();
     let mut cases = random_graphs(360);
+    println!("graphs {:?}", t.elapsed());
     cases.extend(random_structures(120));
+    println!("structures {:?}", t.elapsed());
     let mut dice = testing::Dice(5);
     let (mut kernels, mut compared, mut values) = (0, 0, 0);
     for part in cases.chunks(100) {
@@ -176,7 +182,9 @@ fn five_hundred_kernels_give_what_the_interpreter_gives() {
         for case in part {
             source.push_str(&example::emit(&case.plan));
         }
+        let t = std::time::Instant::now();
         let module = module(compiler, &source);
+        println!("module {:?}", t.elapsed());
         for case in part {
             kernels += case.plan.phases.len();
             let mut machine = Interpreter::new(&module);
@@ -184,6 +192,7 @@ fn five_hundred_kernels_give_what_the_interpreter_gives() {
             values += n;
             compared += usize::from(n > 0);
         }
+        println!("run {:?}", t.elapsed());
     }
     println!("{kernels} kernels, {compared} of {} losses compared, {values} values", cases.len());
     assert!(kernels >= 500, "{kernels} kernels only");

@@ -254,7 +254,7 @@ fn wrong_arguments_are_named_before_anything_is_written() {
     past[1].1[4] = 0..world.targets.len() + 1;
     says(&Rows { responses: past, ..good.clone() }, &["response `l`", "example 4"]);
     assert!(refused(&good, &[]).0.contains("parameters"));
-    for bad in [f32::NAN, f32::INFINITY] {
+    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let row = world.targets.iter().position(|t| *t >= 0).expect("a row that counts");
         let mut logits = world.logits[1].clone();
         logits[row * VOCABULARY + 5] = bad;

@@ -269,6 +269,65 @@ fn rows_of_any_length_and_alignment_give_the_definition() {
     }
 }
 
+/// p(target) rounds to 1 long before 1 - p rounds to 0.
+#[test]
+fn an_almost_certain_token_keeps_its_relative_accuracy() {
+    let Some(compiler) = compiler() else { return };
+    let kernels: Vec<Kernel> = kernels()
+        .into_iter()
+        .filter(|k| k.element == Element::F32 && k.wants == Wants::default())
+        .collect();
+    let source: String = kernels.iter().map(Kernel::text).collect();
+    let module = module(compiler, &(prelude() + &source));
+    let mut dice = Dice(33);
+    let (rows, vocabulary) = (9usize, 1003usize);
+    let targets: Vec<usize> = (0..rows).map(|_| dice.below(vocabulary)).collect();
+    let mut own: Vec<f32> =
+        (0..rows * vocabulary).map(|_| dice.between(-3.0, 3.0) as f32).collect();
+    // From certain to one part in 10^26.
+    for (i, t) in targets.iter().enumerate() {
+        own[i * vocabulary + t] = 8.0 * i as f32;
+    }
+    let bytes = |v: &[f32]| -> Vec<u8> { v.iter().flat_map(|x| x.to_le_bytes()).collect() };
+    for lanes in [Lanes::Warp, Lanes::Block] {
+        let mut machine = Interpreter::new(&module);
+        let logits = machine.memory.upload(&bytes(&own), 4);
+        let of_targets = targets.iter().flat_map(|t| (*t as i32).to_le_bytes()).collect::<Vec<_>>();
+        let of_targets = machine.memory.upload(&of_targets, 0);
+        let [logp, normaliser] = [(); 2].map(|()| machine.memory.reserve(4 * rows, 0));
+        let slopes = machine.memory.upload(&bytes(&vec![1.0; rows]), 0);
+        for pass in [Pass::Forward, Pass::Backward] {
+            let kernel =
+                Kernel { pass, element: Element::F32, lanes, wants: Wants::default() };
+            let arguments: Vec<Argument<'_, _>> = kernel
+                .arguments()
+                .iter()
+                .map(|a| match a {
+                    Wanted::Rows => Argument::I64(rows as i64),
+                    Wanted::Vocabulary => Argument::I64(vocabulary as i64),
+                    Wanted::Logits | Wanted::Other => Argument::Buffer(&logits),
+                    Wanted::Target => Argument::Buffer(&of_targets),
+                    Wanted::Value(Row::Logp) => Argument::Buffer(&logp),
+                    Wanted::Value(_) => Argument::Buffer(&normaliser),
+                    Wanted::Slope(_) => Argument::Buffer(&slopes),
+                })
+                .collect();
+            machine.launch(&kernel.name(), 2, &arguments).unwrap_or_else(|e| panic!("{e}"));
+        }
+        let got = floats(machine.memory.bytes(logp));
+        let slopes = floats(machine.memory.bytes(logits));
+        for (i, t) in targets.iter().enumerate() {
+            let row = &own[i * vocabulary..(i + 1) * vocabulary];
+            let others = row.iter().enumerate().filter(|(v, _)| v != t);
+            let odds: f64 = others.map(|(_, x)| (f64::from(*x) - f64::from(row[*t])).exp()).sum();
+            let (want, rest) = (-odds.ln_1p(), odds / (1.0 + odds));
+            assert!((got[i] - want).abs() <= 1e-5 * want.abs(), "{} and {want}", got[i]);
+            let slope = slopes[i * vocabulary + t];
+            assert!((slope - rest).abs() <= 1e-5 * rest, "{slope:e} and {rest:e}");
+        }
+    }
+}
+
 #[test]
 fn sums_of_a_thousand_bf16_tokens_are_within_a_thousandth_of_a_nat() {
     let Some(compiler) = compiler() else { return };

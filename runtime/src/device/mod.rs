@@ -120,6 +120,11 @@ impl Machine for Program {
         Ok(Memory { slice: slice.map_err(failed("reserving memory on the card"))?, length: bytes })
     }
 
+    fn zeros(&mut self, bytes: usize) -> Result<Memory, KernelError> {
+        let slice = self.device.stream.alloc_zeros::<u8>(bytes.max(1));
+        Ok(Memory { slice: slice.map_err(failed("reserving memory on the card"))?, length: bytes })
+    }
+
     fn download(&mut self, buffer: &Memory) -> Result<Vec<u8>, KernelError> {
         let bytes = self.device.stream.clone_dtoh(&buffer.slice);
         let mut bytes = bytes.map_err(failed("copying from the card"))?;

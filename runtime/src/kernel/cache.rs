@@ -73,7 +73,7 @@ impl Cache {
 }
 
 /// 128 bits of a text: two FNV-1a hashes with different starts.
-fn key(text: &str) -> u128 {
+pub(crate) fn key(text: &str) -> u128 {
     let hash = |start: u64| {
         text.bytes().fold(start, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3))
     };

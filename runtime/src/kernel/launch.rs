@@ -48,6 +48,14 @@ pub trait Machine {
     /// No memory left, or the machine failed.
     fn reserve(&mut self, bytes: usize) -> Result<Self::Buffer, KernelError>;
 
+    /// A buffer of that many bytes, all 0.
+    ///
+    /// # Errors
+    /// No memory left, or the machine failed.
+    fn zeros(&mut self, bytes: usize) -> Result<Self::Buffer, KernelError> {
+        self.upload(&vec![0; bytes])
+    }
+
     /// The bytes of a buffer, after all launches so far.
     ///
     /// # Errors

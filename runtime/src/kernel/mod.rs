@@ -19,6 +19,8 @@ mod step;
 
 pub use arch::Arch;
 pub use cache::Cache;
+#[cfg(feature = "cuda")]
+pub(crate) use cache::key;
 pub use compile::{Compiled, Compiler, Form};
 pub use error::KernelError;
 pub use launch::{Argument, Machine, Outputs, evaluate};

@@ -93,12 +93,15 @@ impl Kernel {
                 &[Rows, Vocabulary, Splits, Target, PartMax, PartSum, PartTarget, Logp, Normaliser]
             }
             Kernel::BackwardHidden(_) => &[
-                Rows, Vocabulary, Width, Splits, Hidden, Head, Target, Normaliser, Slope,
+                Rows, Vocabulary, Width, Splits, Hidden, Head, Target, Logp, Normaliser, Slope,
                 PartHidden,
             ],
             Kernel::Add(_) => &[Count, Splits, PartHidden, SlopeHidden],
             Kernel::BackwardHead(_) => {
-                &[Rows, Vocabulary, Width, Hidden, Head, Target, Normaliser, Slope, SlopeHead]
+                &[
+                    Rows, Vocabulary, Width, Hidden, Head, Target, Logp, Normaliser, Slope,
+                    SlopeHead,
+                ]
             }
         }
     }
@@ -133,7 +136,7 @@ impl Kernel {
             Argument::PartMax => read("float", "part_max"),
             Argument::PartSum => read("float", "part_sum"),
             Argument::PartTarget => read("float", "part_target"),
-            Argument::Logp => plain("float*", "logp"),
+            Argument::Logp => read("float", "logp"),
             Argument::Normaliser => read("float", "normaliser"),
             Argument::Slope => read("float", "d_logp"),
             Argument::PartHidden if matches!(self, Kernel::Add(_)) => read("float", "part"),

@@ -235,7 +235,7 @@ impl Kernel {
                 list.extend(extra.map(Value));
             }
             Pass::Backward => {
-                list.push(Value(Row::Normaliser));
+                list.extend([Value(Row::Logp), Value(Row::Normaliser)]);
                 list.extend(w.other().then_some(Value(Row::OtherNormaliser)));
                 list.push(Slope(Row::Logp));
                 for row in extra {

@@ -179,8 +179,9 @@ __device__ __forceinline__ void ponens_head_forward(
             for (int c = part; c < PONENS_TILE_VOCABULARY; c += 8) {
                 if (word + c >= vocabulary) break;
                 float x = s.logits[own][c];
-                ponens_row_add<W, 1>(r, &x, &x);
-                if (word + c == wanted) found = x;
+                bool own = word + c == wanted;
+                ponens_row_add<W, 1>(r, &x, &x, own ? 0 : 1);
+                if (own) found = x;
             }
         }
         // The eight threads of a row stand side by side in a warp; seven of them have found 0.
@@ -217,10 +218,9 @@ extern "C" __global__ void __launch_bounds__(PONENS_THREADS, 2) ponens_head_join
             r = ponens_row_join<W>(r, o);
             x += part_target[p * rows + i];
         }
-        float log_sum = logf(r.sum);
-        if (target[i] >= vocabulary) x = PONENS_INF - PONENS_INF;
-        normaliser[i] = target[i] < 0 ? 0.0f : r.max + log_sum;
-        logp[i] = target[i] < 0 ? 0.0f : (x - r.max) - log_sum;
+        x = target[i] >= vocabulary ? PONENS_INF - PONENS_INF : x - r.max;
+        logp[i] = target[i] < 0 ? 0.0f : ponens_logp(logf(r.sum), x);
+        normaliser[i] = target[i] < 0 ? 0.0f : r.max + logf(r.sum + expf(x));
     }
 }
 
@@ -231,6 +231,7 @@ __device__ __forceinline__ void ponens_head_slopes(PonensHeadShared<E>& s, long 
                                                    long long rows, long long word,
                                                    long long vocabulary,
                                                    const int* __restrict__ target,
+                                                   const float* __restrict__ logp,
                                                    const float* __restrict__ normaliser,
                                                    const float* __restrict__ d_logp) {
     for (int i = threadIdx.x; i < PONENS_TILE_ROWS * PONENS_TILE_VOCABULARY; i += PONENS_THREADS) {
@@ -240,7 +241,7 @@ __device__ __forceinline__ void ponens_head_slopes(PonensHeadShared<E>& s, long 
         float d = 0.0f;
         if (counts) {
             float p = expf(s.logits[r][c] - normaliser[row]);
-            d = d_logp[row] * ((word + c == target[row] ? 1.0f : 0.0f) - p);
+            d = d_logp[row] * (word + c == target[row] ? -expm1f(logp[row]) : -p);
         }
         s.logits[r][c] = d;
     }
@@ -259,7 +260,8 @@ template <class E>
 __device__ __forceinline__ void ponens_head_backward_hidden(
     long long rows, long long vocabulary, long long width, int splits,
     const typename E::Stored* __restrict__ hidden, const typename E::Stored* __restrict__ head,
-    const int* __restrict__ target, const float* __restrict__ normaliser,
+    const int* __restrict__ target, const float* __restrict__ logp,
+    const float* __restrict__ normaliser,
     const float* __restrict__ d_logp, float* part) {
     __shared__ PonensHeadBackShared<E> s;
     const int V = PONENS_TILE_VOCABULARY, R = PONENS_TILE_ROWS, S = V + PONENS_PAD;
@@ -270,7 +272,8 @@ __device__ __forceinline__ void ponens_head_backward_hidden(
         for (long long w = split; w < words; w += splits) {
             long long word = w * V;
             ponens_head_tile<E>(s.tile, hidden, head, first, rows, word, vocabulary, width);
-            ponens_head_slopes<E>(s.tile, first, rows, word, vocabulary, target, normaliser, d_logp);
+            ponens_head_slopes<E>(s.tile, first, rows, word, vocabulary, target, logp,
+                                  normaliser, d_logp);
             for (int i = threadIdx.x; i < R * V; i += PONENS_THREADS)
                 s.slopes[i / V * S + i % V] = E::write(s.tile.logits[i / V][i % V]);
             for (long long k = 0; k < width; k += V) {
@@ -313,7 +316,8 @@ template <class E>
 __device__ __forceinline__ void ponens_head_backward_head(
     long long rows, long long vocabulary, long long width,
     const typename E::Stored* __restrict__ hidden, const typename E::Stored* __restrict__ head,
-    const int* __restrict__ target, const float* __restrict__ normaliser,
+    const int* __restrict__ target, const float* __restrict__ logp,
+    const float* __restrict__ normaliser,
     const float* __restrict__ d_logp, float* d_head) {
     __shared__ PonensHeadBackShared<E> s;
     const int V = PONENS_TILE_VOCABULARY, R = PONENS_TILE_ROWS, S = R + PONENS_PAD;
@@ -322,7 +326,8 @@ __device__ __forceinline__ void ponens_head_backward_head(
         long long word = w * V;
         for (long long first = 0; first < rows; first += R) {
             ponens_head_tile<E>(s.tile, hidden, head, first, rows, word, vocabulary, width);
-            ponens_head_slopes<E>(s.tile, first, rows, word, vocabulary, target, normaliser, d_logp);
+            ponens_head_slopes<E>(s.tile, first, rows, word, vocabulary, target, logp,
+                                  normaliser, d_logp);
             for (int i = threadIdx.x; i < R * V; i += PONENS_THREADS)
                 s.slopes[i % V * S + i / V] = E::write(s.tile.logits[i / V][i % V]);
             for (long long k = 0; k < width; k += V) {

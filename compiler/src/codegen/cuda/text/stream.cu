@@ -5,7 +5,8 @@ template <bool SQUARES, bool ENTROPY, bool KL_TO, bool KL_FROM> struct PonensWan
 };
 
 // Sums over the part of a row seen so far, relative to the maxima of that part. x is a logit of this
-// model, y of the other one.
+// model, y of the other one. The target is left out of the sums, so that the odds against it are
+// exact when it is almost certain; it counts for the maxima.
 struct PonensRow {
     float max, sum;              // sum of e^(x - max)
     float squares;               // sum of e^(2 (x - max))
@@ -13,10 +14,11 @@ struct PonensRow {
     float other_max, other_sum;  // the same of the other model
     float cross_to;              // sum of e^(x - max) ((x - max) - (y - other_max))
     float cross_from;            // sum of e^(y - other_max) ((y - other_max) - (x - max))
+    float low;                   // smallest logit of both models
 };
 
 __device__ __forceinline__ PonensRow ponens_row_empty() {
-    PonensRow r = { -PONENS_INF, 0.0f, 0.0f, 0.0f, -PONENS_INF, 0.0f, 0.0f, 0.0f };
+    PonensRow r = { -PONENS_INF, 0.0f, 0.0f, 0.0f, -PONENS_INF, 0.0f, 0.0f, 0.0f, PONENS_INF };
     return r;
 }
 
@@ -46,6 +48,7 @@ template <class W> __device__ __forceinline__ PonensRow ponens_row_join(PonensRo
     a = ponens_row_raise<W>(a, max, other_max);
     b = ponens_row_raise<W>(b, max, other_max);
     a.sum += b.sum;
+    a.low = fminf(a.low, b.low);
     if (W::squares) a.squares += b.squares;
     if (W::entropy) a.moment += b.moment;
     if (W::other) a.other_sum += b.other_sum;
@@ -54,14 +57,19 @@ template <class W> __device__ __forceinline__ PonensRow ponens_row_join(PonensRo
     return a;
 }
 
-// Adds N logits: one rescaling for all of them.
+// Adds N logits: one rescaling for all of them. `skip` is the place of the target among them, or N.
 template <class W, int N>
-__device__ __forceinline__ void ponens_row_add(PonensRow& r, const float* x, const float* y) {
+__device__ __forceinline__ void ponens_row_add(PonensRow& r, const float* x, const float* y,
+                                               int skip) {
     float max = r.max, other_max = r.other_max;
 #pragma unroll
     for (int k = 0; k < N; ++k) {
         max = fmaxf(max, x[k]);
-        if (W::other) other_max = fmaxf(other_max, y[k]);
+        r.low = fminf(r.low, x[k]);
+        if (W::other) {
+            other_max = fmaxf(other_max, y[k]);
+            r.low = fminf(r.low, y[k]);
+        }
     }
     if (max > r.max || (W::other && other_max > r.other_max))
         r = ponens_row_raise<W>(r, max, other_max);
@@ -71,13 +79,13 @@ __device__ __forceinline__ void ponens_row_add(PonensRow& r, const float* x, con
 #pragma unroll
     for (int k = 0; k < N; ++k) {
         float a = x[k] - m;
-        float e = expf(a);
+        float e = k == skip ? 0.0f : expf(a);
         r.sum += e;
         if (W::squares) r.squares += e * e;
         if (W::entropy) r.moment += e > 0.0f ? e * a : 0.0f;
         if (W::other) {
             float b = y[k] - n;
-            float h = expf(b);
+            float h = k == skip ? 0.0f : expf(b);
             r.other_sum += h;
             if (W::kl_to) r.cross_to += e > 0.0f ? e * (a - b) : 0.0f;
             if (W::kl_from) r.cross_from += h > 0.0f ? h * (b - a) : 0.0f;
@@ -105,11 +113,17 @@ __device__ __forceinline__ long long ponens_head(const void* row, long long voca
     return head < vocabulary ? head : vocabulary;
 }
 
+// The place of the target among N logits from `first` on; N where it is not there.
+template <int N> __device__ __forceinline__ int ponens_place(long long target, long long first) {
+    unsigned long long at = target - first;
+    return at < N ? (int)at : N;
+}
+
 // The sums over one row by LANES threads; complete in the first of them.
 template <class E, class W, int LANES>
 __device__ __forceinline__ PonensRow ponens_row_scan(const typename E::Stored* __restrict__ row,
                                                      const typename E::Stored* __restrict__ other,
-                                                     long long vocabulary, int lane) {
+                                                     long long vocabulary, int target, int lane) {
     PonensRow r = ponens_row_empty();
     float x[E::WIDTH], y[E::WIDTH];
     long long head = ponens_head<E>(row, vocabulary);
@@ -118,18 +132,18 @@ __device__ __forceinline__ PonensRow ponens_row_scan(const typename E::Stored* _
     for (long long i = lane; i < head; i += LANES) {
         x[0] = E::read(row[i]);
         if (W::other) y[0] = E::read(other[i]);
-        ponens_row_add<W, 1>(r, x, y);
+        ponens_row_add<W, 1>(r, x, y, i == target ? 0 : 1);
     }
     for (long long i = lane; i < quads; i += LANES) {
         long long v = head + i * E::WIDTH;
         ponens_load<E>(row + v, true, x);
         if (W::other) ponens_load<E>(other + v, aligned, y);
-        ponens_row_add<W, E::WIDTH>(r, x, y);
+        ponens_row_add<W, E::WIDTH>(r, x, y, ponens_place<E::WIDTH>(target, v));
     }
     for (long long i = head + quads * E::WIDTH + lane; i < vocabulary; i += LANES) {
         x[0] = E::read(row[i]);
         if (W::other) y[0] = E::read(other[i]);
-        ponens_row_add<W, 1>(r, x, y);
+        ponens_row_add<W, 1>(r, x, y, i == target ? 0 : 1);
     }
     return r;
 }
@@ -140,6 +154,7 @@ template <class W> __device__ __forceinline__ PonensRow ponens_row_warp(PonensRo
         PonensRow b = r;
         b.max = __shfl_xor_sync(0xffffffffu, r.max, offset);
         b.sum = __shfl_xor_sync(0xffffffffu, r.sum, offset);
+        b.low = __shfl_xor_sync(0xffffffffu, r.low, offset);
         if (W::squares) b.squares = __shfl_xor_sync(0xffffffffu, r.squares, offset);
         if (W::entropy) b.moment = __shfl_xor_sync(0xffffffffu, r.moment, offset);
         if (W::other) {
@@ -158,11 +173,17 @@ struct PonensStatistics {
     float *logp, *normaliser, *squares, *entropy, *kl_to, *kl_from;
 };
 
+// log p(target) from the logarithm of the others' sum and the target's logit, both relative to one
+// maximum.
+__device__ __forceinline__ float ponens_logp(float others, float x) {
+    return -ponens_softplus(others - x);
+}
+
 // A position that does not count has statistics 0, and its logits are not read. A target outside the
-// vocabulary gives NaN.
+// vocabulary gives NaN, and so does a logit of -inf, which would go unseen in a sum.
 template <class E, class W>
 __device__ __forceinline__ void ponens_row_store(PonensRow r, const typename E::Stored* row,
-                                                 int target, long long vocabulary, long long at,
+                                                 const typename E::Stored* other, int target, long long vocabulary, long long at,
                                                  PonensStatistics to) {
     if (target < 0) {
         to.logp[at] = to.normaliser[at] = 0.0f;
@@ -172,13 +193,21 @@ __device__ __forceinline__ void ponens_row_store(PonensRow r, const typename E::
         if (W::kl_from) to.kl_from[at] = 0.0f;
         return;
     }
+    bool bad = target >= vocabulary || r.low == -PONENS_INF;
+    float x = bad ? PONENS_INF - PONENS_INF : E::read(row[target]) - r.max;
+    to.logp[at] = ponens_logp(logf(r.sum), x);
+    float own = expf(x);
+    r.sum += own;
     float log_sum = logf(r.sum);
-    float x = target < vocabulary ? E::read(row[target]) : PONENS_INF - PONENS_INF;
     to.normaliser[at] = r.max + log_sum;
-    to.logp[at] = (x - r.max) - log_sum;
-    if (W::squares) to.squares[at] = logf(r.squares) - 2.0f * log_sum;
-    if (W::entropy) to.entropy[at] = log_sum - r.moment / r.sum;
+    if (W::squares) to.squares[at] = logf(r.squares + own * own) - 2.0f * log_sum;
+    if (W::entropy) to.entropy[at] = log_sum - (r.moment + (own > 0.0f ? own * x : 0.0f)) / r.sum;
     if (W::other) {
+        float y = bad ? PONENS_INF - PONENS_INF : E::read(other[target]) - r.other_max;
+        float of_other = expf(y);
+        r.other_sum += of_other;
+        r.cross_to += own > 0.0f ? own * (x - y) : 0.0f;
+        r.cross_from += of_other > 0.0f ? of_other * (y - x) : 0.0f;
         float other_log_sum = logf(r.other_sum);
         float to_other = r.cross_to / r.sum - (log_sum - other_log_sum);
         float from_other = r.cross_from / r.other_sum - (other_log_sum - log_sum);
@@ -201,10 +230,12 @@ __device__ __forceinline__ void ponens_statistics_warp(
         const typename E::Stored* row = logits + i * vocabulary;
         PonensRow r = ponens_row_empty();
         if (target[i] >= 0) {
-            r = ponens_row_scan<E, W, 32>(row, other + i * vocabulary, vocabulary, lane);
+            r = ponens_row_scan<E, W, 32>(row, other + i * vocabulary, vocabulary, target[i],
+                                          lane);
         }
         r = ponens_row_warp<W>(r);
-        if (lane == 0) ponens_row_store<E, W>(r, row, target[i], vocabulary, i, to);
+        if (lane == 0)
+            ponens_row_store<E, W>(r, row, other + i * vocabulary, target[i], vocabulary, i, to);
     }
 }
 
@@ -220,14 +251,14 @@ __device__ __forceinline__ void ponens_statistics_block(
         PonensRow r = ponens_row_empty();
         if (target[i] >= 0) {
             r = ponens_row_scan<E, W, PONENS_THREADS>(row, other + i * vocabulary, vocabulary,
-                                                      threadIdx.x);
+                                                      target[i], threadIdx.x);
         }
         r = ponens_row_warp<W>(r);
         if (threadIdx.x % 32 == 0) part[threadIdx.x / 32] = r;
         __syncthreads();
         if (threadIdx.x == 0) {
             for (int w = 1; w < PONENS_THREADS / 32; ++w) r = ponens_row_join<W>(r, part[w]);
-            ponens_row_store<E, W>(r, row, target[i], vocabulary, i, to);
+            ponens_row_store<E, W>(r, row, other + i * vocabulary, target[i], vocabulary, i, to);
         }
         __syncthreads();
     }
@@ -235,6 +266,7 @@ __device__ __forceinline__ void ponens_statistics_block(
 
 // What the pass back reads of a row, and the derivative of the loss with respect to each statistic.
 struct PonensRowBack {
+    float rest;  // 1 - p(target)
     float normaliser, other_normaliser, squares, entropy, kl_to;
     float d_logp, d_squares, d_entropy, d_kl_to, d_kl_from;
 };
@@ -244,7 +276,7 @@ template <class W>
 __device__ __forceinline__ float ponens_slope(float x, float y, bool is_target, PonensRowBack b) {
     float logp = x - b.normaliser;
     float p = expf(logp);
-    float d = b.d_logp * ((is_target ? 1.0f : 0.0f) - p);
+    float d = b.d_logp * (is_target ? b.rest : -p);
     if (W::squares) d += b.d_squares * (2.0f * p * (p * expf(-b.squares) - 1.0f));
     if (W::entropy) d -= b.d_entropy * (p > 0.0f ? p * (logp + b.entropy) : 0.0f);
     if (W::other) {
@@ -290,12 +322,13 @@ __device__ __forceinline__ void ponens_row_back(typename E::Stored* row,
 // Where the pass back finds what the forward pass left and the derivatives: [rows], null where not
 // wanted.
 struct PonensBack {
-    const float *normaliser, *other_normaliser, *squares, *entropy, *kl_to;
+    const float *logp, *normaliser, *other_normaliser, *squares, *entropy, *kl_to;
     const float *d_logp, *d_squares, *d_entropy, *d_kl_to, *d_kl_from;
 };
 
 template <class W> __device__ __forceinline__ PonensRowBack ponens_back_at(PonensBack b, long long i) {
     PonensRowBack r = {};
+    r.rest = -expm1f(b.logp[i]);
     r.normaliser = b.normaliser[i];
     r.d_logp = b.d_logp[i];
     if (W::squares) { r.squares = b.squares[i]; r.d_squares = b.d_squares[i]; }
