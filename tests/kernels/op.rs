@@ -65,7 +65,7 @@ trait Stored: Logit + Default + PartialEq + std::fmt::Debug {
     /// Half a unit in the last place, relative, and as it accumulates in f32 for f32.
     const ROUNDING: f64;
     fn bytes(self) -> Vec<u8>;
-    fn read(bytes: &[u8]) -> f64;
+    fn number(bytes: &[u8]) -> f64;
 }
 
 impl Stored for f32 {
@@ -74,7 +74,7 @@ impl Stored for f32 {
     fn bytes(self) -> Vec<u8> {
         self.to_le_bytes().to_vec()
     }
-    fn read(b: &[u8]) -> f64 {
+    fn number(b: &[u8]) -> f64 {
         f64::from(f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
     }
 }
@@ -85,7 +85,7 @@ impl Stored for bf16 {
     fn bytes(self) -> Vec<u8> {
         self.to_le_bytes().to_vec()
     }
-    fn read(b: &[u8]) -> f64 {
+    fn number(b: &[u8]) -> f64 {
         bf16::from_le_bytes([b[0], b[1]]).to_f64()
     }
 }
@@ -96,7 +96,7 @@ impl Stored for f16 {
     fn bytes(self) -> Vec<u8> {
         self.to_le_bytes().to_vec()
     }
-    fn read(b: &[u8]) -> f64 {
+    fn number(b: &[u8]) -> f64 {
         f16::from_le_bytes([b[0], b[1]]).to_f64()
     }
 }
@@ -173,7 +173,7 @@ fn check<L: Stored>(programs: &mut Programs, loss: &str, case: &Case, dice: &mut
     for (i, (got, want)) in bytes.chunks_exact(L::ELEMENT.bytes()).zip(&want).enumerate() {
         let want = f64::from(want.to_f32());
         // The largest is d loss / d log-probability or more: rounding of 1 - p and of sums of such.
-        close(&format!("{name} d logit {i}"), L::read(got), want, L::ROUNDING, 2e-6 * largest);
+        close(&format!("{name} d logit {i}"), L::number(got), want, L::ROUNDING, 2e-6 * largest);
     }
 }
 
@@ -268,10 +268,10 @@ fn hidden_states_on_a_machine_give_what_they_give_on_the_cpu() {
     let rows = TokenRows::new(targets, sequence, 2 * EXAMPLES).expect("rows");
     let columns = columns(&kernel, &rows, &mut dice);
     let states: Vec<f32> = numbers(n * width, &mut dice);
-    let weight: Vec<f32> = (0..VOCABULARY * width).map(|_| dice.between(-0.4, 0.4) as f32).collect();
-    let tensor = |v: &[f32], r: usize| {
-        Tensor::from_slice(v, (r, width), &Device::Cpu).expect("a matrix")
-    };
+    let weight: Vec<f32> =
+        (0..VOCABULARY * width).map(|_| dice.between(-0.4, 0.4) as f32).collect();
+    let tensor =
+        |v: &[f32], r: usize| Tensor::from_slice(v, (r, width), &Device::Cpu).expect("a matrix");
     let head = Head::new(tensor(&weight, VOCABULARY));
     let (value, want) =
         on_cpu::loss_and_gradient(&tensor(&states, n), &head, true, &rows, &columns, &kernel)
@@ -304,7 +304,10 @@ fn hidden_states_on_a_machine_give_what_they_give_on_the_cpu() {
     let d_head = machine.zeros(4 * VOCABULARY * width).expect("room");
     pass.backward_hidden(&mut machine, inputs, &slopes, &d_hidden).expect("a pass");
     pass.backward_head(&mut machine, inputs, &slopes, &d_head).expect("a pass");
-    let pairs = [("hidden", d_hidden, &want.hidden), ("head", d_head, want.weight.as_ref().expect("trained"))];
+    let pairs = [
+        ("hidden", d_hidden, &want.hidden),
+        ("head", d_head, want.weight.as_ref().expect("trained")),
+    ];
     for (what, buffer, want) in pairs {
         assert_eq!(want.dtype(), DType::F32);
         let want: Vec<f32> = want.flatten_all().expect("flat").to_vec1().expect("numbers");
@@ -312,7 +315,7 @@ fn hidden_states_on_a_machine_give_what_they_give_on_the_cpu() {
         let bytes = machine.download(&buffer).expect("written");
         for (i, (got, want)) in bytes.chunks_exact(4).zip(&want).enumerate() {
             let absolute = 2e-6 * f64::from(largest);
-            close(&format!("d {what} {i}"), f32::read(got), f64::from(*want), 1e-5, absolute);
+            close(&format!("d {what} {i}"), f32::number(got), f64::from(*want), 1e-5, absolute);
         }
     }
 }

@@ -4,7 +4,7 @@ use super::catalogue;
 use super::support::compiler;
 use ponens_compiler::codegen::cuda::stream::{Kernel, kernels};
 use ponens_compiler::codegen::cuda::{Element, example, prelude};
-use ponens_runtime::kernel::{Arch, Form, resources};
+use ponens_runtime::kernel::{Arch, resources};
 use std::fmt::Write as _;
 
 /// Loads and stores of 16 bytes in each kernel of a PTX text, by kernel.
@@ -36,8 +36,11 @@ fn no_kernel_of_the_catalogue_spills_and_the_streams_are_16_bytes_wide() {
         }
         source.push_str(&example::emit(plan));
     }
-    let ptx = compiler.compile(&source, Arch::SM_80, Form::Ptx).expect("compiles");
-    let wide = wide(ptx.text());
+    let compiled = [Arch::SM_80, Arch::SM_90].map(|arch| {
+        let both = compiler.compile_both(&source, arch).unwrap_or_else(|e| panic!("{arch}: {e}"));
+        (arch, both)
+    });
+    let wide = wide(compiled[0].1[0].text());
     for kernel in &streams {
         let name = kernel.name();
         let (_, loads, stores) = wide.iter().find(|(n, ..)| *n == name).expect("compiled");
@@ -48,8 +51,7 @@ fn no_kernel_of_the_catalogue_spills_and_the_streams_are_16_bytes_wide() {
         );
     }
     let mut table = String::new();
-    for arch in [Arch::SM_80, Arch::SM_90] {
-        let cubin = compiler.compile(&source, arch, Form::Cubin).expect("compiles");
+    for (arch, [_, cubin]) in &compiled {
         let all = resources(&cubin.log);
         assert!(all.len() > streams.len(), "{}", cubin.log);
         for (name, r) in &all {

@@ -297,8 +297,7 @@ fn an_almost_certain_token_keeps_its_relative_accuracy() {
         let [logp, normaliser] = [(); 2].map(|()| machine.memory.reserve(4 * rows, 0));
         let slopes = machine.memory.upload(&bytes(&vec![1.0; rows]), 0);
         for pass in [Pass::Forward, Pass::Backward] {
-            let kernel =
-                Kernel { pass, element: Element::F32, lanes, wants: Wants::default() };
+            let kernel = Kernel { pass, element: Element::F32, lanes, wants: Wants::default() };
             let arguments: Vec<Argument<'_, _>> = kernel
                 .arguments()
                 .iter()

@@ -82,19 +82,32 @@ impl Compiler {
         let mut options = vec!["--std=c++17".to_owned()];
         match form {
             Form::Ptx => options.push(format!("--gpu-architecture={}", arch.virtual_name())),
-            Form::Cubin => {
-                options.push(format!("--gpu-architecture={arch}"));
-                options.push("--ptxas-options=-v".to_owned());
-            }
+            Form::Cubin => options.extend(to_machine_code(arch)),
         }
-        let Ok(text) = CString::new(source) else {
-            return Err(KernelError::input("the kernel's text", "holds a zero byte"));
-        };
-        let program = Program::new(&text)?;
+        let program = Program::of(source)?;
         program.compile(&options, source, arch)?;
         let code = program.code(form)?;
         Ok(Compiled { code, log: program.log(), cached: false })
     }
+
+    /// Compiles a text once and gives the PTX on the way and the CUBIN, whose log tells what every kernel
+    /// takes.
+    ///
+    /// # Errors
+    /// As [`Self::compile`].
+    pub fn compile_both(&self, source: &str, arch: Arch) -> Result<[Compiled; 2], KernelError> {
+        let mut options = vec!["--std=c++17".to_owned()];
+        options.extend(to_machine_code(arch));
+        let program = Program::of(source)?;
+        program.compile(&options, source, arch)?;
+        let get =
+            |form| Ok(Compiled { code: program.code(form)?, log: program.log(), cached: false });
+        Ok([get(Form::Ptx)?, get(Form::Cubin)?])
+    }
+}
+
+fn to_machine_code(arch: Arch) -> [String; 2] {
+    [format!("--gpu-architecture={arch}"), "--ptxas-options=-v".to_owned()]
 }
 
 /// An NVRTC program, destroyed when dropped.
@@ -102,8 +115,11 @@ struct Program(sys::nvrtcProgram);
 
 #[allow(unsafe_code)]
 impl Program {
-    fn new(text: &CString) -> Result<Self, KernelError> {
-        let program = result::create_program(text, None);
+    fn of(source: &str) -> Result<Self, KernelError> {
+        let Ok(text) = CString::new(source) else {
+            return Err(KernelError::input("the kernel's text", "holds a zero byte"));
+        };
+        let program = result::create_program(&text, None);
         program.map(Program).map_err(|e| failed("nvrtcCreateProgram", e.0))
     }
 

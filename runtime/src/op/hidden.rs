@@ -16,9 +16,9 @@ use super::device::card::{self, Memory};
 use super::device::hidden::HeadPass;
 use super::memory::room;
 use super::{Columns, Evaluated, LossKernel, RuntimeError, TokenRows};
+use crate::logprob::{self, Each, FrozenForward, Head, HeadGradients, RowStats, Statistic};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
-use crate::logprob::{self, Each, FrozenForward, Head, HeadGradients, RowStats, Statistic};
 
 /// What the forward pass leaves: for the rows that count, in order.
 enum Kept {
@@ -31,9 +31,7 @@ enum Kept {
 impl Kept {
     /// The log-probability of each row; none where its logits are not finite.
     fn logp(&self) -> Vec<Option<f32>> {
-        let of = |r: &RowStats| {
-            (r.lse.is_finite() && r.target_logit.is_finite()).then_some(r.logp)
-        };
+        let of = |r: &RowStats| (r.lse.is_finite() && r.target_logit.is_finite()).then_some(r.logp);
         match self {
             Kept::Frozen(f) => f.rows.iter().map(of).collect(),
             Kept::Trained(rows) => rows.iter().map(of).collect(),
@@ -75,11 +73,7 @@ fn check(hidden: &Tensor, head: &Head, rows: &TokenRows) -> Result<(), RuntimeEr
         (&[n, m], dtype) if dtype == wanted => Ok((n, m)),
         (dims, dtype) => Err(RuntimeError::argument(
             argument,
-            format!(
-                "an {} matrix is wanted, not {dims:?} of {}",
-                wanted.as_str(),
-                dtype.as_str()
-            ),
+            format!("an {} matrix is wanted, not {dims:?} of {}", wanted.as_str(), dtype.as_str()),
         )),
     };
     let (n, width) = matrix("hidden", hidden)?;

@@ -98,10 +98,7 @@ impl Kernel {
             ],
             Kernel::Add(_) => &[Count, Splits, PartHidden, SlopeHidden],
             Kernel::BackwardHead(_) => {
-                &[
-                    Rows, Vocabulary, Width, Hidden, Head, Target, Logp, Normaliser, Slope,
-                    SlopeHead,
-                ]
+                &[Rows, Vocabulary, Width, Hidden, Head, Target, Logp, Normaliser, Slope, SlopeHead]
             }
         }
     }

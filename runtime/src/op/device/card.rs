@@ -16,8 +16,8 @@ use candle_core::cuda_backend::{CudaDType, CudaDevice, CudaStorage};
 use candle_core::op::BackpropOp;
 use candle_core::{DType, Layout, Shape, Storage, Tensor, WithDType};
 use cudarc::driver::{
-    CudaSlice, CudaStream, CudaView, DevicePtr, DevicePtrMut, DeviceRepr, DriverError, LaunchConfig,
-    PushKernelArg, ValidAsZeroBits, result,
+    CudaSlice, CudaStream, CudaView, DevicePtr, DevicePtrMut, DeviceRepr, DriverError,
+    LaunchConfig, PushKernelArg, ValidAsZeroBits, result,
 };
 use half::{bf16, f16};
 use ponens_compiler::codegen::cuda::{Element, THREADS};
@@ -25,7 +25,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// A type of logits or hidden states that kernels take.
-pub(in crate::op) trait OnCard: CudaDType + DeviceRepr + ValidAsZeroBits + WithDType {
+pub(in crate::op) trait OnCard:
+    CudaDType + DeviceRepr + ValidAsZeroBits + WithDType
+{
     const ELEMENT: Element;
 }
 
@@ -98,7 +100,6 @@ impl Card {
         let address = slice.device_ptr(&self.stream).0;
         Memory { address, length, _own: Some(slice) }
     }
-
 }
 
 impl Memory {

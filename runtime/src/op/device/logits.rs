@@ -143,9 +143,9 @@ pub fn forward<M: Machine>(
             }
             _ => None,
         };
-        return Err(found.or(other).unwrap_or_else(|| {
-            RuntimeError::argument("logits", format!("row {row} overflows"))
-        }));
+        return Err(found
+            .or(other)
+            .unwrap_or_else(|| RuntimeError::argument("logits", format!("row {row} overflows"))));
     }
     let mut sums = Each::new(|_| vec![0f64; rows.lengths().len()]);
     for statistic in Statistic::ALL {

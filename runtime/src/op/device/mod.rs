@@ -30,8 +30,7 @@ fn blocks(items: usize, per_block: usize) -> u32 {
 fn targets<M: Machine>(machine: &mut M, rows: &TokenRows) -> Result<M::Buffer, RuntimeError> {
     let all = rows.targets().iter().zip(rows.sequence());
     // Checked against a vocabulary that fits in 31 bits.
-    let bytes: Vec<u8> =
-        all.flat_map(|(t, s)| s.map_or(-1, |_| *t as i32).to_le_bytes()).collect();
+    let bytes: Vec<u8> = all.flat_map(|(t, s)| s.map_or(-1, |_| *t as i32).to_le_bytes()).collect();
     Ok(machine.upload(&bytes)?)
 }
 
