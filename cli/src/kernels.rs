@@ -5,9 +5,9 @@ use ponens::compiler::lir::Plan;
 use ponens::dsl::Diagnostic;
 use ponens::runtime::kernel::{Arch, Cache, Compiler, Form, KernelError};
 
-/// The diagnostic of a kernel error: E0703 where a part of CUDA is missing, E0704 otherwise.
+/// The diagnostic of a kernel error: E0702 where a card or a part of CUDA is missing, E0705 otherwise.
 pub(crate) fn diagnostic(e: &KernelError) -> Diagnostic {
-    let code = if matches!(e, KernelError::Missing { .. }) { "E0703" } else { "E0704" };
+    let code = if e.is_missing() { "E0702" } else { "E0705" };
     let d = Diagnostic::error(code, e.to_string());
     match e.help() {
         Some(help) => d.help(help.to_owned()),

@@ -31,11 +31,12 @@ impl Device {
     /// Opens the card of that index.
     ///
     /// # Errors
-    /// [`KernelError::Missing`] without a driver; [`KernelError::Cuda`] without a card, or with one
-    /// that is too old.
+    /// [`KernelError::Missing`] without a driver, [`KernelError::NoDevice`] without a card;
+    /// [`KernelError::Arch`] for one that is too old.
     pub fn open(index: usize) -> Result<Self, KernelError> {
         driver()?;
-        let context = CudaContext::new(index).map_err(failed("opening the card"))?;
+        let context = CudaContext::new(index)
+            .map_err(|e| KernelError::NoDevice { index, reason: format!("{:?}", e.0) })?;
         let (major, minor) = context
             .compute_capability()
             .map_err(failed("reading the card's compute capability"))?;

@@ -15,6 +15,14 @@ pub enum KernelError {
         /// How to get it.
         help: String,
     },
+    /// There is no such graphics processor.
+    #[error("there is no graphics processor {index}: {reason}")]
+    NoDevice {
+        /// Which one, from 0.
+        index: usize,
+        /// What the driver says.
+        reason: String,
+    },
     /// No such architecture, or one that is too old.
     #[error(
         "`{given}` is no architecture of kernels: they need sm_80 or newer, as in sm_80, sm_90, sm_90a"
@@ -72,10 +80,16 @@ impl KernelError {
         KernelError::Input { argument: argument.into(), reason: reason.into() }
     }
 
+    /// True where a card, or a part of CUDA, is not there at all.
+    pub fn is_missing(&self) -> bool {
+        matches!(self, KernelError::Missing { .. } | KernelError::NoDevice { .. })
+    }
+
     /// How to go on, where that is known.
     pub fn help(&self) -> Option<&str> {
         match self {
             KernelError::Missing { help, .. } => Some(help),
+            KernelError::NoDevice { .. } => Some("use --backend cpu"),
             _ => None,
         }
     }

@@ -1,6 +1,6 @@
 //! The loss from hidden states and the head on a card: logits exist as tiles in shared memory only.
 
-use super::{blocks, check_vocabulary, floats, launch, targets, upload};
+use super::{blocks, check_vocabulary, floats, targets, upload};
 use crate::kernel::{Argument, Machine};
 use crate::op::{RuntimeError, TokenRows};
 use ponens_compiler::codegen::cuda::head::{
@@ -97,7 +97,7 @@ pub fn forward<M: Machine>(
             _ => None,
         };
         let arguments = common.arguments(kernel, own)?;
-        launch(machine, &kernel.name(), blocks(items, 1), &arguments)?;
+        machine.launch(&kernel.name(), blocks(items, 1), &arguments)?;
     }
     let [logp, normaliser] = &on_machine;
     let (logp, normaliser) = (floats(machine, logp)?, floats(machine, normaliser)?);
@@ -184,7 +184,7 @@ impl<B> HeadPass<B> {
                 _ => None,
             };
             let arguments = self.common(inputs).arguments(kernel, own)?;
-            launch(machine, &kernel.name(), blocks(items, 1), &arguments)?;
+            machine.launch(&kernel.name(), blocks(items, 1), &arguments)?;
         }
         Ok(())
     }
@@ -210,7 +210,7 @@ impl<B> HeadPass<B> {
         };
         let arguments = self.common(inputs).arguments(kernel, own)?;
         let words = inputs.vocabulary.div_ceil(TILE_VOCABULARY);
-        launch(machine, &kernel.name(), blocks(words, 1), &arguments)?;
+        machine.launch(&kernel.name(), blocks(words, 1), &arguments)?;
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! The loss from logits on a card: a pass over the rows, the loss on the host, a pass back in place.
 
-use super::{blocks, check_vocabulary, floats, launch, targets, upload};
+use super::{blocks, check_vocabulary, floats, targets, upload};
 use crate::kernel::{Argument, Machine};
 use crate::logprob::{Each, Statistic};
 use crate::op::fused::Task;
@@ -64,8 +64,9 @@ impl Kernels {
 /// The program that a machine has to have loaded: CUDA C.
 pub fn program(element: Element, vocabulary: usize, wanted: Each<bool>) -> String {
     let k = Kernels::new(element, vocabulary, wanted);
-    let mut all = Vec::new();
-    for kernel in [k.forward, k.reference(), k.backward(true), k.backward(false)] {
+    let mut all = vec![k.forward];
+    let reference = k.forward.wants.other().then(|| k.reference());
+    for kernel in reference.into_iter().chain([k.backward(true), k.backward(false)]) {
         if !all.contains(&kernel) {
             all.push(kernel);
         }
@@ -175,7 +176,7 @@ fn statistics<M: Machine>(
         }
     }
     let arguments = arguments(kernel, logits, targets, n, &values, &[])?;
-    launch(machine, &kernel.name(), blocks(n, kernel.rows_per_block()), &arguments)?;
+    machine.launch(&kernel.name(), blocks(n, kernel.rows_per_block()), &arguments)?;
     Ok(values)
 }
 
@@ -257,7 +258,7 @@ impl<B> LogitsPass<B> {
             slopes.push((row_of(statistic), upload(machine, &of_rows)?));
         }
         let arguments = arguments(&kernel, logits, &self.targets, n, &self.values, &slopes)?;
-        launch(machine, &kernel.name(), blocks(n, kernel.rows_per_block()), &arguments)?;
+        machine.launch(&kernel.name(), blocks(n, kernel.rows_per_block()), &arguments)?;
         Ok(())
     }
 }

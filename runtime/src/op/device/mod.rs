@@ -17,7 +17,7 @@ pub mod hidden;
 pub mod logits;
 
 use super::{RuntimeError, TokenRows};
-use crate::kernel::{Argument, KernelError, Machine};
+use crate::kernel::Machine;
 
 /// Blocks of a kernel at most: enough to fill any card several times over.
 const MOST: u32 = 1 << 16;
@@ -52,13 +52,4 @@ fn floats<M: Machine>(machine: &mut M, buffer: &M::Buffer) -> Result<Vec<f32>, R
 fn upload<M: Machine>(machine: &mut M, values: &[f32]) -> Result<M::Buffer, RuntimeError> {
     let bytes: Vec<u8> = values.iter().flat_map(|x| x.to_le_bytes()).collect();
     Ok(machine.upload(&bytes)?)
-}
-
-fn launch<M: Machine>(
-    machine: &mut M,
-    name: &str,
-    blocks: u32,
-    arguments: &[Argument<'_, M::Buffer>],
-) -> Result<(), KernelError> {
-    machine.launch(name, blocks, arguments)
 }
