@@ -1,5 +1,5 @@
-//! Random losses: at least 500 generated kernels, compiled a hundred to a program, run, and compared with
-//! the interpreter.
+//! Random losses, as graphs and as texts: at least 500 generated kernels, compiled a hundred to a program,
+//! run, and compared with the interpreters of graphs and of plans.
 
 use super::support::{Dice, Interpreter, Noisy, agrees, compiler, module, reseed};
 use ponens_compiler::codegen::cuda::{example, prelude};
@@ -46,7 +46,7 @@ fn case_of(mut graph: Graph, name: String) -> Option<Case> {
 
 fn random_graphs(wanted: usize) -> Vec<Case> {
     let mut runner = TestRunner::deterministic();
-    let strategy = graphs(Stage::Total, 24);
+    let strategy = graphs(Stage::Total, 16);
     let mut cases = Vec::new();
     while cases.len() < wanted {
         let graph = strategy.new_tree(&mut runner).expect("a graph").current();
@@ -82,8 +82,8 @@ impl Library for Nothing {
     }
 }
 
-/// Losses of random structures with random links.
-fn random_structures(wanted: usize) -> Vec<Case> {
+/// Losses of random structures with random links, and of random arithmetic, from their texts.
+fn random_texts(wanted: usize) -> Vec<Case> {
     let mut dice = Dice(11);
     let mut cases = Vec::new();
     for attempt in 0..8 * wanted {
@@ -91,14 +91,21 @@ fn random_structures(wanted: usize) -> Vec<Case> {
             break;
         }
         let name = format!("s{attempt}");
-        let link = ["logistic(beta * rho)", "hinge(beta * rho)", "square(rho - 1)"][dice.below(3)];
-        let (prefer, given) = (formula(&mut dice, 2), formula(&mut dice, 2));
+        let clauses = if attempt % 2 == 0 {
+            let link =
+                ["logistic(beta * rho)", "hinge(beta * rho)", "square(rho - 1)"][dice.below(3)];
+            let (prefer, given) = (formula(&mut dice, 2), formula(&mut dice, 1));
+            format!("prefer {prefer}\n given {given}\n minimize {link}")
+        } else {
+            let (a, b) = (arithmetic(&mut dice, 2), arithmetic(&mut dice, 1));
+            format!("let a = {a}\n minimize logistic(beta * (a - {b})) + square(a) / 100")
+        };
         let text = format!(
-            "loss {name}(beta = 0.1 in (0, inf)) {{\n data pair(w > l)\n model pi = policy\n model ref = reference\n prefer {prefer}\n given {given}\n minimize {link}\n}}\n"
+            "loss {name}(beta = 0.1 in (0, inf)) {{\n data pair(w > l)\n model pi = policy\n model ref = reference\n {clauses}\n}}\n"
         );
         let mut program = Program::new();
         program.add_text(&format!("{name}.loss"), &text);
-        // Formulas without a winning or a losing row are refused.
+        // Formulas without a winning or a losing row are refused, and so is what no model moves.
         let Ok(compiled) = session::compile(&mut program, &name, &Nothing, &Options::default())
         else {
             continue;
@@ -108,7 +115,27 @@ fn random_structures(wanted: usize) -> Vec<Case> {
             cases.push(Case { graph, plan });
         }
     }
+    assert_eq!(cases.len(), wanted, "most random texts are losses");
     cases
+}
+
+/// Random arithmetic over log-probabilities, defined wherever they are.
+fn arithmetic(dice: &mut Dice, depth: usize) -> String {
+    if depth == 0 {
+        let leaves =
+            ["logp(pi, w)", "logp(pi, l)", "logp(ref, w)", "logp(ref, l)", "mean_logp(pi, w)"];
+        return leaves[dice.below(leaves.len())].to_owned();
+    }
+    let a = arithmetic(dice, depth - 1);
+    let b = arithmetic(dice, depth - 1);
+    match dice.below(6) {
+        0 => format!("({a} + {b})"),
+        1 => format!("({a} - {b})"),
+        2 => format!("max({a}, {b} + 1)"),
+        3 => format!("sigmoid(beta * {a}) * {b}"),
+        4 => format!("log_sigmoid({a} - {b})"),
+        _ => format!("({a} - stop_gradient(batch_mean({b})))"),
+    }
 }
 
 /// Columns inside the declared ranges.
@@ -170,11 +197,11 @@ fn run(case: &Case, machine: &mut Interpreter<'_>, dice: &mut Columns) -> usize 
 #[test]
 fn five_hundred_kernels_give_what_the_interpreter_gives() {
     let Some(compiler) = compiler() else { return };
-    let t = std::time::Instant::now();
-    let mut cases = random_graphs(360);
-    println!("graphs {:?}", t.elapsed());
-    cases.extend(random_structures(120));
-    println!("structures {:?}", t.elapsed());
+    // A longer run: PONENS_RANDOM_LOSSES=4000 cargo test -p ponens-tests --test kernels random::
+    let asked = std::env::var("PONENS_RANDOM_LOSSES").ok().and_then(|n| n.parse().ok());
+    let wanted: usize = asked.unwrap_or(440);
+    let mut cases = random_graphs(wanted);
+    cases.extend(random_texts(wanted / 32));
     let mut dice = testing::Dice(5);
     let (mut kernels, mut compared, mut values) = (0, 0, 0);
     for part in cases.chunks(100) {
@@ -182,9 +209,7 @@ fn five_hundred_kernels_give_what_the_interpreter_gives() {
         for case in part {
             source.push_str(&example::emit(&case.plan));
         }
-        let t = std::time::Instant::now();
         let module = module(compiler, &source);
-        println!("module {:?}", t.elapsed());
         for case in part {
             kernels += case.plan.phases.len();
             let mut machine = Interpreter::new(&module);
@@ -192,7 +217,6 @@ fn five_hundred_kernels_give_what_the_interpreter_gives() {
             values += n;
             compared += usize::from(n > 0);
         }
-        println!("run {:?}", t.elapsed());
     }
     println!("{kernels} kernels, {compared} of {} losses compared, {values} values", cases.len());
     assert!(kernels >= 500, "{kernels} kernels only");

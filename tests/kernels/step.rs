@@ -10,7 +10,7 @@ use ponens_runtime::kernel::{KernelError, Logits, Rows, step};
 use std::ops::Range;
 
 const EXAMPLES: usize = 5;
-const VOCABULARY: usize = 67;
+const VOCABULARY: usize = 37;
 
 /// Random logits and responses; some responses are empty, some rows do not count.
 struct World {
@@ -244,8 +244,8 @@ fn wrong_arguments_are_named_before_anything_is_written() {
     };
     let mut outside = world.targets.clone();
     outside[3] = VOCABULARY as i32;
-    says(&Rows { targets: &outside, ..good.clone() }, &["targets", "row 3", "67"]);
-    says(&Rows { vocabulary: 66, ..good.clone() }, &["logits of `pi`", "66"]);
+    says(&Rows { targets: &outside, ..good.clone() }, &["targets", "row 3", "37"]);
+    says(&Rows { vocabulary: 36, ..good.clone() }, &["logits of `pi`", "36"]);
     says(&Rows { vocabulary: usize::MAX, ..good.clone() }, &["more rows than memory"]);
     says(&Rows { logits: good.logits[..1].to_vec(), ..good.clone() }, &["logits", "`ref`"]);
     says(&Rows { examples: 4, ..good.clone() }, &["response `w`", "5 ranges for 4"]);

@@ -108,7 +108,10 @@ fn logits(case: &Case, dice: &mut Dice) -> Logits {
     Logits { bytes, values }
 }
 
-const STATISTICS: [(Row, fn() -> Statistic); 5] = [
+/// A number of a row, and the statistic that defines it.
+type Defined = (Row, fn() -> Statistic);
+
+const STATISTICS: [Defined; 5] = [
     (Row::Logp, || Statistic::TargetLogp),
     (Row::Squares, || Statistic::LogSumP2),
     (Row::Entropy, || Statistic::Entropy),
@@ -175,7 +178,7 @@ fn check(module: &Module, case: &Case, dice: &mut Dice) {
         let Case { element, lanes, wants, vocabulary, skew, .. } = case;
         format!("{element:?} {lanes:?} {wants:?} V = {vocabulary}, {n} rows, skew {skew:?}")
     };
-    let wanted: Vec<&(Row, fn() -> Statistic)> = STATISTICS
+    let wanted: Vec<&Defined> = STATISTICS
         .iter()
         .filter(|(row, _)| match row {
             Row::Squares => case.wants.squares,

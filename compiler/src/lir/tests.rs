@@ -40,7 +40,8 @@ proptest! {
         let Some((graph, plan)) = planned(graph) else { return Ok(()) };
         prop_assert_eq!(verify(&plan), Ok(()), "{}", plan);
         let text = plan.to_string();
-        prop_assert_eq!(parse(&text).as_ref(), Ok(&plan), "{}", text);
+        let read = parse(&text);
+        prop_assert_eq!(read.as_ref(), Ok(&plan), "{}", text);
         let examples = data.candidates.len();
         let mut batch = Batch::<f64>::new(examples);
         let mut given = Vec::new();
