@@ -147,7 +147,8 @@ fn phases_end_where_the_batch_has_to_be_finished() {
 #[test]
 fn a_broken_plan_is_refused_and_never_panics() {
     type Break = fn(&mut Plan);
-    let cases: [(Break, fn(&Fault) -> bool); 9] = [
+    type Expected = fn(&Fault) -> bool;
+    let cases: [(Break, Expected); 9] = [
         (|p| p.phases[0].example.swap(1, 2), |f| matches!(f, Fault::Undefined { .. })),
         (|p| p.phases[0].partials.clear(), |f| matches!(f, Fault::NotLeft { .. })),
         (|p| p.phases[1].saves.clear(), |f| matches!(f, Fault::NotLeft { .. })),
