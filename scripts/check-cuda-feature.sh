@@ -47,7 +47,7 @@ export PATH=$stand_in/bin:$PATH CUDA_HOME=$stand_in CUDA_PATH=$stand_in CUDA_COM
 
 features=(-p ponens-runtime --features ponens-runtime/cuda --locked)
 if [ "${1:-}" != --link ]; then
-    exec cargo clippy "${features[@]}" --all-targets -- -D warnings
+    exec cargo clippy "${features[@]}" -- -D warnings
 fi
 
 # The names of all functions that the bindings declare, from their sources.

@@ -25,7 +25,7 @@ enum Kept {
     Frozen(FrozenForward),
     Trained(Vec<RowStats>),
     #[cfg(feature = "cuda")]
-    Card(HeadPass<Memory>),
+    Card(Box<HeadPass<Memory>>),
 }
 
 impl Kept {
@@ -123,7 +123,7 @@ fn pass(
     #[cfg(feature = "cuda")]
     if is_on_card(hidden, head) {
         let (hidden, weight) = (hidden.contiguous()?, head.weight.contiguous()?);
-        return Ok(Kept::Card(card::head_forward(&hidden, &weight, targets)?));
+        return Ok(Kept::Card(Box::new(card::head_forward(&hidden, &weight, targets)?)));
     }
     Ok(if train_head {
         Kept::Trained(logprob::forward(hidden, head, targets)?)

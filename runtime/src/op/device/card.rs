@@ -64,9 +64,12 @@ fn failed(call: &'static str) -> impl Fn(DriverError) -> KernelError {
     move |e| KernelError::Cuda { call, reason: format!("{:?}", e.0) }
 }
 
+/// PTX by text and architecture.
+type Programs = HashMap<(u128, Arch), Arc<str>>;
+
 /// The program as PTX: compiled once a process and once a disk.
 fn compiled(source: &str, arch: Arch) -> Result<(u128, Arc<str>), KernelError> {
-    static DONE: Mutex<Option<HashMap<(u128, Arch), Arc<str>>>> = Mutex::new(None);
+    static DONE: Mutex<Option<Programs>> = Mutex::new(None);
     let key = crate::kernel::key(source);
     let mut done = DONE.lock().unwrap_or_else(PoisonError::into_inner);
     let done = done.get_or_insert_default();
