@@ -7,6 +7,7 @@ use ponens_compiler::lir::{self, Plan};
 use ponens_compiler::mir::{Graph, Interval, Level};
 use ponens_compiler::session::{Compiled, Options};
 use ponens_losses::Catalogue;
+use ponens_runtime::kernel::Outputs;
 use std::cell::LazyCell;
 use std::sync::LazyLock;
 
@@ -89,7 +90,7 @@ fn kernels_give_the_value_and_the_gradient_in_f64_to_1e_5() {
     }
     let module = module(compiler, &source);
     let mut dice = Dice(3);
-    let (mut worst, mut values, mut cancelled) = ((0.0, String::new()), 0, 0);
+    let mut tally = Tally::default();
     for (compiled, plan) in &planned {
         let (graph, name) = (compiled.graph(), &compiled.loss.name);
         let params = compiled.bind(&[]).expect("defaults");
@@ -105,41 +106,65 @@ fn kernels_give_the_value_and_the_gradient_in_f64_to_1e_5() {
             let got =
                 ponens_runtime::kernel::evaluate(&mut machine, plan, &params, &columns, examples)
                     .unwrap_or_else(|e| panic!("{name}: {e}"));
-            let exact = oracle(graph, &params, &columns, examples);
-            let spread = LazyCell::new(|| spread(graph, &params, &columns, examples));
-            for (r, ((root, got), exact)) in got.iter().zip(&exact).enumerate() {
-                // Rounding of the inputs' sums is seen where a value is much smaller than they are.
-                let scale = exact.iter().map(|x| x.abs()).sum::<f64>() / exact.len().max(1) as f64;
-                for (e, value) in got.iter().enumerate() {
-                    let at = e.min(exact.len() - 1);
-                    let want = exact[at];
-                    let error = (f64::from(*value) - want).abs();
-                    let relative = error / want.abs().max(1e-2 * scale).max(1e-30);
-                    values += 1;
-                    if relative <= 1e-5 {
-                        if relative > worst.0 {
-                            worst = (relative, format!("{name} {root}[{e}] of {examples}"));
-                        }
-                        continue;
+            tally.compare(compiled, &params, &columns, examples, &got);
+        }
+    }
+    tally.check(planned.len());
+}
+
+/// What comparisons with the exact values found.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    worst: (f64, String),
+    values: usize,
+    /// Differences of nearly equal numbers: no f32 arithmetic gives them to 1e-5.
+    cancelled: usize,
+}
+
+impl Tally {
+    pub(crate) fn compare(
+        &mut self,
+        compiled: &Compiled,
+        params: &[f64],
+        columns: &[Vec<f32>],
+        examples: usize,
+        got: &Outputs,
+    ) {
+        let (graph, name) = (compiled.graph(), &compiled.loss.name);
+        let exact = oracle(graph, params, columns, examples);
+        let spread = LazyCell::new(|| spread(graph, params, columns, examples));
+        for (r, ((root, got), exact)) in got.iter().zip(&exact).enumerate() {
+            // Rounding of the inputs' sums is seen where a value is much smaller than they are.
+            let scale = exact.iter().map(|x| x.abs()).sum::<f64>() / exact.len().max(1) as f64;
+            for (e, value) in got.iter().enumerate() {
+                let at = e.min(exact.len() - 1);
+                let want = exact[at];
+                let error = (f64::from(*value) - want).abs();
+                let relative = error / want.abs().max(1e-2 * scale).max(1e-30);
+                self.values += 1;
+                if relative <= 1e-5 {
+                    if relative > self.worst.0 {
+                        self.worst = (relative, format!("{name} {root}[{e}] of {examples}"));
                     }
-                    // A difference of nearly equal numbers: no f32 arithmetic is better than this.
-                    cancelled += 1;
-                    let bound = 2.0 * spread[r][at];
-                    assert!(
-                        error <= bound,
-                        "{name} {root}[{e}]: {value:e}, exactly {want:e}; f32 gives it to {bound:e}"
-                    );
+                    continue;
                 }
+                self.cancelled += 1;
+                let bound = 2.0 * spread[r][at];
+                assert!(
+                    error <= bound,
+                    "{name} {root}[{e}]: {value:e}, exactly {want:e}; f32 gives it to {bound:e}"
+                );
             }
         }
     }
-    println!(
-        "{} losses, {values} values; worst relative error {:e} at {}; {cancelled} cancelled",
-        planned.len(),
-        worst.0,
-        worst.1
-    );
-    assert!(cancelled * 1000 <= values, "{cancelled} of {values} values are not within 1e-5");
+
+    pub(crate) fn check(&self, losses: usize) {
+        let Tally { worst: (worst, at), values, cancelled } = self;
+        println!(
+            "{losses} losses, {values} values; worst relative error {worst:e} at {at}; {cancelled} cancelled"
+        );
+        assert!(cancelled * 1000 <= *values, "{cancelled} of {values} values are not within 1e-5");
+    }
 }
 
 /// How far f32 evaluations lie from the exact value whose every operation is off by a few units in the

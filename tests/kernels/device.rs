@@ -1,21 +1,41 @@
 //! The same on a card, where there is one.
 
-use super::catalogue::{all, column, oracle};
+use super::catalogue::{Tally, all, column};
+use super::step;
 use super::support::Dice;
+use ponens_compiler::codegen::cuda::Element;
 use ponens_runtime::device::Device;
 use ponens_runtime::kernel::evaluate;
 
-#[test]
-fn a_card_gives_what_the_interpreter_gives() {
-    let device = match Device::open(0) {
-        Ok(device) => device,
+/// The first card; `None`, with a message, where there is none.
+fn card() -> Option<Device> {
+    match Device::open(0) {
+        Ok(device) => Some(device),
         Err(e) if e.is_missing() => {
             eprintln!("skipped: {e}");
-            return;
+            None
         }
         Err(e) => panic!("{e}"),
-    };
+    }
+}
+
+#[test]
+fn a_card_gives_the_steps_that_the_interpreter_gives() {
+    let Some(device) = card() else { return };
+    let mut dice = Dice(41);
+    for name in step::LOSSES {
+        step::check(name, &mut dice, &|plan, params, rows| {
+            let mut program = device.load(plan, &[Element::F32], None)?;
+            ponens_runtime::kernel::step(&mut program, plan, params, rows)
+        });
+    }
+}
+
+#[test]
+fn a_card_gives_what_the_interpreter_gives() {
+    let Some(device) = card() else { return };
     let mut dice = Dice(3);
+    let (mut tally, mut losses) = (Tally::default(), 0);
     for (compiled, plan) in all() {
         let Ok(plan) = plan else { continue };
         let (graph, name) = (compiled.graph(), &compiled.loss.name);
@@ -24,14 +44,8 @@ fn a_card_gives_what_the_interpreter_gives() {
             (0..graph.inputs.len()).map(|i| column(graph, i, 600, &mut dice)).collect();
         let mut program = device.load(plan, &[], None).unwrap_or_else(|e| panic!("{name}: {e}"));
         let got = evaluate(&mut program, plan, &params, &columns, 600).expect("runs");
-        for ((root, values), exact) in got.iter().zip(oracle(graph, &params, &columns, 600)) {
-            let scale = exact.iter().map(|x| x.abs()).sum::<f64>() / exact.len().max(1) as f64;
-            for (e, value) in values.iter().enumerate() {
-                let want = exact[e.min(exact.len() - 1)];
-                let error = (f64::from(*value) - want).abs();
-                let bound = 1e-5 * want.abs().max(1e-2 * scale).max(1e-30);
-                assert!(error <= bound, "{name} {root}[{e}]: {value:e}, exactly {want:e}");
-            }
-        }
+        tally.compare(compiled, &params, &columns, 600, &got);
+        losses += 1;
     }
+    tally.check(losses);
 }

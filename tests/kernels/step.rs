@@ -6,7 +6,7 @@ use ponens_compiler::codegen::interp::{Batch, evaluate};
 use ponens_compiler::lir::stream::{Position, gradient, statistic};
 use ponens_compiler::lir::{self, Part, Plan, Source};
 use ponens_compiler::session::Options;
-use ponens_runtime::kernel::{KernelError, Logits, Rows, step};
+use ponens_runtime::kernel::{KernelError, Logits, Rows, Step, step};
 use std::ops::Range;
 
 const EXAMPLES: usize = 5;
@@ -150,59 +150,72 @@ fn data(name: &str) -> Vec<f64> {
         .collect()
 }
 
+/// Runs a step on some machine.
+pub(crate) type OnMachine<'a> = dyn Fn(&Plan, &[f64], &Rows<'_>) -> Result<Step, KernelError> + 'a;
+
+/// Losses of every kind: means, references, divergences, entropy, parts of a response, batch statistics,
+/// sorted batches.
+pub(crate) const LOSSES: [&str; 10] =
+    ["dpo", "orpo", "simpo", "ld_dpo", "tdpo1", "tdpo2", "wpo", "kto", "sft", "aot"];
+
+/// A step of a loss on random logits against its definition.
+pub(crate) fn check(name: &str, dice: &mut Dice, run: &OnMachine<'_>) {
+    let compiled = ponens_losses::compile(name, &Options::default()).expect("a loss");
+    let (graph, plan) = (compiled.graph(), lir::plan(compiled.graph()).expect("a plan"));
+    let params = compiled.bind(&[]).expect("defaults");
+    let names: &[&str] = if name == "kto" { &["y", ""] } else { &["w", "l"] };
+    // The odds of an empty response against another one are 0 / 0.
+    let world = world(names, name != "orpo", dice);
+    let stored: Vec<Vec<u8>> = world.logits.iter().map(|l| bytes(l)).collect();
+    let given: Vec<(&str, Vec<f32>)> = plan
+        .header
+        .inputs
+        .iter()
+        .zip(&plan.sources)
+        .filter(|(i, s)| **s == Source::Data && !i.name.starts_with("len("))
+        .map(|(i, _)| (i.name.as_str(), data(&i.name).iter().map(|x| *x as f32).collect()))
+        .collect();
+    let rows = Rows {
+        examples: EXAMPLES,
+        vocabulary: VOCABULARY,
+        element: Element::F32,
+        logits: vec![
+            Logits { model: "pi", bytes: &stored[0] },
+            Logits { model: "ref", bytes: &stored[1] },
+        ],
+        targets: &world.targets,
+        responses: world.responses.clone(),
+        data: given,
+    };
+    let got = run(&plan, &params, &rows).unwrap_or_else(|e| panic!("{name}: {e}"));
+    let (losses, slopes) = exactly(graph, &plan, &params, &world);
+    assert_eq!(got.outputs[0].0, "loss");
+    for (e, (got, want)) in got.outputs[0].1.iter().zip(&losses).enumerate() {
+        assert!(
+            (f64::from(*got) - want).abs() <= 1e-5 * (1.0 + want.abs()),
+            "{name} loss[{e}]: {got}, exactly {want}"
+        );
+    }
+    let (model, gradient) = &got.gradients[0];
+    assert_eq!((model.as_str(), got.gradients.len()), ("pi", 1));
+    let largest = slopes.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
+    for (i, (c, want)) in gradient.chunks_exact(4).zip(&slopes).enumerate() {
+        let got = f64::from(f32::from_le_bytes([c[0], c[1], c[2], c[3]]));
+        let bound = 1e-5 * want.abs() + 2e-6 * largest;
+        assert!((got - want).abs() <= bound, "{name} d logit {i}: {got:e}, exactly {want:e}");
+    }
+    assert!(largest > 0.0, "{name} has a gradient");
+}
+
 #[test]
 fn a_step_from_logits_gives_loss_and_gradient_of_the_definition() {
     let Some(compiler) = compiler() else { return };
     let mut dice = Dice(41);
-    for name in ["dpo", "orpo", "simpo", "ld_dpo", "tdpo1", "tdpo2", "wpo", "kto", "sft", "aot"] {
-        let compiled = ponens_losses::compile(name, &Options::default()).expect("a loss");
-        let (graph, plan) = (compiled.graph(), lir::plan(compiled.graph()).expect("a plan"));
-        let module = module(compiler, &cuda::emit(&plan, &[Element::F32]));
-        let params = compiled.bind(&[]).expect("defaults");
-        let names: &[&str] = if name == "kto" { &["y", ""] } else { &["w", "l"] };
-        // The odds of an empty response against another one are 0 / 0.
-        let world = world(names, name != "orpo", &mut dice);
-        let stored: Vec<Vec<u8>> = world.logits.iter().map(|l| bytes(l)).collect();
-        let given: Vec<(&str, Vec<f32>)> = plan
-            .header
-            .inputs
-            .iter()
-            .zip(&plan.sources)
-            .filter(|(i, s)| **s == Source::Data && !i.name.starts_with("len("))
-            .map(|(i, _)| (i.name.as_str(), data(&i.name).iter().map(|x| *x as f32).collect()))
-            .collect();
-        let rows = Rows {
-            examples: EXAMPLES,
-            vocabulary: VOCABULARY,
-            element: Element::F32,
-            logits: vec![
-                Logits { model: "pi", bytes: &stored[0] },
-                Logits { model: "ref", bytes: &stored[1] },
-            ],
-            targets: &world.targets,
-            responses: world.responses.clone(),
-            data: given,
-        };
-        let mut machine = Interpreter::new(&module);
-        let got =
-            step(&mut machine, &plan, &params, &rows).unwrap_or_else(|e| panic!("{name}: {e}"));
-        let (losses, slopes) = exactly(graph, &plan, &params, &world);
-        assert_eq!(got.outputs[0].0, "loss");
-        for (e, (got, want)) in got.outputs[0].1.iter().zip(&losses).enumerate() {
-            assert!(
-                (f64::from(*got) - want).abs() <= 1e-5 * (1.0 + want.abs()),
-                "{name} loss[{e}]: {got}, exactly {want}"
-            );
-        }
-        let (model, gradient) = &got.gradients[0];
-        assert_eq!((model.as_str(), got.gradients.len()), ("pi", 1));
-        let largest = slopes.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
-        for (i, (c, want)) in gradient.chunks_exact(4).zip(&slopes).enumerate() {
-            let got = f64::from(f32::from_le_bytes([c[0], c[1], c[2], c[3]]));
-            let bound = 1e-5 * want.abs() + 2e-6 * largest;
-            assert!((got - want).abs() <= bound, "{name} d logit {i}: {got:e}, exactly {want:e}");
-        }
-        assert!(largest > 0.0, "{name} has a gradient");
+    for name in LOSSES {
+        check(name, &mut dice, &|plan, params, rows| {
+            let module = module(compiler, &cuda::emit(plan, &[Element::F32]));
+            step(&mut Interpreter::new(&module), plan, params, rows)
+        });
     }
 }
 

@@ -43,7 +43,9 @@ pub fn plan(graph: &Graph) -> Result<Plan, PlanError> {
     let depth = depths(graph);
     let deepest = graph.roots.iter().map(|r| depth[r.node.0 as usize]).max().unwrap_or(0);
     let build = Build { graph, live: &live, depth: &depth };
-    let mut phases: Vec<Phase> = (0..=deepest).map(|p| build.phase(p, p == deepest)).collect();
+    let mut saved = Vec::new();
+    let mut phases: Vec<Phase> =
+        (0..=deepest).map(|p| build.phase(p, p == deepest, &mut saved)).collect();
     build.rank(&mut phases);
     let mut header = Graph::new(graph.name.clone());
     header.stage = graph.stage;
@@ -118,13 +120,14 @@ impl Build<'_> {
             .collect()
     }
 
-    /// Phase `p` without its ranks.
-    fn phase(&self, p: usize, last: bool) -> Phase {
+    /// Phase `p` without its ranks; `saved` holds what earlier phases have left, and then this one too.
+    fn phase(&self, p: usize, last: bool, saved: &mut Vec<NodeId>) -> Phase {
         let g = self.graph;
         let next = |i: &usize| self.live[*i] && self.depth[*i] == p + 1;
         let mut phase = Phase::default();
         let mut save = |n: NodeId| {
-            if !phase.saves.contains(&n) {
+            if !saved.contains(&n) {
+                saved.push(n);
                 phase.saves.push(n);
             }
         };

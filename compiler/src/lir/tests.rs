@@ -128,7 +128,6 @@ fn phases_end_where_the_batch_has_to_be_finished() {
       %7 = mul %0 %6
     }
     save %7
-    save %5
   }
   phase {
     example {
