@@ -4,7 +4,8 @@
 use super::support::{Dice, Interpreter, compiler, module};
 use candle_core::{DType, Device, Tensor};
 use half::{bf16, f16};
-use ponens_compiler::codegen::cuda::Element;
+use ponens_compiler::codegen::cuda::stream::Kernel;
+use ponens_compiler::codegen::cuda::{Element, prelude};
 use ponens_compiler::session::Options;
 use ponens_ptx::Module;
 use ponens_runtime::kernel::{Compiler, Machine};
@@ -13,10 +14,12 @@ use ponens_runtime::op::device::{hidden, logits};
 use ponens_runtime::op::{
     Column, Columns, GraphKernel, LossKernel, RuntimeError, TokenRows, fused, hidden as on_cpu,
 };
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 const EXAMPLES: usize = 3;
 const VOCABULARY: usize = 131;
+/// More words than one warp takes.
+const LONG: usize = 1027;
 
 fn kernel(name: &str) -> GraphKernel {
     let compiled = ponens_losses::compile(name, &Options::default()).expect("a loss");
@@ -114,21 +117,29 @@ fn close(what: &str, got: f64, want: f64, relative: f64, absolute: f64) {
     assert!((got - want).abs() <= bound, "{what}: {got:e}, on the CPU {want:e}");
 }
 
-/// Programs that are compiled already, by their text.
-struct Programs {
-    compiler: Compiler,
-    done: HashMap<String, Module>,
-}
+const LOSSES: [&str; 5] = ["dpo", "simpo", "tdpo1", "tdpo2", "wpo"];
 
-impl Programs {
-    fn get(&mut self, source: String) -> &Module {
-        let compiler = self.compiler;
-        self.done.entry(source).or_insert_with_key(|source| module(compiler, source))
+/// The kernels of all [`LOSSES`] on logits of every type, for short and for long rows.
+fn programs(compiler: Compiler) -> Module {
+    let mut dice = Dice(1);
+    let mut all: Vec<Kernel> = Vec::new();
+    for loss in LOSSES {
+        let rows = rows(4, VOCABULARY, 0.0, &mut dice);
+        let wanted = columns(&kernel(loss), &rows, &mut dice).wanted();
+        for element in Element::ALL {
+            for vocabulary in [VOCABULARY, LONG] {
+                all.extend(logits::kernels(element, vocabulary, wanted));
+            }
+        }
     }
+    let mut names = HashSet::new();
+    all.retain(|k| names.insert(k.name()));
+    let texts: String = all.iter().map(Kernel::text).collect();
+    module(compiler, &(prelude() + &texts))
 }
 
 /// One loss on random rows.
-fn check<L: Stored>(programs: &mut Programs, loss: &str, case: &Case, dice: &mut Dice) {
+fn check<L: Stored>(programs: &Module, loss: &str, case: &Case, dice: &mut Dice) {
     let kernel = kernel(loss);
     let Case { vocabulary, rows: n, masked, skew } = *case;
     let rows = rows(n, vocabulary, masked, dice);
@@ -148,8 +159,7 @@ fn check<L: Stored>(programs: &mut Programs, loss: &str, case: &Case, dice: &mut
     };
     let value = value.unwrap_or_else(|e| panic!("{name}: {e}"));
 
-    let mut machine =
-        Interpreter::new(programs.get(logits::program(L::ELEMENT, vocabulary, wanted)));
+    let mut machine = Interpreter::new(programs);
     machine.most_blocks = 1 + dice.below(3) as u32;
     let step = L::ELEMENT.bytes() as u8;
     let buffer = machine.memory.upload(&all_bytes(&own), skew * step);
@@ -191,24 +201,24 @@ struct Case {
 #[test]
 fn logits_on_a_machine_give_what_they_give_on_the_cpu() {
     let Some(compiler) = compiler() else { return };
-    let mut programs = Programs { compiler, done: HashMap::new() };
+    let programs = programs(compiler);
     let mut dice = Dice(71);
     for round in 0..20 {
         let case = Case {
             vocabulary: match round % 4 {
                 0 => 2 + dice.below(7),
-                1 if round < 8 => 1027,
+                1 if round < 8 => LONG,
                 _ => 2 + dice.below(200),
             },
             rows: if round == 3 { 0 } else { 1 + dice.below(20) },
             masked: if round == 5 { 1.0 } else { 0.25 },
             skew: dice.below(4) as u8,
         };
-        let loss = ["dpo", "simpo", "tdpo1", "tdpo2", "wpo"][round % 5];
+        let loss = LOSSES[round % 5];
         match round % 3 {
-            0 => check::<f32>(&mut programs, loss, &case, &mut dice),
-            1 => check::<bf16>(&mut programs, loss, &case, &mut dice),
-            _ => check::<f16>(&mut programs, loss, &case, &mut dice),
+            0 => check::<f32>(&programs, loss, &case, &mut dice),
+            1 => check::<bf16>(&programs, loss, &case, &mut dice),
+            _ => check::<f16>(&programs, loss, &case, &mut dice),
         }
     }
 }

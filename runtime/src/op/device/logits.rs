@@ -61,8 +61,8 @@ impl Kernels {
     }
 }
 
-/// The program that a machine has to have loaded: CUDA C.
-pub fn program(element: Element, vocabulary: usize, wanted: Each<bool>) -> String {
+/// The streaming kernels that a loss needs.
+pub fn kernels(element: Element, vocabulary: usize, wanted: Each<bool>) -> Vec<Kernel> {
     let k = Kernels::new(element, vocabulary, wanted);
     let mut all = vec![k.forward];
     let reference = k.forward.wants.other().then(|| k.reference());
@@ -71,6 +71,12 @@ pub fn program(element: Element, vocabulary: usize, wanted: Each<bool>) -> Strin
             all.push(kernel);
         }
     }
+    all
+}
+
+/// The program that a machine has to have loaded: CUDA C.
+pub fn program(element: Element, vocabulary: usize, wanted: Each<bool>) -> String {
+    let all = kernels(element, vocabulary, wanted);
     let texts: Vec<String> = all.iter().map(Kernel::text).collect();
     format!("{}\n{}", prelude(), texts.join("\n"))
 }
