@@ -9,6 +9,7 @@ pub mod logprob;
 pub mod model;
 pub mod op;
 pub mod optim;
+pub mod report;
 pub mod tokenizer;
 pub mod train;
 pub mod yardstick;

@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod compare;
 mod completions;
+mod data;
 mod decompile;
 mod demo;
 mod derive;
@@ -15,8 +16,10 @@ mod landscape;
 mod list;
 mod models;
 mod progress;
+mod report;
 mod samples;
 mod score;
+mod shown;
 mod train;
 mod value;
 
@@ -41,6 +44,8 @@ pub(crate) enum Command {
     Emit(emit::Args),
     Train(Box<train::Args>),
     Score(score::Args),
+    Data(data::Args),
+    Report(report::Args),
     Generate(generate::Args),
     Bench(bench::Args),
     Completions(completions::Args),
@@ -71,6 +76,8 @@ pub(crate) fn run(command: &Command, ui: &mut Ui) -> Outcome {
         Command::Emit(a) => emit::run(a, ui),
         Command::Train(a) => train::run(a, ui),
         Command::Score(a) => score::run(a, ui),
+        Command::Data(a) => data::run(a, ui),
+        Command::Report(a) => report::run(a, ui),
         Command::Generate(a) => generate::run(a, ui),
         Command::Bench(a) => bench::run(a, ui),
         Command::Completions(a) => completions::run(a, ui),
