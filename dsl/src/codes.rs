@@ -40,6 +40,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("E0702", "a device is missing"),
     ("E0703", "the run cannot be saved or resumed"),
     ("E0704", "training went wrong"),
+    ("E0705", "the kernels cannot be compiled or run"),
     ("W0301", "a parameter is not used"),
     ("W0401", "an empty response counts with mean 0"),
     ("W0501", "no usable gradient with summed log-probabilities"),

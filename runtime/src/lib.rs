@@ -2,7 +2,9 @@
 
 pub mod data;
 pub mod demo;
+pub mod device;
 pub mod generate;
+pub mod kernel;
 pub mod logprob;
 pub mod model;
 pub mod op;

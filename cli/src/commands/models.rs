@@ -213,6 +213,8 @@ pub(super) fn failed(error: RuntimeError) -> Failure {
         RuntimeError::Data(e) => return refused(e),
         RuntimeError::Model(_) | RuntimeError::Tensor(_) => "E0701",
         RuntimeError::Unsupported(_) | RuntimeError::Loss { .. } => "E0205",
+        RuntimeError::Kernel(e) if e.is_missing() => "E0702",
+        RuntimeError::Kernel(_) => "E0705",
         RuntimeError::Io { .. } | RuntimeError::Format { .. } => "E0703",
         _ => "E0704",
     };
