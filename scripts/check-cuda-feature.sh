@@ -58,8 +58,12 @@ for p in json.load(sys.stdin)["packages"]:
     if p["name"] in ("cudarc", "candle-kernels"):
         print(os.path.dirname(p["manifest_path"]))')
 names=$(for s in $sources; do
-    grep -rhoE 'pub fn [A-Za-z_][A-Za-z0-9_]*' "$s"/src/*/sys/ "$s"/src/ffi.rs 2>/dev/null || true
-done | awk '{ print $3 }' | grep -E '^(cu|nvrtc|launch_|moe_|candle_)' | sort -u)
+    grep -rhoE 'pub (unsafe )?fn [A-Za-z_][A-Za-z0-9_]*' "$s"/src/*/sys/ "$s"/src/ffi.rs 2>/dev/null || true
+done | awk '{ print $NF }' | grep -E '^(cu|nvrtc|launch_|moe_|candle_)' | sort -u)
+if ! grep -qx cuInit <<< "$names"; then
+    echo "check-cuda-feature: the bindings' sources do not declare cuInit where this script looks" >&2
+    exit 1
+fi
 {
     for n in $names; do echo "int $n(void) { return 100; }"; done
 } > "$stand_in/all.c"
