@@ -49,7 +49,7 @@ impl FromStr for Arch {
         let digits = text.strip_prefix("sm_").or_else(|| text.strip_prefix("compute_"));
         let digits = digits.ok_or_else(wrong)?;
         let variant = digits.chars().last().filter(|c| ['a', 'f'].contains(c));
-        let number = variant.map_or(digits, |v| digits.trim_end_matches(v));
+        let number = variant.and_then(|v| digits.strip_suffix(v)).unwrap_or(digits);
         let plain = (2..=3).contains(&number.len()) && number.bytes().all(|b| b.is_ascii_digit());
         let capability: u32 = number.parse().map_err(|_| wrong())?;
         if plain && capability >= 80 { Ok(Arch { capability, variant }) } else { Err(wrong()) }
