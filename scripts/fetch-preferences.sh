@@ -5,7 +5,8 @@
 #
 #   scripts/fetch-preferences.sh [DIRECTORY]     default: data/reviews
 #
-# Writes train.jsonl and heldout.jsonl there (no snippet is in both), with the columns prompt, chosen,
+# HELDOUT is the number of held-out pairs, 128 without it and 493 at most; the training pairs do not depend
+# on it. Writes train.jsonl and heldout.jsonl there (no snippet is in both), with the columns prompt, chosen,
 # rejected and confidence (the share of rater pairs that agree). Needs python3 with pip.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -19,10 +20,10 @@ echo "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9  $work/va
 tar -xzf "$work/vaderSentiment-3.3.2.tar.gz" -C "$work"
 tar -xzf "$work/vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz" -C "$work"
 mkdir -p "$target"
-python3 - "$work/hutto_ICWSM_2014" "$target" <<'PYTHON'
+python3 - "$work/hutto_ICWSM_2014" "$target" "${HELDOUT:-128}" <<'PYTHON'
 import ast, html, json, os, random, sys
 
-source, target = sys.argv[1:]
+source, target, heldout = sys.argv[1:]
 
 
 def table(name):
@@ -60,8 +61,9 @@ def pairs(ids, count):
     sys.exit(f"only {len(found)} pairs of {count}")
 
 
-cut = len(ids) * 3 // 4
-for name, part, count in [("train", ids[:cut], 400), ("heldout", ids[cut:], 128)]:
+# The last quarter gives 227 pairs, the last half 493; the 400 for training come before either.
+cut = len(ids) * 3 // 4 if int(heldout) <= 227 else len(ids) // 2
+for name, part, count in [("train", ids[:cut], 400), ("heldout", ids[cut:], int(heldout))]:
     path = os.path.join(target, name + ".jsonl")
     with open(path + ".tmp", "w", encoding="utf-8") as out:
         for pair in pairs(part, count):

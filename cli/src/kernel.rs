@@ -224,9 +224,11 @@ fn within(input: &Input, column: &[f64]) -> Result<()> {
 }
 
 fn refused(e: RuntimeError) -> Box<Refusal> {
-    let code = match e {
+    let code = match &e {
         RuntimeError::Unsupported(_) => "E0205",
         RuntimeError::Setting(_) => "E0301",
+        RuntimeError::Kernel(e) if e.is_missing() => "E0702",
+        RuntimeError::Kernel(_) => "E0705",
         _ => "E0402",
     };
     Diagnostic::error(code, e.to_string()).into()

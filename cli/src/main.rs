@@ -8,6 +8,7 @@ mod args;
 mod bar;
 mod commands;
 mod failure;
+mod kernels;
 mod output;
 mod style;
 mod table;

@@ -231,7 +231,45 @@ fn emit_prints_code() {
     assert!(written.contains("log"), "{written}");
     let cuda = ponens(&["emit", "dpo", "--target", "cuda", "--format", "json"]).done().json();
     assert!(cuda["code"].as_str().is_some_and(|c| c.contains("__global__")));
-    assert_eq!(ponens(&["emit", "aot", "--target", "cuda"]).status, 1, "sorting has no kernel");
+    for target in ["cuda", "lir"] {
+        let ran = ponens(&["emit", "ppo_clip", "--target", target, "--format", "json"]);
+        assert_eq!((ran.status, ran.codes()), (1, vec!["E0205".to_owned()]), "tokens: {ran}");
+    }
+    let plan = ponens(&["emit", "aot", "--target", "lir"]).done().stdout;
+    assert!(plan.contains("rank %"), "{plan}");
+    let old = ponens(&["emit", "dpo", "--target", "ptx", "--arch", "sm_75"]);
+    assert!(old.status == 2 && old.stderr.contains("sm_80"), "{old}");
+}
+
+/// With NVRTC the kernels, without it where it was looked for.
+#[test]
+fn emit_compiles_the_kernels_or_says_what_is_missing() {
+    let place = Place::new();
+    let cache = place.path().join("kernels").display().to_string();
+    let ptx = ["emit", "dpo", "--target", "ptx", "--arch", "sm_90", "--format", "json"];
+    let with = |nvrtc: Option<&str>| {
+        let mut set = vec![("PONENS_CACHE", cache.as_str())];
+        set.extend(nvrtc.map(|path| ("PONENS_NVRTC", path)));
+        place.run_where(&ptx, &set)
+    };
+    let missing = with(Some("no/such/folder"));
+    assert_eq!((missing.status, missing.codes()), (1, vec!["E0702".to_owned()]), "{missing}");
+    assert!(missing.stderr.contains("no/such/folder"), "{missing}");
+    assert!(missing.stderr.contains("fetch-nvrtc.sh"), "{missing}");
+    assert!(place.names().is_empty(), "nothing is written");
+    let first = with(None);
+    if first.codes() == ["E0702"] && std::env::var_os("PONENS_REQUIRE_NVRTC").is_none() {
+        eprintln!("skipped: {first}");
+        return;
+    }
+    let code = first.done().json();
+    let code = code["code"].as_str().expect("a text");
+    for part in ["loss \"dpo\"", ".target sm_90", ".entry ponens_statistics_bf16_block"] {
+        assert!(code.contains(part), "{part}");
+    }
+    assert_eq!(with(None).done().json()["code"], code, "from the cache");
+    let files = std::fs::read_dir(&cache).expect("the cache").count();
+    assert_eq!(files, 1, "compiled once, whole");
 }
 
 #[test]

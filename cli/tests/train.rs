@@ -14,6 +14,8 @@ fn bad_runs_are_refused_before_they_start() {
         .write("empty.jsonl", format!("{PAIR}\n{}", PAIR.replace("\"b\"", "\"\"")))
         .write("other.jsonl", r#"{"prompt": "a", "chosen": "b"}"#)
         .write("latin.jsonl", b"{\"prompt\": \"\xe9\"}\n")
+        .write("single.jsonl", r#"{"prompt": "a", "completion": "b", "label": 2}"#)
+        .write("fine.jsonl", r#"{"prompt": "a", "completion": "b", "label": true}"#)
         .write("none.jsonl", "")
         .write("file", "");
     let train = ["train", "--loss", "dpo", "--model", "none.gguf", "--output", "out", "--data"];
@@ -25,11 +27,36 @@ fn bad_runs_are_refused_before_they_start() {
         (&train, "latin.jsonl", "E0002", "latin.jsonl"),
         (&train, "good.jsonl", "E0701", "none.gguf"),
         (
-            &["train", "--loss", "kto", "--model", "x", "--output", "out", "--data"],
+            &["train", "--loss", "ld_dpo", "--model", "x", "--output", "out", "--data"],
             "good.jsonl",
             "E0205",
-            "kto",
+            "ld_dpo",
         ),
+        (
+            &["train", "--loss", "kto", "--model", "x", "--output", "out", "--data"],
+            "single.jsonl",
+            "E0405",
+            "label",
+        ),
+        (&train, "fine.jsonl", "E0401", "losses such as kto"),
+        (
+            &[
+                "train",
+                "--losses",
+                "dpo,simpo",
+                "--param",
+                "delta=1",
+                "--model",
+                "x",
+                "--output",
+                "out",
+                "--data",
+            ],
+            "good.jsonl",
+            "E0303",
+            "delta",
+        ),
+        (&["report"], "out", "E0703", "holds no run"),
         (
             &[
                 "train", "--loss", "dpo", "--model", "x", "--output", "out", "--param", "beta=-1",

@@ -131,7 +131,9 @@ fn back_ends_agree_to_the_last_bit() {
 #[test]
 fn a_missing_device_is_said() {
     let ran = value(DPO_ROW, &["dpo", "--backend", "cuda"]);
-    assert_eq!((ran.status, ran.codes()), (1, vec!["E0702".to_owned()]));
+    assert_eq!(ran.status, 1);
+    // E0702 where there is a card: the kernels' type was not asked for.
+    assert_eq!(ran.codes(), ["E0702"]);
 }
 
 const KTO: &str = r#"{"logp(pi,y)": -5, "logp(ref,y)": -4, "mismatched_logp(pi)": -3, "mismatched_logp(ref)": -6, "label": true, "batch": "a"}

@@ -40,6 +40,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("E0702", "a device is missing"),
     ("E0703", "the run cannot be saved or resumed"),
     ("E0704", "training went wrong"),
+    ("E0705", "the kernels cannot be compiled or run"),
     ("E0801", "Python or PyTorch is missing"),
     ("E0802", "a Python function cannot be read"),
     ("E0803", "a part of a Python function is not read"),

@@ -2,11 +2,14 @@
 
 pub mod data;
 pub mod demo;
+pub mod device;
 pub mod generate;
+pub mod kernel;
 pub mod logprob;
 pub mod model;
 pub mod op;
 pub mod optim;
+pub mod report;
 pub mod tokenizer;
 pub mod train;
 pub mod yardstick;

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 
 use candle_core::Device;
 use ponens_runtime::{
-    generate::{End, Generated, Options, Sampling, generate},
+    generate::{BeamOptions, End, Generated, Options, Sampling, beam_search, generate},
     model::{CausalLm, Config, Decoder, Llama, LoraConfig, Rows},
 };
 
@@ -88,4 +88,54 @@ fn prompts_that_do_not_fit_are_errors() {
     assert!(fails(&[]).contains("no token"));
     assert!(fails(&[1; 9]).contains("takes 8"));
     assert!(fails(&[11]).contains("vocabulary of 11"));
+}
+
+/// A beam as wide as there are texts finds the best of all of them; one of width 1 is greedy.
+#[test]
+fn a_beam_search_finds_what_is_likely_as_a_whole() {
+    let model = model(8);
+    let prompt = [1u32, 2];
+    let (vocabulary, length) = (11u32, 3usize);
+    let eos: Vec<u32> = model.config().eos_token_ids.clone();
+    assert!(eos.is_empty(), "every text is of full length but for the stop token");
+    let stop = 4u32;
+    // All texts: full length, or ended by the stop token.
+    let mut texts: Vec<Vec<u32>> = vec![vec![]];
+    let mut done: Vec<Vec<u32>> = Vec::new();
+    for _ in 0..length {
+        let mut longer = Vec::new();
+        for t in texts {
+            for id in 0..vocabulary {
+                let new = [&t[..], &[id]].concat();
+                if id == stop { done.push(new) } else { longer.push(new) }
+            }
+        }
+        texts = longer;
+    }
+    done.extend(texts);
+    let mut rows = Rows::default();
+    done.iter().for_each(|t| rows.push(&prompt, t));
+    let logps = model.completion_logps(&rows).unwrap();
+    for length_power in [0.0, 1.0] {
+        let worth = |i: usize| logps[i] / (done[i].len() as f64).powf(length_power);
+        let best = (0..done.len()).max_by(|a, b| worth(*a).total_cmp(&worth(*b))).unwrap();
+        let options =
+            |width| BeamOptions { width, max_tokens: length, length_power, stop: vec![stop] };
+        let wide = beam_search(&model, &prompt, &options(done.len() + 1)).unwrap();
+        assert_eq!(wide.len(), done.len(), "every text is found");
+        assert_eq!(wide[0].ids, done[best]);
+        assert!((wide[0].logp - logps[best]).abs() < 1e-4);
+        let one = beam_search(&model, &prompt, &options(1)).unwrap();
+        let greedy = run(
+            &model,
+            &prompt,
+            &Options { max_tokens: length, stop: vec![stop], ..Options::default() },
+        );
+        assert_eq!((&one[0].ids, one[0].end), (&greedy.ids, greedy.end));
+    }
+    // Six more tokens and the one that needs no place.
+    let all = BeamOptions { width: 2, ..BeamOptions::default() };
+    let full = beam_search(&model, &prompt, &all).unwrap();
+    assert_eq!((full[0].ids.len(), full[0].end), (7, End::Context));
+    assert!(beam_search(&model, &prompt, &BeamOptions { width: 0, ..all }).is_err());
 }

@@ -73,21 +73,28 @@ fn rotary_parameters_are_found_in_both_places() {
 fn models_that_are_not_computed_here_are_refused_by_name() {
     for (change, word) in [
         (json!({"architectures": ["GPT2LMHeadModel"]}), "GPT2LMHeadModel"),
-        (json!({"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3"}), "Qwen3ForCausalLM"),
+        (json!({"architectures": ["Qwen3MoeForCausalLM"]}), "Qwen3MoeForCausalLM"),
         (json!({"architectures": null, "model_type": "mamba"}), "mamba"),
         (json!({"hidden_act": "gelu"}), "gelu"),
         (json!({"rope_scaling": {"rope_type": "yarn", "factor": 4.0}}), "yarn"),
         (json!({"quantization_config": {"bits": 4}}), "quantised"),
         (
-            json!({"architectures": ["MistralForCausalLM"], "sliding_window": 4096}),
+            json!({
+                "architectures": ["Qwen3ForCausalLM"], "use_sliding_window": true,
+                "sliding_window": 4096
+            }),
             "sliding-window",
         ),
     ] {
         let error = read(change).unwrap_err();
         assert!(error.contains("unsupported") && error.contains(word), "{error}");
     }
-    let whole = json!({"architectures": ["MistralForCausalLM"], "sliding_window": 8192});
-    assert_eq!(read(whole).unwrap().architecture, Architecture::Mistral);
+    for (window, wanted) in [(8192, None), (4096, Some(4096))] {
+        let json = json!({"architectures": ["MistralForCausalLM"], "sliding_window": window});
+        let config = read(json).unwrap();
+        assert_eq!((config.architecture, config.sliding_window), (Architecture::Mistral, wanted));
+        assert_eq!(Config::from_json(&config.to_json()).unwrap(), config);
+    }
 }
 
 #[test]

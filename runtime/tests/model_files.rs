@@ -55,7 +55,10 @@ fn load(folder: &Path) -> Llama {
 fn a_saved_model_is_the_same_model() {
     let qwen = Config { architecture: Architecture::Qwen2, qkv_bias: true, ..config() };
     let untied = Config { tie_word_embeddings: false, ..config() };
-    for config in [config(), qwen, untied] {
+    let normed = Config { architecture: Architecture::Qwen3, ..config() };
+    let bounded =
+        Config { architecture: Architecture::Mistral, sliding_window: Some(3), ..config() };
+    for config in [config(), qwen, untied, normed, bounded] {
         let folder = tempfile::tempdir().unwrap();
         let model = Llama::random(config.clone(), 9, &Device::Cpu).unwrap();
         save_model(&model, folder.path(), SaveType::F32).unwrap();
@@ -357,4 +360,49 @@ fn what_is_no_model_is_an_error() {
     std::fs::write(folder.path().join("config.json"), config().to_json()).unwrap();
     let error = load_hugging_face(folder.path(), &Device::Cpu).unwrap_err().to_string();
     assert!(error.contains(missing.to_str().unwrap()), "{error}");
+}
+
+/// A base that stays packed gives what its dequantised self gives, in value and in the gradients of an
+/// adapter; its other uses turn it into f32.
+#[test]
+fn a_packed_base_is_its_dequantised_self() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.gguf");
+    write_gguf(&model(), &path, GgmlDType::Q4_1, |_| {});
+    let source = Source::Gguf(path);
+    let (dense, packed) = (source.load(&Device::Cpu).unwrap(), source.load_packed().unwrap());
+    assert_close(&logps(&packed), &logps(&dense), 1e-9);
+    let lora = LoraConfig { rank: 2, ..LoraConfig::default() };
+    let gradients = |base: &Llama, checkpointing: bool| {
+        let model = base.with_adapter(&lora, 1).unwrap().with_checkpointing(checkpointing);
+        let (_, gradients) = model.backward(&rows(), &mut |s| Ok(vec![1.0; s.len()])).unwrap();
+        let flat = |(n, t): (&str, &Tensor)| {
+            (n.to_owned(), t.flatten_all().unwrap().to_vec1::<f32>().unwrap())
+        };
+        gradients.iter().map(flat).collect::<Vec<_>>()
+    };
+    assert_eq!(gradients(&packed, false), gradients(&dense, false));
+    assert_eq!(gradients(&packed, true), gradients(&dense, false));
+    let names = |m: &Llama| m.weights().unwrap().into_iter().map(|(n, _)| n).collect::<Vec<_>>();
+    assert_eq!(names(&packed), names(&dense));
+    assert_close(&logps(&packed.snapshot().unwrap()), &logps(&dense), 1e-9);
+    assert_close(&logps(&packed.into_trainable().unwrap()), &logps(&dense), 1e-9);
+}
+
+#[test]
+fn an_adapter_is_trained_on_in_storage_of_its_own() {
+    let lora = LoraConfig { rank: 2, ..LoraConfig::default() };
+    let first = model().with_adapter(&lora, 1).unwrap();
+    for (_, v) in first.trainable() {
+        v.set(&(v.as_tensor() + 0.05).unwrap()).unwrap();
+    }
+    let second = first.with_adapter_continued().unwrap();
+    let before = logps(&first);
+    assert_eq!(logps(&second), before);
+    for (_, v) in second.trainable() {
+        v.set(&(v.as_tensor() + 0.05).unwrap()).unwrap();
+    }
+    assert_eq!(logps(&first), before);
+    assert_ne!(logps(&second), before);
+    assert!(model().with_adapter_continued().is_err());
 }

@@ -28,6 +28,11 @@ fn full_config() -> Config {
     }
 }
 
+/// Normalised heads, and queries that see two keys.
+fn bounded_config() -> Config {
+    Config { architecture: Architecture::Qwen3, sliding_window: Some(2), head_dim: 6, ..config() }
+}
+
 fn rows() -> Rows {
     let mut rows = Rows::default();
     rows.push(&[1, 2, 3], &[4, 5, 6]);
@@ -108,7 +113,7 @@ fn adapted(config: Config, dropout: f64) -> Llama {
 
 #[test]
 fn all_weights_match_finite_differences() {
-    for config in [config(), full_config()] {
+    for config in [config(), full_config(), bounded_config()] {
         for checkpointing in [false, true] {
             let model = Llama::random(config.clone(), 3, &Device::Cpu).unwrap();
             let model = model.into_trainable().unwrap().with_checkpointing(checkpointing);
@@ -120,7 +125,7 @@ fn all_weights_match_finite_differences() {
 
 #[test]
 fn adapters_match_finite_differences_and_the_base_takes_no_gradient() {
-    for config in [config(), full_config()] {
+    for config in [config(), full_config(), bounded_config()] {
         for checkpointing in [false, true] {
             let model = adapted(config.clone(), 0.0).with_checkpointing(checkpointing);
             assert_eq!(model.trainable().len(), 2 * 7 * 2);
@@ -170,7 +175,13 @@ fn an_adapter_on_a_single_map_is_reached_in_every_layer() {
 
 #[test]
 fn a_row_has_the_same_numbers_alone_and_in_any_batch() {
-    let model = Llama::random(full_config(), 3, &Device::Cpu).unwrap().into_trainable().unwrap();
+    for config in [full_config(), bounded_config()] {
+        rows_are_their_own(config);
+    }
+}
+
+fn rows_are_their_own(config: Config) {
+    let model = Llama::random(config, 3, &Device::Cpu).unwrap().into_trainable().unwrap();
     let together = model.token_logps(&rows()).unwrap();
     for (i, row) in together.iter().enumerate() {
         let alone = Rows { ids: vec![rows().ids[i].clone()], start: vec![rows().start[i]] };

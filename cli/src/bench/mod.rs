@@ -5,6 +5,7 @@
 //! Invariants: a round runs every contender once, so that a ratio compares neighbours in time; the peak of
 //! a contender is that of a process of its own, above its inputs; what could not run says why.
 
+mod accuracy;
 mod catalogue;
 mod columns;
 mod hidden;
@@ -31,7 +32,7 @@ fn contenders(target: &Target, settings: &Settings) -> Result<Vec<Contender>> {
     match target {
         Target::Logits(shape) => logits::contenders(*shape, settings),
         Target::Hidden(shape, width) => hidden::contenders(*shape, *width),
-        Target::Catalogue(_) => Ok(Vec::new()),
+        Target::Catalogue(_) | Target::Accuracy(_) => Ok(Vec::new()),
     }
 }
 
@@ -45,6 +46,7 @@ pub fn run(settings: &Settings, mut progress: impl FnMut(&str)) -> Result<Report
         progress(&target.to_string());
         let group = match &target {
             Target::Catalogue(shape) => catalogue::measure(*shape, settings, &mut progress)?,
+            Target::Accuracy(shape) => accuracy::measure(*shape)?,
             target => {
                 let mut all = contenders(target, settings)?;
                 let times = measure::rounds(&mut all, settings.rounds)?;

@@ -176,7 +176,7 @@ fn of_logits(all: &Found) -> Vec<Demand> {
     let memory = |other: &str| Some(all.peak(DIRECT)? / all.peak(other)?);
     vec![
         Demand::at_most(
-            "time: fused, direct / read twice, write once",
+            "time: fused, direct / read twice, write once (aim: 1.6)",
             all.ratio(DIRECT, FLOOR),
             2.2,
         ),

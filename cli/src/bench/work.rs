@@ -57,6 +57,8 @@ pub enum Target {
     Hidden(Shape, usize),
     /// Every loss of the catalogue from logits.
     Catalogue(Shape),
+    /// Errors against the definition in f64.
+    Accuracy(Shape),
 }
 
 impl Target {
@@ -66,6 +68,7 @@ impl Target {
             Target::Logits(s) => ("logits", s, None),
             Target::Hidden(s, w) => ("hidden", s, Some(w)),
             Target::Catalogue(s) => ("catalogue", s, None),
+            Target::Accuracy(s) => ("accuracy", s, None),
         };
         let mut out = vec!["--part".into(), part.into(), "--shape".into(), shape.to_string()];
         if let Some(w) = width {
@@ -85,6 +88,13 @@ impl std::fmt::Display for Target {
             Target::Catalogue(s) => {
                 write!(f, "every loss of the catalogue from logits, {s}, f32, against dpo")
             }
+            Target::Accuracy(s) => {
+                write!(
+                    f,
+                    "errors of dpo against the definition in f64, vocabulary {}",
+                    s.vocabulary
+                )
+            }
         }
     }
 }
@@ -96,7 +106,7 @@ pub struct Settings {
     pub shapes: Vec<Shape>,
     /// Widths of hidden states.
     pub widths: Vec<usize>,
-    /// The parts: `logits`, `hidden`, `catalogue`.
+    /// The parts: `logits`, `hidden`, `catalogue`, `accuracy`.
     pub parts: Vec<String>,
     /// Rounds that count.
     pub rounds: usize,
@@ -123,6 +133,9 @@ impl Settings {
         }
         if has("catalogue") {
             out.extend(self.shapes.first().map(|s| Target::Catalogue(*s)));
+        }
+        if has("accuracy") {
+            out.extend(self.shapes.first().map(|s| Target::Accuracy(*s)));
         }
         out
     }

@@ -22,7 +22,7 @@ process of its own above its inputs. Figures mean something only while the machi
 #[command(after_help = EXAMPLE)]
 pub(crate) struct Args {
     /// Which tables; may be repeated [default: all]
-    #[arg(long, value_name = "PART", value_parser = ["logits", "hidden", "catalogue"])]
+    #[arg(long, value_name = "PART", value_parser = ["logits", "hidden", "catalogue", "accuracy"])]
     part: Vec<String>,
     /// Responses x tokens x vocabulary; may be repeated
     #[arg(long, value_name = "RxTxV", default_values = ["4x128x49152", "2x512x49152", "4x128x151936"])]
@@ -48,7 +48,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
-    let all = ["logits", "hidden", "catalogue"].map(str::to_owned);
+    let all = ["logits", "hidden", "catalogue", "accuracy"].map(str::to_owned);
     let quick = Shape { responses: 4, tokens: 8, vocabulary: 1000 };
     let settings = Settings {
         shapes: if args.quick { vec![quick] } else { args.shape.clone() },
@@ -86,7 +86,9 @@ fn text(report: &Report, ui: &mut Ui) -> Result<(), Failure> {
     for group in groups {
         ui.line("")?;
         ui.line(ui.style.strong(&group.title))?;
-        ui.lines(table(group).lines(ui.style))?;
+        if !group.rows.is_empty() {
+            ui.lines(table(group).lines(ui.style))?;
+        }
         for demand in &group.demands {
             ui.line(line(demand))?;
         }
@@ -116,6 +118,10 @@ fn line(demand: &Demand) -> String {
         Some(false) => "NOT MET",
         None => "not measured",
     };
-    let value = value.map_or_else(|| "-".to_owned(), |v| format!("{v:.2}"));
+    let value = value.map_or_else(
+        || "-".to_owned(),
+        // Errors are small, and 0.00 would hide them.
+        |v| if v != 0.0 && v.abs() < 0.01 { format!("{v:.1e}") } else { format!("{v:.2}") },
+    );
     format!("  {what}: {value} ({relation} {bound}: {verdict})")
 }

@@ -2,7 +2,7 @@
 
 use super::progress::Progress;
 use super::train::{Args, make_folder, stop_flag};
-use super::{explain, models, numbers};
+use super::{explain, models, numbers, shown};
 use crate::failure::{Outcome, Status};
 use crate::output::Ui;
 use ponens::Refusal;
@@ -74,7 +74,7 @@ pub(super) fn run(args: &Args, ui: &mut Ui) -> Outcome {
         return Ok(Status::Done);
     }
     let accuracy = |e: &Option<ponens::runtime::train::EvalRecord>| {
-        e.as_ref().map_or("-".to_owned(), |e| format!("{:.1} %", 100.0 * e.summary.accuracy))
+        e.as_ref().map_or("-".to_owned(), |e| shown::percent(e.summary.accuracy))
     };
     ui.line(format!(
         "held-out reward accuracy {} -> {}, exact greedy answers {:.0} % -> {:.0} %",

@@ -2,6 +2,7 @@
 
 use crate::args::LossArg;
 use crate::failure::{Failure, Outcome, Status};
+use crate::kernels;
 use crate::output::Ui;
 use clap::ValueEnum;
 use ponens::compiler::adjoint::Wrt;
@@ -11,6 +12,7 @@ use ponens::compiler::rewrite;
 use ponens::compiler::session::{Compiled, Options};
 use ponens::dsl::Diagnostic;
 use ponens::locate;
+use ponens::runtime::kernel::{self, Arch};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -20,6 +22,7 @@ Examples:
   ponens emit orpo --target mir --stage written
   ponens emit orpo --target mir --stage value --explain
   ponens emit orpo --target cuda > orpo.cu
+  ponens emit orpo --target ptx --arch sm_90 > orpo.ptx
   ponens emit dpo --target candle > src/dpo.rs
   ponens emit orpo --target torch > orpo.py
   ponens emit orpo --target torch --trl > orpo.py
@@ -37,6 +40,12 @@ pub(crate) struct Args {
     /// For `mir`: the loss as written, in its stable form, or with its gradients
     #[arg(long, value_enum, default_value = "gradient")]
     stage: Stage,
+    /// For `cuda` and `ptx`: what the kernels read
+    #[arg(long, value_enum, default_value = "logits")]
+    from: Reads,
+    /// For `ptx`: the graphics processor, sm_80 or newer
+    #[arg(long, value_name = "ARCH", value_parser = arch, default_value = "sm_80")]
+    arch: Arch,
     /// For `mir`: also print the derivation of the stable form, rule by rule
     #[arg(long)]
     explain: bool,
@@ -51,6 +60,10 @@ enum Target {
     Mir,
     /// CUDA C: the streaming kernels and one generated kernel a phase
     Cuda,
+    /// The kernel plan that the CUDA C is written from
+    Lir,
+    /// What NVRTC compiles the CUDA C to
+    Ptx,
     /// A Rust file of differentiable candle operations
     Candle,
     /// One Python file that needs nothing but PyTorch
@@ -64,11 +77,25 @@ impl Target {
         match self {
             Target::Mir => "mir",
             Target::Cuda => "cuda",
+            Target::Lir => "lir",
+            Target::Ptx => "ptx",
             Target::Candle => "candle",
             Target::Torch => "torch",
             Target::Latex => "latex",
         }
     }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Reads {
+    /// Logits, overwritten by their gradient
+    Logits,
+    /// Hidden states and the head: logits are never in memory
+    Hidden,
+}
+
+fn arch(text: &str) -> Result<Arch, String> {
+    text.parse().map_err(|e: kernel::KernelError| e.to_string())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -96,10 +123,18 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
     options.rewrite.derive = args.explain;
     let (compiled, located) = locate::locate(&args.loss.loss)?.compile(&options)?;
     ui.report(&located.program.sources, &located.warnings);
-    let code = match args.target {
-        Target::Cuda => cuda::emit(&lir::plan(compiled.graph()).map_err(|e| {
+    let planned = || {
+        lir::plan(compiled.graph()).map_err(|e| {
             Diagnostic::error("E0205", format!("`{}` has no kernel: {e}", located.name))
-        })?),
+        })
+    };
+    let code = match args.target {
+        Target::Cuda => program(&planned()?, args.from)?,
+        Target::Lir => planned()?.to_string(),
+        Target::Ptx => {
+            let plan = planned()?;
+            kernels::ptx(&plan, &program(&plan, args.from)?, args.arch)?
+        }
         Target::Candle => {
             let header = candle::Header {
                 title: compiled.loss.title(),
@@ -146,6 +181,20 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
         )?;
     }
     Ok(Status::Done)
+}
+
+/// The CUDA C of a loss.
+fn program(plan: &lir::Plan, from: Reads) -> Result<String, Diagnostic> {
+    match from {
+        Reads::Logits => Ok(cuda::emit(plan, &cuda::Element::ALL)),
+        Reads::Hidden => cuda::emit_from_hidden(plan, &cuda::Element::ALL).map_err(|statistic| {
+            let reason = format!(
+                "`{}` wants {statistic} of its tokens: whole rows of logits",
+                plan.header.name
+            );
+            Diagnostic::error("E0205", reason).help("leave --from hidden out")
+        }),
+    }
 }
 
 /// The steps from the written form to the stable one, accepted by the checker.

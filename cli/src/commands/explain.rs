@@ -102,7 +102,8 @@ pub(super) fn rows(rows: &[Row]) -> Value {
         .collect()
 }
 
-fn document(e: &Explanation, sources: &SourceMap) -> Value {
+/// An explanation as JSON.
+pub(super) fn document(e: &Explanation, sources: &SourceMap) -> Value {
     let core = e.core.as_ref().map(|c| json!({ "p": c.p, "given": c.given, "tie": c.tie }));
     let outside: Value =
         e.outside.iter().map(|o| json!({ "text": o.text, "why": o.why })).collect();

@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod compare;
 mod completions;
+mod data;
 mod decompile;
 mod demo;
 mod derive;
@@ -16,8 +17,10 @@ mod list;
 mod lsp;
 mod models;
 mod progress;
+mod report;
 mod samples;
 mod score;
+mod shown;
 mod train;
 mod value;
 mod verify;
@@ -44,6 +47,8 @@ pub(crate) enum Command {
     Emit(emit::Args),
     Train(Box<train::Args>),
     Score(score::Args),
+    Data(data::Args),
+    Report(report::Args),
     Generate(generate::Args),
     Bench(bench::Args),
     Lsp(lsp::Args),
@@ -76,6 +81,8 @@ pub(crate) fn run(command: &Command, ui: &mut Ui) -> Outcome {
         Command::Emit(a) => emit::run(a, ui),
         Command::Train(a) => train::run(a, ui),
         Command::Score(a) => score::run(a, ui),
+        Command::Data(a) => data::run(a, ui),
+        Command::Report(a) => report::run(a, ui),
         Command::Generate(a) => generate::run(a, ui),
         Command::Bench(a) => bench::run(a, ui),
         Command::Lsp(a) => lsp::run(a),

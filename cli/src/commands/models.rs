@@ -6,15 +6,31 @@ use ponens::compiler::hir::{DataShape, Loss, Role};
 use ponens::compiler::session::Compiled;
 use ponens::dsl::Diagnostic;
 use ponens::runtime::data::{
-    ColumnSpec, DataError, EncodeOptions, EncodeReport, EncodedPair, PairRecord, PromptFormat,
-    ReadOptions, encode_pairs, load_pairs,
+    DataError, EncodeOptions, EncodeReport, EncodedExample, PromptFormat, ReadOptions, TextExample,
+    add_mismatched, after_divergence, encode_examples, load_examples,
 };
 use ponens::runtime::model::{Llama, Source};
 use ponens::runtime::op::{GraphKernel, RuntimeError};
 use ponens::runtime::tokenizer::Tokenizer;
-use ponens::runtime::train::Names;
+use ponens::runtime::train::{Binding, Names, ResponseNames};
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
+
+/// Writes a file that appears whole or not at all.
+pub(super) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let write = || -> std::io::Result<()> {
+        let mut file = tempfile::NamedTempFile::new_in(folder)?;
+        file.write_all(bytes)?;
+        file.persist(path).map_err(|e| e.error)?;
+        Ok(())
+    };
+    write().map_err(|e| {
+        let d = Diagnostic::error("E0703", format!("cannot write {}: {e}", path.display()));
+        Failure::from(d.help("give another place with --output"))
+    })
+}
 
 /// A model with its tokenizer.
 pub(super) struct Loaded {
@@ -22,25 +38,62 @@ pub(super) struct Loaded {
     pub(super) tokenizer: Tokenizer,
 }
 
+fn unloadable(name: &str, e: &ponens::runtime::model::Error) -> Failure {
+    Diagnostic::error("E0701", format!("the model `{name}` cannot be loaded: {e}"))
+        .help("give a .gguf file, a folder with config.json, or owner/model from the local Hugging Face cache")
+        .into()
+}
+
 /// Loads a model: a GGUF file, a folder, or a name in the local cache.
 pub(super) fn load(name: &str) -> Result<Loaded, Failure> {
+    load_as(name, false)
+}
+
+/// As [`load`]; with `packed` the quantised matrices of a GGUF file stay as they are.
+pub(super) fn load_as(name: &str, packed: bool) -> Result<Loaded, Failure> {
     let load = || -> Result<Loaded, ponens::runtime::model::Error> {
         let source = Source::find(name)?;
         let tokenizer = Tokenizer::load(&source)?;
-        let model = source.load(&ponens::runtime::model::cpu())?;
+        let model = match packed {
+            true => source.load_packed()?,
+            false => source.load(&ponens::runtime::model::cpu())?,
+        };
         Ok(Loaded { model, tokenizer })
     };
-    load().map_err(|e| {
-        Diagnostic::error("E0701", format!("the model `{name}` cannot be loaded: {e}"))
-            .help("give a .gguf file, a folder with config.json, or owner/model from the local Hugging Face cache")
-            .into()
-    })
+    let loaded = load().map_err(|e| unloadable(name, &e))?;
+    let (words, rows) = (loaded.tokenizer.vocab_size(), loaded.model.config().vocab_size);
+    if words > rows {
+        let text = format!(
+            "the tokenizer of `{name}` has {words} tokens and the model {rows}: it is another model's"
+        );
+        return Err(Diagnostic::error("E0701", text)
+            .help("put the model's own tokenizer.json beside its weights")
+            .into());
+    }
+    Ok(loaded)
+}
+
+/// Loads a reference model for rows that were made with `tokenizer`.
+pub(super) fn load_reference(name: &str, tokenizer: &Tokenizer) -> Result<Llama, Failure> {
+    let loaded = load(name)?;
+    if loaded.tokenizer.same_tokens(tokenizer) {
+        return Ok(loaded.model);
+    }
+    let text = format!("the reference `{name}` has another tokenizer than the policy");
+    Err(Diagnostic::error("E0701", text)
+        .help("policy and reference read the same tokens: take a model of the same family")
+        .into())
+}
+
+/// Loads the tokenizer of a model alone.
+pub(super) fn tokenizer(name: &str) -> Result<Tokenizer, Failure> {
+    Source::find(name).and_then(|s| Tokenizer::load(&s)).map_err(|e| unloadable(name, &e))
 }
 
 /// The data that a command reads.
 #[derive(Clone, Debug, clap::Args)]
 pub(super) struct DataArgs {
-    /// Preference pairs: JSON lines with prompt, chosen and rejected
+    /// JSON lines, CSV or Parquet: prompt, chosen, rejected; or prompt, completion, label
     #[arg(long, value_name = "FILE")]
     pub(super) data: Option<PathBuf>,
     /// What stands around a prompt: text with `{prompt}`, or `chat` for the model's own template
@@ -63,39 +116,81 @@ impl DataArgs {
         }
     }
 
-    /// Reads the rows of a file.
+    /// Reads the rows of a file; with `reference` also the reference's log-probabilities in it.
     pub(super) fn read(
         &self,
         path: &Path,
-        columns: &[ColumnSpec],
-    ) -> Result<Vec<PairRecord>, Failure> {
-        let options = ReadOptions { columns: columns.to_vec(), drop_empty: self.drop_empty };
-        Ok(load_pairs(path, &options).map_err(|e| refused(&e))?.0)
+        binding: &Binding,
+        reference: bool,
+    ) -> Result<Vec<TextExample>, Failure> {
+        if reference && binding.after_divergence() {
+            let text = "the loss reads responses from their divergence point on, and the data give the \
+                        reference of whole ones";
+            return Err(Diagnostic::error("E0704", text)
+                .help("give the reference as a model: --reference MODEL, or leave the option out")
+                .into());
+        }
+        let options = ReadOptions {
+            shape: binding.shape(),
+            columns: binding.data_columns().to_vec(),
+            further: binding.further().to_vec(),
+            reference: reference && binding.needs_reference(),
+            drop_empty: self.drop_empty,
+        };
+        Ok(load_examples(path, &options).map_err(|e| refused(&e))?.0)
+    }
+
+    /// How prompts and responses become text.
+    pub(super) fn prompt_format(&self, tokenizer: &Tokenizer) -> Result<PromptFormat, Failure> {
+        match self.template.as_str() {
+            "chat" if !tokenizer.has_chat_template() => {
+                Err(Diagnostic::error("E0701", "the model has no chat template")
+                    .help("state the template, such as --template 'Question: {prompt}\\nAnswer: '")
+                    .into())
+            }
+            "chat" => Ok(PromptFormat::Chat(Box::new(tokenizer.clone()))),
+            text => Ok(PromptFormat::Plain(text.to_owned())),
+        }
     }
 
     /// Turns rows into tokens.
     pub(super) fn encode(
         &self,
-        records: &[PairRecord],
+        records: &[TextExample],
         path: &Path,
         tokenizer: &Tokenizer,
-    ) -> Result<(Vec<EncodedPair>, EncodeReport), Failure> {
-        let format = match self.template.as_str() {
-            "chat" if !tokenizer.has_chat_template() => {
-                return Err(Diagnostic::error("E0701", "the model has no chat template")
-                    .help("state the template, such as --template 'Question: {prompt}\\nAnswer: '")
+        binding: &Binding,
+    ) -> Result<(Vec<EncodedExample>, EncodeReport), Failure> {
+        let format = self.prompt_format(tokenizer)?;
+        let options = EncodeOptions::new(self.max_length);
+        let (mut examples, report) =
+            encode_examples(records, path, &format, tokenizer, options).map_err(|e| refused(&e))?;
+        if binding.after_divergence() {
+            after_divergence(&mut examples);
+        }
+        if binding.needs_mismatched() {
+            if examples.len() == 1 {
+                let d = Diagnostic::error(
+                    "E0406",
+                    format!("{}: one row has no other row's response", path.display()),
+                );
+                return Err(d
+                    .help("this loss needs at least two rows in each part of the data")
                     .into());
             }
-            "chat" => PromptFormat::Chat(Box::new(tokenizer.clone())),
-            text => PromptFormat::Plain(text.to_owned()),
-        };
-        let options = EncodeOptions::new(self.max_length);
-        encode_pairs(records, path, &format, tokenizer, options).map_err(|e| refused(&e))
+            add_mismatched(&mut examples, self.max_length);
+        }
+        Ok((examples, report))
     }
 }
 
 /// A data error as a refusal: a diagnostic for each finding.
-fn refused(error: &DataError) -> Failure {
+pub(super) fn refused(error: &DataError) -> Failure {
+    Failure::Refused(Refusal::new(Default::default(), findings(error)))
+}
+
+/// A diagnostic for each finding of a data error.
+pub(super) fn findings(error: &DataError) -> Vec<Diagnostic> {
     let one = |f: &ponens::runtime::data::Finding| {
         let place = match f.line {
             Some(line) => format!("{}:{line}", error.path.display()),
@@ -109,7 +204,7 @@ fn refused(error: &DataError) -> Failure {
     if let (Some(last), true) = (list.last_mut(), error.omitted > 0) {
         last.notes.push(format!("{} rows have further errors", error.omitted));
     }
-    Failure::Refused(Refusal::new(Default::default(), list))
+    list
 }
 
 /// The runtime's errors as diagnostics.
@@ -118,6 +213,8 @@ pub(super) fn failed(error: RuntimeError) -> Failure {
         RuntimeError::Data(e) => return refused(e),
         RuntimeError::Model(_) | RuntimeError::Tensor(_) => "E0701",
         RuntimeError::Unsupported(_) | RuntimeError::Loss { .. } => "E0205",
+        RuntimeError::Kernel(e) if e.is_missing() => "E0702",
+        RuntimeError::Kernel(_) => "E0705",
         RuntimeError::Io { .. } | RuntimeError::Format { .. } => "E0703",
         _ => "E0704",
     };
@@ -136,21 +233,34 @@ pub(super) fn kernel(
 
 /// What the loss calls models and responses.
 pub(super) fn names(loss: &Loss) -> Result<Names, Failure> {
-    let DataShape::Pair { winner, loser, .. } = &loss.shape else {
-        return Err(Diagnostic::error(
-            "E0205",
-            format!("`{}` reads {} data; models are run on pairs", loss.name, loss.shape),
-        )
-        .at(loss.span, "not a pair loss")
-        .into());
+    let responses = match &loss.shape {
+        DataShape::Pair { winner, loser, others } => ResponseNames::Pair {
+            chosen: winner.clone(),
+            rejected: loser.clone(),
+            further: others.clone(),
+        },
+        DataShape::Labelled { response, .. } => {
+            ResponseNames::Labelled { response: response.clone() }
+        }
+        DataShape::Ranked(_) | DataShape::Group(_) | DataShape::Trajectory { .. } => {
+            return Err(Diagnostic::error(
+                "E0205",
+                format!(
+                    "`{}` reads {} data; models are run on pairs and on labelled responses",
+                    loss.name, loss.shape
+                ),
+            )
+            .at(loss.span, "another kind of data")
+            .help("`ponens value` evaluates it from log-probabilities")
+            .into());
+        }
     };
     let model = |role: Role| loss.models.iter().find(|m| m.role == role).map(|m| m.name.clone());
     let default = Names::default();
     Ok(Names {
         policy: model(Role::Policy).unwrap_or(default.policy),
         reference: model(Role::Reference).unwrap_or(default.reference),
-        chosen: winner.clone(),
-        rejected: loser.clone(),
+        responses,
     })
 }
 

@@ -1,5 +1,6 @@
 //! The progress of a run: a bar for people, a JSON line a record for programs.
 
+use super::shown;
 use crate::failure::Failure;
 use crate::output::Ui;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -63,25 +64,33 @@ impl<'a> Progress<'a> {
             Record::Run(r) => {
                 self.start(r.steps);
                 self.line(format!(
-                    "training {} numbers for {} steps on {} pairs, {} held out",
+                    "training {} numbers for {} steps on {} examples, {} held out",
                     grouped(r.trainable),
                     r.steps,
-                    r.train_pairs,
-                    r.held_out_pairs
+                    r.train_examples,
+                    r.held_out_examples
                 ))?;
                 self.line(format!("reward: {}", r.reward))
             }
             Record::Step(s) => {
                 self.bar.set_position(s.step as u64);
                 self.bar.set_message(format!(
-                    "loss {:.4}  accuracy {:.2}  margin {:+.2}  {:.0} tokens/s",
-                    s.loss, s.accuracy, s.margin, s.tokens_per_second
+                    "loss {:.4}  accuracy {}  margin {}  {:.0} tokens/s",
+                    s.loss,
+                    shown::percent(s.accuracy),
+                    shown::signed(s.margin),
+                    s.tokens_per_second
                 ));
                 // Without a terminal there is no bar: say something now and then.
                 if self.bar.is_hidden() && (s.step == 1 || s.step % 10 == 0) {
                     self.line(format!(
-                        "step {:>4}  loss {:.4}  accuracy {:.2}  margin {:+.3}  gradient {:.3}  {:.0} tokens/s",
-                        s.step, s.loss, s.accuracy, s.margin, s.gradient_norm, s.tokens_per_second
+                        "step {:>4}  loss {:.4}  accuracy {}  margin {}  gradient {:.3}  {:.0} tokens/s",
+                        s.step,
+                        s.loss,
+                        shown::percent(s.accuracy),
+                        shown::signed(s.margin),
+                        s.gradient_norm,
+                        s.tokens_per_second
                     ))?;
                 }
                 Ok(())
@@ -115,13 +124,13 @@ impl<'a> Progress<'a> {
 fn evaluation(e: &EvalRecord) -> String {
     let s = &e.summary;
     format!(
-        "held out, step {:>4}  loss {:.4}  accuracy {:.1} %  margin {:+.3}  chosen {:+.3} a token ({:+.3} since the start)",
+        "held out, step {:>4}  loss {:.4}  accuracy {}  margin {}  chosen {} a token ({} since the start)",
         e.step,
         s.loss,
-        100.0 * s.accuracy,
-        s.margin,
-        s.chosen_logp_per_token,
-        e.chosen_change_per_token
+        shown::percent(s.accuracy),
+        shown::signed(s.margin),
+        shown::signed(s.chosen_logp_per_token),
+        shown::signed(e.chosen_change_per_token)
     )
 }
 

@@ -1,13 +1,13 @@
 //! `ponens score`
 
 use super::models::{self, DataArgs};
-use super::numbers;
+use super::{numbers, shown};
 use crate::args::ParamArgs;
 use crate::failure::{Failure, Outcome, Status};
 use crate::output::Ui;
 use ponens::compiler::session::Options;
 use ponens::locate;
-use ponens::runtime::train::{Binding, reference_log_probs, score, summarise};
+use ponens::runtime::train::{Binding, given_log_probs, reference_log_probs, score, summarise};
 use serde_json::{Value, json};
 
 const EXAMPLE: &str = "\
@@ -15,7 +15,7 @@ Examples:
   ponens score --loss simpo --model model.gguf --data pairs.jsonl
   ponens score --loss dpo --model runs/dpo/adapter --reference model.gguf --data pairs.jsonl --format json";
 
-/// Score preference pairs: loss, reward accuracy, margins, log-probabilities
+/// Score preference data: loss, reward accuracy, margins, log-probabilities
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLE)]
 pub(crate) struct Args {
@@ -27,15 +27,16 @@ pub(crate) struct Args {
     /// GGUF file, Hugging Face folder, adapter folder, or owner/model in the local cache
     #[arg(long, value_name = "MODEL")]
     model: String,
-    /// The reference; an adapter's is its base model, any other model is its own
-    #[arg(long, value_name = "MODEL")]
+    /// The reference, or `data` for log-probabilities in the data; an adapter's is its base model, any
+    /// other model is its own
+    #[arg(long, value_name = "MODEL|data")]
     reference: Option<String>,
     #[command(flatten)]
     data: DataArgs,
-    /// Pairs a forward pass
+    /// Examples a forward pass
     #[arg(long, default_value_t = 2, value_name = "N")]
     micro_batch: usize,
-    /// Pairs that a loss of the whole batch sees at a time
+    /// Examples that a loss of the whole batch sees at a time
     #[arg(long, default_value_t = 16, value_name = "N")]
     batch: usize,
 }
@@ -49,34 +50,34 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
     let names = models::names(&compiled.loss)?;
     let kernel = models::kernel(&compiled, &numbers(&args.params)?)?;
     let binding = Binding::new(&kernel, &names).map_err(models::failed)?;
-    let records = args.data.read(path, binding.data_columns())?;
+    let given = args.reference.as_deref() == Some("data");
+    let records = args.data.read(path, &binding, given)?;
     let policy = models::load(&args.model)?;
-    let (pairs, report) = args.data.encode(&records, path, &policy.tokenizer)?;
+    let (examples, report) = args.data.encode(&records, path, &policy.tokenizer, &binding)?;
     ui.remark(format!("template  {}", args.data.stated()));
     if let Some(text) = models::cuts(&report) {
         ui.remark(text);
     }
-    let reference = if binding.needs_reference() {
-        let other = args.reference.as_deref().map(models::load).transpose()?;
-        let model = match other {
-            Some(loaded) => loaded.model,
+    let reference = if !binding.needs_reference() {
+        None
+    } else if given {
+        Some(given_log_probs(&examples).map_err(models::failed)?)
+    } else {
+        let model = match args.reference.as_deref() {
+            Some(name) => models::load_reference(name, &policy.tokenizer)?,
             None => policy.model.without_adapter(),
         };
-        Some(
-            reference_log_probs(&model, &pairs, args.micro_batch, |_| {})
-                .map_err(models::failed)?,
-        )
-    } else {
-        None
+        let sums = reference_log_probs(&model, &examples, args.micro_batch, |_| {});
+        Some(sums.map_err(models::failed)?)
     };
     let sizes = (args.batch, args.micro_batch);
-    let scores = score(&policy.model, &kernel, &binding, &pairs, reference.as_deref(), sizes)
+    let scores = score(&policy.model, &kernel, &binding, &examples, reference.as_deref(), sizes)
         .map_err(models::failed)?;
     let summary = summarise(&scores);
     if ui.is_json() {
         for s in &scores {
             let mut line = serde_json::to_value(s).map_err(std::io::Error::from)?;
-            tag(&mut line, "pair");
+            tag(&mut line, if s.margin.is_some() { "pair" } else { "response" });
             ui.json_line(&line)?;
         }
         let mut line = serde_json::to_value(&summary).map_err(std::io::Error::from)?;
@@ -85,19 +86,25 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
         return Ok(Status::Done);
     }
     for s in &scores {
-        ui.line(format!(
-            "row {:>5}  loss {:.4}  margin {:+.3}  chosen {:.2}  rejected {:.2}",
-            s.row, s.loss, s.margin, s.chosen_logp, s.rejected_logp
-        ))?;
+        let mut line = format!("row {:>5}  loss {:.4}", s.row, s.loss);
+        if let Some(margin) = s.margin {
+            line += &format!("  margin {margin:+.3}");
+        }
+        for (side, response) in [("chosen", &s.chosen), ("rejected", &s.rejected)] {
+            if let Some(r) = response {
+                line += &format!("  {side} {:.2} (reward {:+.3})", r.logp, r.reward);
+            }
+        }
+        ui.line(line)?;
     }
     ui.line(format!(
-        "{} pairs  loss {:.4}  accuracy {:.1} %  margin {:+.3}  chosen {:.3} a token  rejected {:.3} a token",
-        summary.pairs,
+        "{} examples  loss {:.4}  accuracy {}  margin {}  chosen {} a token  rejected {} a token",
+        summary.examples,
         summary.loss,
-        100.0 * summary.accuracy,
-        summary.margin,
-        summary.chosen_logp_per_token,
-        summary.rejected_logp_per_token
+        shown::percent(summary.accuracy),
+        shown::signed(summary.margin),
+        shown::signed(summary.chosen_logp_per_token),
+        shown::signed(summary.rejected_logp_per_token)
     ))?;
     ui.line(format!("reward: {}", binding.reward().definition()))?;
     Ok(Status::Done)

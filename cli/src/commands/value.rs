@@ -2,7 +2,8 @@
 
 use super::numbers;
 use crate::args::{LossArg, ParamArgs};
-use crate::failure::{Outcome, Status};
+use crate::failure::{Failure, Outcome, Status};
+use crate::kernels;
 use crate::output::Ui;
 use crate::table::Table;
 use clap::ValueEnum;
@@ -10,7 +11,9 @@ use ponens::compiler::adjoint::Wrt;
 use ponens::compiler::codegen::interp::{Big, Real};
 use ponens::compiler::session::{Compiled, Options};
 use ponens::dsl::Diagnostic;
-use ponens::value::{self, Batching, Bound, Engine, Nested, Outcome as Evaluated, Rows};
+use ponens::runtime::device::Device;
+use ponens::runtime::kernel::Cache;
+use ponens::value::{self, Batching, Bound, CardError, Engine, Nested, Outcome as Evaluated, Rows};
 use ponens::{locate, number};
 use serde_json::{Map, Value};
 use std::path::PathBuf;
@@ -81,11 +84,19 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
     let engine = match args.backend {
         Backend::Interp => Engine::Interpreter,
         Backend::Cpu => Engine::Tape,
-        Backend::Cuda => {
-            let d = Diagnostic::error("E0702", "this build evaluates on the processor only");
-            return Err(d.help("use --backend cpu, or --backend interp").into());
-        }
+        Backend::Cuda => return on_card(args, ui),
     };
+    let (compiled, params, bound) = prepare(args, ui)?;
+    let job = Job { args, compiled: &compiled, params: &params, bound: &bound };
+    match (args.exact, args.dtype) {
+        (true, _) => job.evaluate::<Big>(engine, ui, |x| Value::from(x.to_decimal(40))),
+        (false, Dtype::F32) => job.evaluate::<f32>(engine, ui, |x| number::to_json(f64::from(*x))),
+        (false, Dtype::F64) => job.evaluate::<f64>(engine, ui, |x| number::to_json(*x)),
+    }
+}
+
+/// The loss, its parameters and the rows.
+fn prepare(args: &Args, ui: &mut Ui) -> Result<(Compiled, Vec<f64>, Bound), Failure> {
     let given = numbers(&args.params)?;
     let options = Options { wrt: Wrt::AllReal, ..Options::default() };
     let (compiled, located) = locate::locate(&args.loss.loss)?.compile(&options)?;
@@ -102,12 +113,27 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
         bound.check_f32(&rows)?;
     }
     ui.report(&rows.sources, &bound.warnings);
-    let job = Job { args, compiled: &compiled, params: &params, bound: &bound, engine };
-    match (args.exact, args.dtype) {
-        (true, _) => job.print::<Big>(ui, |x| Value::from(x.to_decimal(40))),
-        (false, Dtype::F32) => job.print::<f32>(ui, |x| number::to_json(f64::from(*x))),
-        (false, Dtype::F64) => job.print::<f64>(ui, |x| number::to_json(*x)),
+    Ok((compiled, params, bound))
+}
+
+/// The kernels compute in f32: other types are asked for in vain.
+fn on_card(args: &Args, ui: &mut Ui) -> Outcome {
+    let device = Device::open(0).map_err(|e| kernels::diagnostic(&e))?;
+    if args.exact || args.dtype != Dtype::F32 {
+        let d = Diagnostic::error("E0702", "the kernels of a graphics processor compute in f32");
+        return Err(d.help("add --dtype f32, or use --backend cpu").into());
     }
+    let (compiled, params, bound) = prepare(args, ui)?;
+    let cache = Cache::of_user();
+    let graph = compiled.graph();
+    let outcomes = value::evaluate_on_card(&device, cache.as_ref(), graph, &params, &bound);
+    let outcomes = outcomes.map_err(|e| match e {
+        CardError::Plan(e) => Diagnostic::error("E0205", format!("the loss has no kernel: {e}")),
+        CardError::Kernel(e) => kernels::diagnostic(&e),
+        CardError::Eval(e) => Diagnostic::error("E0401", e.to_string()),
+    })?;
+    let job = Job { args, compiled: &compiled, params: &params, bound: &bound };
+    job.print(&outcomes, ui, |x| number::to_json(f64::from(*x)))
 }
 
 /// Derivatives of one row as JSON.
@@ -132,20 +158,33 @@ struct Job<'a> {
     compiled: &'a Compiled,
     params: &'a [f64],
     bound: &'a Bound,
-    engine: Engine,
 }
 
 impl Job<'_> {
-    fn print<R: Real>(&self, ui: &mut Ui, show: impl Fn(&R) -> Value) -> Outcome {
+    fn evaluate<R: Real>(
+        &self,
+        engine: Engine,
+        ui: &mut Ui,
+        show: impl Fn(&R) -> Value,
+    ) -> Outcome {
         let graph = self.compiled.graph();
-        let outcomes = value::evaluate::<R>(self.engine, graph, self.params, self.bound)
+        let outcomes = value::evaluate::<R>(engine, graph, self.params, self.bound)
             .map_err(|e| Diagnostic::error("E0401", e.to_string()))?;
+        self.print(&outcomes, ui, show)
+    }
+
+    fn print<R: Real>(
+        &self,
+        outcomes: &[Evaluated<R>],
+        ui: &mut Ui,
+        show: impl Fn(&R) -> Value,
+    ) -> Outcome {
         if ui.is_json() {
-            for o in &outcomes {
+            for o in outcomes {
                 ui.json_line(&self.document(o, &show))?;
             }
         } else {
-            ui.lines(self.table(&outcomes, &show).lines(ui.style))?;
+            ui.lines(self.table(outcomes, &show).lines(ui.style))?;
         }
         Ok(Status::Done)
     }

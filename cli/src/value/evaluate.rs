@@ -84,11 +84,26 @@ pub fn evaluate<R: Real>(
     params: &[f64],
     bound: &Bound,
 ) -> Result<Vec<Outcome<R>>, EvalError> {
+    let graph = readable(graph, bound);
+    evaluate_by(&graph, bound, |rows| engine.run(&graph, params, &batch(&graph, bound, rows)?))
+}
+
+/// The graph over what the rows hold.
+pub(super) fn readable(graph: &Graph, bound: &Bound) -> Graph {
     let graph = tokens::from_tokens(graph, &bound.tokens);
-    let graph = means::from_sums(&graph, &bound.means);
+    means::from_sums(&graph, &bound.means)
+}
+
+/// Evaluates with anything that gives the roots of a [`readable`] graph on some rows.
+pub(super) fn evaluate_by<R: Real, E: From<EvalError>>(
+    graph: &Graph,
+    bound: &Bound,
+    mut roots: impl FnMut(&[usize]) -> Result<Vec<Vec<R>>, E>,
+) -> Result<Vec<Outcome<R>>, E> {
     let all: Vec<usize> = (0..bound.lines.len()).collect();
-    let run = |rows: &[usize]| Run::<R>::new(engine, &graph, params, bound, rows);
-    if !is_batch_coupled(&graph) {
+    let mut run =
+        |rows: &[usize]| -> Result<Run<R>, E> { Ok(Run::new(graph, bound, rows, roots(rows)?)) };
+    if !is_batch_coupled(graph) {
         let run = run(&all)?;
         return Ok(all.iter().map(|i| run.row(*i)).collect());
     }
@@ -113,31 +128,33 @@ struct Run<R> {
     arrays: Vec<(String, Vec<Nested<R>>)>,
 }
 
+/// The columns that a graph reads, on some rows.
+fn batch<R: Real>(graph: &Graph, bound: &Bound, rows: &[usize]) -> Result<Batch<R>, EvalError> {
+    let mut batch = Batch::<R>::new(rows.len());
+    let responses = rows.iter().map(|r| bound.arrays.iter().find_map(|a| a.responses(*r)));
+    if let Some(counts) = responses.collect::<Option<Vec<usize>>>() {
+        batch = batch.with_candidates(&counts)?;
+    }
+    for (i, input) in graph.inputs.iter().enumerate() {
+        if let Some(array) = bound.arrays.iter().find(|a| a.name == input.name) {
+            set(&mut batch, graph, i as u16, array, rows)?;
+            continue;
+        }
+        batch.set(graph, i as u16, &column(bound, &input.name, rows)?)?;
+    }
+    Ok(batch)
+}
+
+/// A column with one number a row.
+pub(super) fn column(bound: &Bound, name: &str, rows: &[usize]) -> Result<Vec<f64>, EvalError> {
+    match bound.given.iter().find(|g| g.name == name) {
+        Some(given) => Ok(rows.iter().map(|r| given.values[*r]).collect()),
+        None => Err(EvalError::MissingInput(name.to_owned())),
+    }
+}
+
 impl<R: Real> Run<R> {
-    fn new(
-        engine: Engine,
-        graph: &Graph,
-        params: &[f64],
-        bound: &Bound,
-        rows: &[usize],
-    ) -> Result<Self, EvalError> {
-        let mut batch = Batch::<R>::new(rows.len());
-        let responses = rows.iter().map(|r| bound.arrays.iter().find_map(|a| a.responses(*r)));
-        if let Some(counts) = responses.collect::<Option<Vec<usize>>>() {
-            batch = batch.with_candidates(&counts)?;
-        }
-        for (i, input) in graph.inputs.iter().enumerate() {
-            if let Some(array) = bound.arrays.iter().find(|a| a.name == input.name) {
-                set(&mut batch, graph, i as u16, array, rows)?;
-                continue;
-            }
-            let Some(given) = bound.given.iter().find(|g| g.name == input.name) else {
-                return Err(EvalError::MissingInput(input.name.clone()));
-            };
-            let values: Vec<f64> = rows.iter().map(|r| given.values[*r]).collect();
-            batch.set(graph, i as u16, &values)?;
-        }
-        let values = engine.run(graph, params, &batch)?;
+    fn new(graph: &Graph, bound: &Bound, rows: &[usize], values: Vec<Vec<R>>) -> Self {
         let mut run = Run {
             rows: rows.len(),
             per_example: true,
@@ -161,7 +178,7 @@ impl<R: Real> Run<R> {
                 }
             }
         }
-        Ok(run)
+        run
     }
 
     /// The value of one row: a value of an outer level is the same for all.

@@ -6,10 +6,11 @@
 //!
 //! The stages: [`read`] cuts a file into rows, [`bind()`] finds the columns of the loss in them and checks
 //! every number ([`arrays`] where there are several a row), [`tokens`] and [`means`] replace what the rows
-//! do not hold by what they hold, [`evaluate()`] runs the graph. Invariant: nothing is evaluated unless every row is sound.
+//! do not hold by what they hold, [`evaluate()`] runs the graph, [`card`] its kernels. Invariant: nothing is evaluated unless every row is sound.
 
 pub mod arrays;
 pub mod bind;
+pub mod card;
 pub mod evaluate;
 mod findings;
 pub mod means;
@@ -18,5 +19,6 @@ pub mod tokens;
 
 pub use arrays::Array;
 pub use bind::{Batching, Bound, Mean, bind};
+pub use card::{CardError, evaluate as evaluate_on_card};
 pub use evaluate::{Engine, Nested, Outcome, evaluate, is_batch_coupled};
 pub use read::{Row, Rows};

@@ -104,11 +104,21 @@ impl Place {
 
     /// Runs the command in the folder with text on standard input.
     pub(crate) fn run_with(&self, args: &[&str], stdin: &str) -> Ran {
+        self.start(args, &[], stdin)
+    }
+
+    /// Runs the command in the folder with environment variables.
+    pub(crate) fn run_where(&self, args: &[&str], variables: &[(&str, &str)]) -> Ran {
+        self.start(args, variables, "")
+    }
+
+    fn start(&self, args: &[&str], variables: &[(&str, &str)], stdin: &str) -> Ran {
         let mut child = Command::new(env!("CARGO_BIN_EXE_ponens"))
             .args(args)
             .current_dir(self.folder.path())
             .env_remove("RUST_BACKTRACE")
             .env_remove("NO_COLOR")
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

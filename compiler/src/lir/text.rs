@@ -1,66 +1,71 @@
-//! The plan as text, for people and snapshots.
+//! The plan as text, for people, snapshots and [`super::parse()`], which reads it back.
 
-use super::{Phase, Plan};
-use crate::mir::{NodeId, Op};
+use super::{Let, Phase, Plan, Statistic};
+use crate::mir::NodeId;
+use crate::mir::text::{Name, Quoted, REDUCE, keyword};
 use std::fmt;
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "plan {:?} {{", self.graph.name)?;
-        let t = self.token;
-        let wanted = [(t.target_logp, "target_logp"), (t.log_sum_p2, "log_sum_p2"), (t.kl, "kl")];
-        let names: Vec<&str> = wanted.iter().filter(|(w, _)| *w).map(|(_, n)| *n).collect();
-        writeln!(f, "  vocabulary: {}", names.join(", "))?;
-        writeln!(f, "  uniform:")?;
-        self.nodes(f, &self.uniform)?;
-        for (i, p) in self.phases.iter().enumerate() {
-            writeln!(f, "  phase {i}:")?;
-            self.phase(f, p)?;
+        writeln!(f, "lir {} {{", Quoted(&self.header.name))?;
+        self.header.fmt_params(f)?;
+        for (input, source) in self.header.inputs.iter().zip(&self.sources) {
+            write!(f, "  column ")?;
+            input.fmt_declaration(f)?;
+            writeln!(f, " = {source}")?;
         }
+        for s in &self.streams {
+            write!(f, "  stream {}", Name(&s.model))?;
+            list(f, " : ", &s.statistics)?;
+            list(f, " grad ", &s.gradients)?;
+            writeln!(f)?;
+        }
+        self.block(f, "  ", "uniform", &self.uniform)?;
+        self.phases.iter().try_for_each(|p| self.phase(f, p))?;
         f.write_str("}\n")
     }
 }
 
+fn list(f: &mut fmt::Formatter<'_>, before: &str, statistics: &[Statistic]) -> fmt::Result {
+    for (i, s) in statistics.iter().enumerate() {
+        write!(f, "{}{s}", if i == 0 { before } else { " + " })?;
+    }
+    Ok(())
+}
+
 impl Plan {
-    fn nodes(&self, f: &mut fmt::Formatter<'_>, nodes: &[NodeId]) -> fmt::Result {
-        nodes.iter().try_for_each(|n| writeln!(f, "    {n} = {}", Operation(self, *n)))
+    fn block(
+        &self,
+        f: &mut fmt::Formatter<'_>,
+        pad: &str,
+        name: &str,
+        lets: &[Let],
+    ) -> fmt::Result {
+        if lets.is_empty() {
+            return Ok(());
+        }
+        writeln!(f, "{pad}{name} {{")?;
+        for l in lets {
+            writeln!(f, "{pad}  {} = {}", l.id, self.header.operation(l.op))?;
+        }
+        writeln!(f, "{pad}}}")
     }
 
     fn phase(&self, f: &mut fmt::Formatter<'_>, p: &Phase) -> fmt::Result {
-        if !p.batch.is_empty() {
-            writeln!(f, "   batch:")?;
-            self.nodes(f, &p.batch)?;
-        }
-        writeln!(f, "   for each example:")?;
-        self.nodes(f, &p.body)?;
+        let ids = |f: &mut fmt::Formatter<'_>, word: &str, ids: &[NodeId]| {
+            ids.iter().try_for_each(|id| writeln!(f, "    {word} {id}"))
+        };
+        writeln!(f, "  phase {{")?;
+        ids(f, "rank", &p.ranks)?;
+        self.block(f, "    ", "batch", &p.batch)?;
+        self.block(f, "    ", "example", &p.example)?;
         for q in &p.partials {
-            writeln!(f, "    {} <- {:?} of {}", q.node, q.reduce, q.value)?;
+            writeln!(f, "    partial {} = {} {}", q.id, keyword(&REDUCE, &q.reduce), q.value)?;
         }
-        p.outputs.iter().try_for_each(|(name, n)| writeln!(f, "    {name} <- {n}"))
-    }
-}
-
-struct Operation<'a>(&'a Plan, NodeId);
-
-impl fmt::Display for Operation<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let g = &self.0.graph;
-        match g.node(self.1).op {
-            Op::Const(c) => write!(f, "{c}"),
-            Op::Param(p) => f.write_str(&g.params[p as usize].name),
-            Op::Input(i) => f.write_str(&g.inputs[i as usize].name),
-            op => {
-                let operands: Vec<String> = op.operands().map(|o| o.to_string()).collect();
-                let name = match op {
-                    Op::Unary(u, _) => format!("{u:?}").to_lowercase(),
-                    Op::Binary(b, ..) => format!("{b:?}").to_lowercase(),
-                    Op::Select(..) => "select".to_owned(),
-                    Op::Reduce(r, _) => format!("batch {r:?}").to_lowercase(),
-                    Op::Count(_) => "count".to_owned(),
-                    other => format!("{other:?}").to_lowercase(),
-                };
-                write!(f, "{name} {}", operands.join(" "))
-            }
+        ids(f, "save", &p.saves)?;
+        for (name, id) in &p.outputs {
+            writeln!(f, "    output {} = {id}", Name(name))?;
         }
+        writeln!(f, "  }}")
     }
 }

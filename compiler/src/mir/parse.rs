@@ -33,21 +33,31 @@ impl std::error::Error for ParseError {}
 ///
 /// The first place where the text departs from the form that [`super::text::print`] gives.
 pub fn parse(text: &str) -> Result<Graph, ParseError> {
-    let mut parser = Parser { text, at: 0 };
+    let mut parser = Parser::new(text);
     let graph = parser.graph()?;
-    parser.space();
-    if parser.at < text.len() { Err(parser.error("the end of the text")) } else { Ok(graph) }
+    parser.end()?;
+    Ok(graph)
 }
 
-struct Parser<'a> {
+pub(crate) struct Parser<'a> {
     text: &'a str,
     /// Byte offset, on a character boundary.
     at: usize,
 }
 
-type Parsed<T> = Result<T, ParseError>;
+pub(crate) type Parsed<T> = Result<T, ParseError>;
 
 impl<'a> Parser<'a> {
+    pub(crate) fn new(text: &'a str) -> Self {
+        Self { text, at: 0 }
+    }
+
+    /// Nothing but blanks is left.
+    pub(crate) fn end(&mut self) -> Parsed<()> {
+        self.space();
+        if self.at < self.text.len() { Err(self.error("the end of the text")) } else { Ok(()) }
+    }
+
     fn rest(&self) -> &'a str {
         &self.text[self.at..]
     }
@@ -85,7 +95,7 @@ impl<'a> Parser<'a> {
         &rest[..end]
     }
 
-    fn symbol(&mut self, symbol: &str) -> Parsed<()> {
+    pub(crate) fn symbol(&mut self, symbol: &str) -> Parsed<()> {
         self.space();
         if !self.rest().starts_with(symbol) {
             return Err(self.error(&format!("`{symbol}`")));
@@ -94,7 +104,17 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    fn keyword_is(&mut self, word: &str) -> bool {
+    /// Takes the symbol if it is next.
+    pub(crate) fn symbol_is(&mut self, symbol: &str) -> bool {
+        self.space();
+        let found = self.rest().starts_with(symbol);
+        if found {
+            self.at += symbol.len();
+        }
+        found
+    }
+
+    pub(crate) fn keyword_is(&mut self, word: &str) -> bool {
         let start = self.at;
         let found = self.run(|c| c.is_ascii_alphanumeric() || c == '_') == word;
         if !found {
@@ -103,7 +123,7 @@ impl<'a> Parser<'a> {
         found
     }
 
-    fn keyword(&mut self, word: &str) -> Parsed<()> {
+    pub(crate) fn keyword(&mut self, word: &str) -> Parsed<()> {
         if self.keyword_is(word) { Ok(()) } else { Err(self.wanted(&format!("`{word}`"))) }
     }
 
@@ -113,7 +133,7 @@ impl<'a> Parser<'a> {
         self.error(expected)
     }
 
-    fn word<T: Clone>(&mut self, table: &[(T, &str)], expected: &str) -> Parsed<T> {
+    pub(crate) fn word<T: Clone>(&mut self, table: &[(T, &str)], expected: &str) -> Parsed<T> {
         self.space();
         let start = self.at;
         let word = self.run(|c| c.is_ascii_alphanumeric() || c == '_');
@@ -145,7 +165,7 @@ impl<'a> Parser<'a> {
         })
     }
 
-    fn name(&mut self) -> Parsed<String> {
+    pub(crate) fn name(&mut self) -> Parsed<String> {
         self.space();
         if self.rest().starts_with('"') {
             return self.quoted();
@@ -191,7 +211,7 @@ impl<'a> Parser<'a> {
         Ok(c)
     }
 
-    fn node(&mut self) -> Parsed<NodeId> {
+    pub(crate) fn node(&mut self) -> Parsed<NodeId> {
         self.symbol("%")?;
         self.integer("a node number").map(NodeId)
     }
@@ -237,21 +257,12 @@ impl<'a> Parser<'a> {
         graph.stage = self.word(&stages, "`written` or `total`")?;
         self.symbol("{")?;
         while self.keyword_is("param") {
-            let name = self.name()?;
-            self.space();
-            let default = if self.rest().starts_with('=') {
-                self.symbol("=")?;
-                Some(self.number()?)
-            } else {
-                None
-            };
-            graph.params.push(Param { name, default, range: self.range()? });
+            let param = self.param()?;
+            graph.params.push(param);
         }
         while self.keyword_is("input") {
-            let name = self.name()?;
-            let (level, range) = (self.level()?, self.range()?);
-            let differentiable = self.keyword_is("grad");
-            graph.inputs.push(Input { name, level, range, differentiable });
+            let input = self.input()?;
+            graph.inputs.push(input);
         }
         loop {
             self.space();
@@ -277,7 +288,22 @@ impl<'a> Parser<'a> {
         Ok(graph)
     }
 
-    fn operation(&mut self, graph: &Graph) -> Parsed<Op> {
+    /// A parameter after its keyword.
+    pub(crate) fn param(&mut self) -> Parsed<Param> {
+        let name = self.name()?;
+        let default = if self.symbol_is("=") { Some(self.number()?) } else { None };
+        Ok(Param { name, default, range: self.range()? })
+    }
+
+    /// A column after its keyword.
+    pub(crate) fn input(&mut self) -> Parsed<Input> {
+        let name = self.name()?;
+        let (level, range) = (self.level()?, self.range()?);
+        let differentiable = self.keyword_is("grad");
+        Ok(Input { name, level, range, differentiable })
+    }
+
+    pub(crate) fn operation(&mut self, graph: &Graph) -> Parsed<Op> {
         self.space();
         let start = self.at;
         let word = self.run(|c| c.is_ascii_alphanumeric() || c == '_');

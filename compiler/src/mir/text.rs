@@ -14,7 +14,7 @@
 //! }
 //! ```
 
-use super::{Binary, Graph, Interval, Op, Reduce, Stage, Unary};
+use super::{Binary, Graph, Input, Interval, Op, Reduce, Stage, Unary};
 use std::fmt::{self, Write};
 
 /// The keyword of each one-operand operation.
@@ -46,7 +46,7 @@ pub(super) const BINARY: [(Binary, &str); 8] = [
 ];
 
 /// The keyword of each reduction, after `reduce`.
-pub(super) const REDUCE: [(Reduce, &str); 4] = [
+pub(crate) const REDUCE: [(Reduce, &str); 4] = [
     (Reduce::Sum, "sum"),
     (Reduce::Mean, "mean"),
     (Reduce::Max, "max"),
@@ -54,7 +54,7 @@ pub(super) const REDUCE: [(Reduce, &str); 4] = [
 ];
 
 /// The keyword of an operation in one of the tables above.
-pub(super) fn keyword<T: PartialEq>(table: &[(T, &'static str)], op: &T) -> &'static str {
+pub(crate) fn keyword<T: PartialEq>(table: &[(T, &'static str)], op: &T) -> &'static str {
     // Every variant stands in its table: a test holds this.
     table.iter().find(|(o, _)| o == op).map_or("?", |(_, k)| k)
 }
@@ -92,7 +92,7 @@ pub(super) fn is_plain(c: char) -> bool {
 }
 
 /// A name as it is, or in quotes where it would not read back.
-pub(super) struct Name<'a>(pub(super) &'a str);
+pub(crate) struct Name<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Name<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -113,7 +113,7 @@ fn quoted(text: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     f.write_char('"')
 }
 
-struct Quoted<'a>(&'a str);
+pub(crate) struct Quoted<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -142,16 +142,11 @@ impl fmt::Display for Graph {
             Stage::Total => "total",
         };
         writeln!(f, "mir {} {stage} {{", Quoted(&self.name))?;
-        for param in &self.params {
-            write!(f, "  param {}", Name(&param.name))?;
-            if let Some(default) = param.default {
-                write!(f, " = {}", Number(default))?;
-            }
-            writeln!(f, " in {}", Range(param.range))?;
-        }
+        self.fmt_params(f)?;
         for input in &self.inputs {
-            write!(f, "  input {} : {} in {}", Name(&input.name), input.level, Range(input.range))?;
-            writeln!(f, "{}", if input.differentiable { " grad" } else { "" })?;
+            f.write_str("  input ")?;
+            input.fmt_declaration(f)?;
+            writeln!(f)?;
         }
         for (i, node) in self.nodes.iter().enumerate() {
             writeln!(f, "  %{i} = {} : {}", self.operation(node.op), node.level)?;
@@ -163,8 +158,29 @@ impl fmt::Display for Graph {
     }
 }
 
+impl Input {
+    /// Name, level, range and whether it has a gradient.
+    pub(crate) fn fmt_declaration(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} : {} in {}", Name(&self.name), self.level, Range(self.range))?;
+        f.write_str(if self.differentiable { " grad" } else { "" })
+    }
+}
+
 impl Graph {
-    fn operation(&self, op: Op) -> String {
+    /// The declarations of the parameters, a line each.
+    pub(crate) fn fmt_params(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for param in &self.params {
+            write!(f, "  param {}", Name(&param.name))?;
+            if let Some(default) = param.default {
+                write!(f, " = {}", Number(default))?;
+            }
+            writeln!(f, " in {}", Range(param.range))?;
+        }
+        Ok(())
+    }
+
+    /// An operation as the right-hand side of its node.
+    pub(crate) fn operation(&self, op: Op) -> String {
         let mut text = match op {
             Op::Const(c) => format!("const {}", Number(c)),
             Op::Param(i) => {

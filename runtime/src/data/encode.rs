@@ -10,7 +10,7 @@ use ponens_dsl::Diagnostic;
 
 use super::error::DataError;
 use super::prompt::PromptFormat;
-use super::record::PairRecord;
+use super::record::TextExample;
 use crate::tokenizer::Tokenizer;
 
 /// Turns text into tokens.
@@ -75,25 +75,67 @@ impl Sequence {
     }
 }
 
-/// One preference pair in tokens.
+/// One example in tokens: a pair, or a single response.
 #[derive(Clone, Debug, PartialEq)]
-pub struct EncodedPair {
+pub struct EncodedExample {
     /// Its row in the data, counted from 0.
     pub row: usize,
-    /// Prompt and preferred response.
-    pub chosen: Sequence,
-    /// Prompt and the other response.
-    pub rejected: Sequence,
+    /// Prompt and response, by response; of a pair the preferred one first, then any further ones that
+    /// the loss reads.
+    pub responses: Vec<Sequence>,
+    /// By response that is compared: whether it is good. Further ones have no entry.
+    pub good: Vec<bool>,
+    /// By response: the prompt and a response of another example; empty if no loss asks for it (see
+    /// [`super::add_mismatched`]).
+    pub mismatched: Vec<Sequence>,
     /// The values of the columns asked for.
     pub columns: Vec<f64>,
+    /// By response: the reference's log-probability as the data give it.
+    pub reference: Option<Vec<f64>>,
+}
+
+impl EncodedExample {
+    /// A preference pair.
+    pub fn pair(row: usize, chosen: Sequence, rejected: Sequence, columns: Vec<f64>) -> Self {
+        let responses = vec![chosen, rejected];
+        let good = vec![true, false];
+        Self { row, responses, good, mismatched: Vec::new(), columns, reference: None }
+    }
+
+    /// A single response.
+    pub fn single(row: usize, response: Sequence, good: bool, columns: Vec<f64>) -> Self {
+        let responses = vec![response];
+        let good = vec![good];
+        Self { row, responses, good, mismatched: Vec::new(), columns, reference: None }
+    }
+
+    /// Whether it compares two responses.
+    pub fn is_pair(&self) -> bool {
+        self.good.len() == 2
+    }
+
+    /// All sequences that a model is run on: the responses, then the mismatched ones.
+    pub fn sequences(&self) -> impl Iterator<Item = &Sequence> {
+        self.responses.iter().chain(&self.mismatched)
+    }
+
+    /// How many sequences there are.
+    pub fn sequence_count(&self) -> usize {
+        self.responses.len() + self.mismatched.len()
+    }
+
+    /// Tokens of all responses, each with its prompt.
+    pub fn tokens(&self) -> usize {
+        self.responses.iter().map(|s| s.ids.len()).sum()
+    }
 }
 
 /// What cutting to length did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EncodeReport {
-    /// Pairs encoded.
-    pub pairs: usize,
-    /// Pairs whose prompt lost tokens at its beginning.
+    /// Examples encoded.
+    pub examples: usize,
+    /// Examples whose prompt lost tokens at its beginning.
     pub prompts_cut: usize,
     /// Responses that lost tokens at their end, and the end-of-sequence token with them.
     pub responses_cut: usize,
@@ -105,18 +147,18 @@ pub struct EncodeReport {
     pub longest: usize,
 }
 
-/// Encodes all pairs.
+/// Encodes all examples.
 ///
 /// # Errors
 /// If limits contradict each other, a text has no tokens, a prompt leaves nothing to condition on, or the
 /// format does not fit the data: the first ten different findings.
-pub fn encode_pairs(
-    records: &[PairRecord],
+pub fn encode_examples(
+    records: &[TextExample],
     name: &Path,
     format: &PromptFormat,
     encoder: &dyn Encoder,
     options: EncodeOptions,
-) -> Result<(Vec<EncodedPair>, EncodeReport), DataError> {
+) -> Result<(Vec<EncodedExample>, EncodeReport), DataError> {
     if options.max_length < 2 || options.max_prompt == 0 || options.max_prompt >= options.max_length
     {
         let reason = format!(
@@ -127,21 +169,23 @@ pub fn encode_pairs(
     }
     let mut error = DataError::new(name);
     let mut report = EncodeReport::default();
-    let mut pairs = Vec::with_capacity(records.len());
+    let mut examples = Vec::with_capacity(records.len());
     for record in records {
         match encode(record, format, encoder) {
-            Ok(pair) => pairs.push(cut(pair, options, encoder.begin_of_sequence(), &mut report)),
+            Ok(example) => {
+                examples.push(cut(example, options, encoder.begin_of_sequence(), &mut report));
+            }
             Err(d) => error.add(record.line, d),
         }
     }
-    if error.findings.is_empty() { Ok((pairs, report)) } else { Err(error) }
+    if error.findings.is_empty() { Ok((examples, report)) } else { Err(error) }
 }
 
 fn encode(
-    record: &PairRecord,
+    record: &TextExample,
     format: &PromptFormat,
     encoder: &dyn Encoder,
-) -> Result<EncodedPair, Diagnostic> {
+) -> Result<EncodedExample, Diagnostic> {
     let text = format.render(record)?;
     let tokens = |text: &str, what: &str| {
         encoder
@@ -167,31 +211,34 @@ fn encode(
         }
         Ok(Sequence { ids, start })
     };
-    Ok(EncodedPair {
+    let named = text.responses.iter().zip(record.named_responses());
+    Ok(EncodedExample {
         row: record.row,
-        chosen: response(&text.chosen, "chosen")?,
-        rejected: response(&text.rejected, "rejected")?,
+        responses: named.map(|(r, (name, _))| response(r, name)).collect::<Result<_, _>>()?,
+        good: record.good.clone(),
+        mismatched: Vec::new(),
         columns: record.columns.clone(),
+        reference: record.reference.clone(),
     })
 }
 
 /// Cuts the beginning of the prompt first, down to its share; then the ends of the responses.
 fn cut(
-    mut pair: EncodedPair,
+    mut example: EncodedExample,
     options: EncodeOptions,
     begin: Option<u32>,
     report: &mut EncodeReport,
-) -> EncodedPair {
-    report.pairs += 1;
-    let longest = pair.chosen.ids.len().max(pair.rejected.ids.len());
+) -> EncodedExample {
+    report.examples += 1;
+    let longest = example.responses.iter().map(|s| s.ids.len()).max().unwrap_or(0);
     let excess = longest.saturating_sub(options.max_length);
-    let prompt = pair.chosen.start.min(pair.rejected.start);
+    let prompt = example.responses.iter().map(|s| s.start).min().unwrap_or(0);
     let from_prompt = excess.min(prompt.saturating_sub(options.max_prompt));
     if from_prompt > 0 {
         report.prompts_cut += 1;
         report.tokens_cut += from_prompt;
     }
-    for side in [&mut pair.chosen, &mut pair.rejected] {
+    for side in &mut example.responses {
         let first = usize::from(side.start > from_prompt && side.ids.first().copied() == begin);
         side.ids.drain(first..first + from_prompt);
         side.start -= from_prompt;
@@ -204,8 +251,8 @@ fn cut(
         }
         report.longest = report.longest.max(side.ids.len());
     }
-    if pair.chosen == pair.rejected {
-        report.identical += 1;
+    if let [chosen, rejected, ..] = example.responses.as_slice() {
+        report.identical += usize::from(chosen == rejected);
     }
-    pair
+    example
 }

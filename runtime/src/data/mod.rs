@@ -1,23 +1,36 @@
-//! Preference data: from JSON lines to token ids.
+//! Preference data: from files to token ids.
 //!
-//! In: a file of one JSON object a line with `prompt`, `chosen`, `rejected` and the numeric columns that
-//! the loss asks for. Out: [`EncodedPair`]s, in the order of the file, and what was dropped or cut.
-//! Invariant: nothing is repaired silently; a row that cannot be used is an error with its line, and the
-//! first ten different errors of a file come together.
+//! In: a file of JSON lines, CSV or Parquet with pairs or single labelled responses, and the numeric
+//! columns that the loss asks for. Out: [`EncodedExample`]s, in the order of the file, and what was
+//! dropped or cut. Invariant: nothing is repaired silently; a row that cannot be used is an error with
+//! its line, and the first ten different errors of a file come together.
 
+mod check;
+mod conversation;
+mod copy;
+mod divergence;
 mod encode;
 mod error;
+mod flip;
+mod mismatch;
 mod order;
 mod prompt;
 mod reader;
 mod record;
+mod rows;
 
 #[cfg(test)]
 mod tests;
 
-pub use encode::{EncodeOptions, EncodeReport, EncodedPair, Encoder, Sequence, encode_pairs};
+pub use check::{ColumnFound, DataCheck, Lengths, check, holds_pairs};
+pub use copy::copy_rows;
+pub use divergence::after_divergence;
+pub use encode::{EncodeOptions, EncodeReport, EncodedExample, Encoder, Sequence, encode_examples};
 pub use error::{DataError, Finding};
+pub use flip::flip_labels;
+pub use mismatch::add_mismatched;
 pub use order::{Shuffle, SplitMix, split};
 pub use prompt::{ChatRender, PromptFormat};
-pub use reader::{PairReader, ReadOptions, ReadReport, load_pairs, load_pairs_from};
-pub use record::{ColumnSpec, PairRecord, Turns};
+pub use reader::{ReadOptions, ReadReport, load_examples, load_examples_from};
+pub use record::{ColumnSpec, Shape, TextExample, Turns};
+pub use rows::Format;

@@ -1,11 +1,11 @@
-//! Which pairs come when: shuffling and the held-out split, fixed by a seed for ever.
+//! Which examples come when: shuffling and the held-out split, fixed by a seed for ever.
 //!
 //! The generator is written out here because the order is part of a run's record: it must not change
 //! with a library's version.
 
 use std::collections::HashMap;
 
-use super::record::{PairRecord, Turns};
+use super::record::{TextExample, Turns};
 
 /// SplitMix64 (Steele, Lea, Flood 2014): a full-period 64-bit generator with one word of state, which
 /// starts as the seed.
@@ -35,7 +35,7 @@ impl SplitMix {
     }
 }
 
-/// The order of `len` pairs in every pass over them.
+/// The order of `len` examples in every pass over them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shuffle {
     seed: u64,
@@ -72,15 +72,15 @@ impl Shuffle {
     }
 }
 
-/// Splits into training and held-out pairs, each in the order of the data. All pairs of one prompt go to
+/// Splits into training and held-out examples, each in the order of the data. All examples of one prompt go to
 /// the same side, so that the held-out part is unseen.
 ///
 /// The held-out part has at least the fraction asked for, if the prompts allow it, and never everything.
 pub fn split(
-    records: Vec<PairRecord>,
+    records: Vec<TextExample>,
     fraction: f64,
     seed: u64,
-) -> (Vec<PairRecord>, Vec<PairRecord>) {
+) -> (Vec<TextExample>, Vec<TextExample>) {
     let wanted = (records.len() as f64 * fraction.clamp(0.0, 1.0)).round() as usize;
     let mut group_of: HashMap<String, usize> = HashMap::new();
     let mut sizes: Vec<usize> = Vec::new();

@@ -2,7 +2,7 @@
 
 use ponens_dsl::Diagnostic;
 
-use super::record::{PairRecord, Turns};
+use super::record::{TextExample, Turns};
 use crate::tokenizer::{Message, Tokenizer};
 
 /// Renders a conversation as one text.
@@ -28,11 +28,10 @@ pub enum PromptFormat {
     Chat(Box<dyn ChatRender>),
 }
 
-/// A pair as text: what both share, and the two continuations.
-pub(super) struct PairText {
+/// An example as text: what the responses share, and how each goes on.
+pub(super) struct Rendered {
     pub(super) prompt: String,
-    pub(super) chosen: String,
-    pub(super) rejected: String,
+    pub(super) responses: Vec<String>,
 }
 
 impl PromptFormat {
@@ -46,13 +45,13 @@ impl PromptFormat {
         matches!(self, Self::Plain(_))
     }
 
-    pub(super) fn render(&self, record: &PairRecord) -> Result<PairText, Diagnostic> {
+    pub(super) fn render(&self, record: &TextExample) -> Result<Rendered, Diagnostic> {
         match self {
             Self::Plain(template) => {
                 let prompt = fill(template, &plain(&record.prompt, "prompt")?)?;
-                let chosen = plain(&record.chosen, "chosen")?;
-                let rejected = plain(&record.rejected, "rejected")?;
-                Ok(PairText { prompt, chosen, rejected })
+                let named = record.named_responses();
+                let responses = named.map(|(name, r)| plain(r, name)).collect::<Result<_, _>>()?;
+                Ok(Rendered { prompt, responses })
             }
             Self::Chat(chat) => {
                 let prompt = messages(&record.prompt, "user");
@@ -75,9 +74,9 @@ impl PromptFormat {
                         )),
                     }
                 };
-                let chosen = continuation(&record.chosen)?;
-                let rejected = continuation(&record.rejected)?;
-                Ok(PairText { prompt: shared, chosen, rejected })
+                let responses = record.named_responses().map(|(_, turns)| continuation(turns));
+                let responses = responses.collect::<Result<_, _>>()?;
+                Ok(Rendered { prompt: shared, responses })
             }
         }
     }

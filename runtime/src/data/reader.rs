@@ -1,23 +1,38 @@
-//! A file line by line.
-//!
-//! Invariant: memory is bounded by the longest line, which has a limit itself.
+//! The examples of a file, in its order.
 
-use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::BufRead;
 use std::path::Path;
 
 use ponens_dsl::Diagnostic;
 
 use super::error::DataError;
-use super::record::{ColumnSpec, PairRecord, parse};
+use super::record::{ColumnSpec, Shape, TextExample, Wanted, parse};
+use super::rows::{self, JsonRows, Row};
 
 /// What to read, and what to forgive.
 #[derive(Clone, Debug, Default)]
 pub struct ReadOptions {
+    /// What one example of the loss is.
+    pub shape: Shape,
     /// The numeric columns that each row must have.
     pub columns: Vec<ColumnSpec>,
+    /// Columns with further responses to the prompt of a pair, such as a rationale.
+    pub further: Vec<String>,
+    /// Read the reference's log-probabilities too.
+    pub reference: bool,
     /// Drop rows with an empty response; otherwise they are errors.
     pub drop_empty: bool,
+}
+
+impl ReadOptions {
+    pub(super) fn wanted(&self) -> Wanted<'_> {
+        Wanted {
+            shape: self.shape,
+            columns: &self.columns,
+            further: &self.further,
+            reference: self.reference,
+        }
+    }
 }
 
 /// What happened while reading.
@@ -29,131 +44,94 @@ pub struct ReadReport {
     pub dropped_empty: usize,
 }
 
-/// The longest line that is read, in bytes.
-const LONGEST_LINE: u64 = 64 << 20;
+/// A line that cannot be used: its number and what is wrong with it.
+pub(super) type Refused = (usize, Vec<Diagnostic>);
 
-/// Rows in the order of the file, each with what is wrong with it.
-pub struct PairReader<R> {
-    input: R,
-    options: ReadOptions,
+/// Examples in the order of the file, each with what is wrong with it.
+pub(super) struct ExampleReader<'a, I> {
+    rows: I,
+    options: &'a ReadOptions,
     report: ReadReport,
-    line: usize,
-    done: bool,
 }
 
-/// A line that cannot be used: its number and what is wrong with it.
-type Refused = (usize, Vec<Diagnostic>);
-
-impl<R: BufRead> PairReader<R> {
-    /// Reads rows from JSON lines.
-    pub fn new(input: R, options: ReadOptions) -> Self {
-        Self { input, options, report: ReadReport::default(), line: 0, done: false }
+impl<'a, I: Iterator<Item = Row>> ExampleReader<'a, I> {
+    pub(super) fn new(rows: I, options: &'a ReadOptions) -> Self {
+        Self { rows, options, report: ReadReport::default() }
     }
 
     /// What has been read so far.
-    pub fn report(&self) -> ReadReport {
+    pub(super) fn report(&self) -> ReadReport {
         self.report
     }
 
-    fn stop(&mut self, code: &'static str, reason: String) -> Option<Result<PairRecord, Refused>> {
-        self.done = true;
-        Some(Err((self.line, vec![Diagnostic::error(code, reason)])))
-    }
-
-    fn row(&mut self, text: &str) -> Option<Result<PairRecord, Refused>> {
-        let row = self.report.rows;
+    /// One row; nothing if it is dropped.
+    fn example(&mut self, row: Row) -> Result<Option<TextExample>, Refused> {
+        let number = self.report.rows;
         self.report.rows += 1;
-        let record = match parse(text, &self.options.columns, (row, self.line)) {
-            Ok(record) => record,
-            Err(wrong) => return Some(Err((self.line, wrong))),
-        };
-        let empty: Vec<&str> = [("chosen", &record.chosen), ("rejected", &record.rejected)]
-            .into_iter()
-            .filter(|(_, t)| t.is_empty())
-            .map(|(name, _)| name)
-            .collect();
+        let refuse = |wrong| (row.line, wrong);
+        let fields = row.fields.map_err(|d| refuse(vec![d]))?;
+        let example = parse(&fields, &self.options.wanted(), (number, row.line)).map_err(refuse)?;
+        let named = example.named_responses();
+        let empty: Vec<&str> = named.filter(|(_, t)| t.is_empty()).map(|(name, _)| name).collect();
         if empty.is_empty() {
-            return Some(Ok(record));
+            return Ok(Some(example));
         }
         if self.options.drop_empty {
             self.report.dropped_empty += 1;
-            return None;
+            return Ok(None);
         }
         let wrong = empty.into_iter().map(|name| {
             Diagnostic::error("E0404", format!("the response `{name}` is empty"))
                 .help("remove the row, or ask for such rows to be dropped (--drop-empty)")
         });
-        Some(Err((self.line, wrong.collect())))
+        Err(refuse(wrong.collect()))
     }
 }
 
-impl<R: BufRead> Iterator for PairReader<R> {
-    type Item = Result<PairRecord, Refused>;
+impl<I: Iterator<Item = Row>> Iterator for ExampleReader<'_, I> {
+    type Item = Result<TextExample, Refused>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        while !self.done {
-            self.line += 1;
-            let mut bytes = Vec::new();
-            let mut limited = (&mut self.input).take(LONGEST_LINE);
-            match limited.read_until(b'\n', &mut bytes) {
-                Err(e) => return self.stop("E0003", format!("cannot read on: {e}")),
-                Ok(0) => break,
-                Ok(n) if n as u64 == LONGEST_LINE && bytes.last() != Some(&b'\n') => {
-                    let limit = LONGEST_LINE >> 20;
-                    return self.stop("E0403", format!("the line is longer than {limit} MiB"));
-                }
-                Ok(_) => {}
-            }
-            let text = match std::str::from_utf8(&bytes) {
-                Ok(text) => text,
-                Err(e) => {
-                    let at = e.valid_up_to() + 1;
-                    self.report.rows += 1;
-                    let d = Diagnostic::error("E0002", format!("byte {at} is not UTF-8"))
-                        .help("convert the file to UTF-8");
-                    return Some(Err((self.line, vec![d])));
-                }
-            };
-            let text = if self.line == 1 { text.trim_start_matches('\u{feff}') } else { text };
-            if text.trim().is_empty() {
-                continue;
-            }
-            let item = self.row(text);
-            if item.is_some() {
-                return item;
+        loop {
+            let row = self.rows.next()?;
+            if let Some(item) = self.example(row).transpose() {
+                return Some(item);
             }
         }
-        self.done = true;
-        None
     }
 }
 
-/// All rows of a file.
+/// All examples of a file of JSON lines, CSV or Parquet.
 ///
 /// # Errors
 /// If the file cannot be read, holds no usable row, or any row is wrong: the first ten different
 /// findings, each with its first line.
-pub fn load_pairs(
+pub fn load_examples(
     path: &Path,
     options: &ReadOptions,
-) -> Result<(Vec<PairRecord>, ReadReport), DataError> {
-    let file = File::open(path).map_err(|e| {
-        let d = Diagnostic::error("E0003", format!("cannot read the file: {e}"));
-        DataError::whole(path, d)
-    })?;
-    load_pairs_from(BufReader::new(file), path, options)
+) -> Result<(Vec<TextExample>, ReadReport), DataError> {
+    let opened = rows::open(path, Some(&options.wanted().names()))?;
+    collect(opened.rows, path, options)
 }
 
-/// As [`load_pairs`], from any source; `name` stands in the errors.
+/// As [`load_examples`], from JSON lines of any source; `name` stands in the errors.
 ///
 /// # Errors
-/// As [`load_pairs`].
-pub fn load_pairs_from(
+/// As [`load_examples`].
+pub fn load_examples_from(
     input: impl BufRead,
     name: &Path,
     options: &ReadOptions,
-) -> Result<(Vec<PairRecord>, ReadReport), DataError> {
-    let mut reader = PairReader::new(input, options.clone());
+) -> Result<(Vec<TextExample>, ReadReport), DataError> {
+    collect(JsonRows::new(input), name, options)
+}
+
+fn collect(
+    rows: impl Iterator<Item = Row>,
+    name: &Path,
+    options: &ReadOptions,
+) -> Result<(Vec<TextExample>, ReadReport), DataError> {
+    let mut reader = ExampleReader::new(rows, options);
     let mut error = DataError::new(name);
     let mut records = Vec::new();
     for item in &mut reader {
@@ -171,7 +149,11 @@ pub fn load_pairs_from(
             0 => "the file holds no rows".to_owned(),
             n => format!("all {n} rows have an empty response and were dropped"),
         };
-        let needed = std::iter::once("prompt, chosen, rejected".to_owned())
+        let needed = match options.shape {
+            Shape::Pair => "prompt, chosen, rejected",
+            Shape::Labelled => "prompt, completion, label",
+        };
+        let needed = std::iter::once(needed.to_owned())
             .chain(options.columns.iter().map(|c| c.name.clone()));
         let help = format!("needed: rows with {}", needed.collect::<Vec<_>>().join(", "));
         return Err(DataError::whole(name, Diagnostic::error("E0406", reason).help(help)));

@@ -1,13 +1,19 @@
-//! One JSON object to one preference pair.
+//! One row to one example in text.
 //!
-//! Accepted: `prompt`, `chosen`, `rejected` as strings; or `chosen` and `rejected` as conversations (lists
-//! of `{role, content}`), with `prompt` as a conversation, as a string, or implicit: the messages with
-//! which both conversations begin.
+//! Accepted, in the ecosystem's names:
+//!
+//! * pairs: `prompt`, `chosen`, `rejected` as strings; or both responses as conversations (lists of
+//!   `{role, content}`), with the prompt as a conversation, as a string, or implicit;
+//! * pairs of strings without a prompt: both begin with it;
+//! * single responses: `prompt`, `completion`, `label` (true where the response is good), for losses
+//!   that read labelled data. Such a loss takes pairs as well: a good response and a bad one.
 
 use ponens_compiler::mir::Interval;
 use ponens_dsl::Diagnostic;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::conversation::{Parts, split_pair, split_single};
+use super::rows::Fields;
 use crate::tokenizer::Message;
 
 /// A numeric column that the loss reads.
@@ -17,6 +23,16 @@ pub struct ColumnSpec {
     pub name: String,
     /// The values allowed.
     pub range: Interval,
+}
+
+/// What one example of the loss is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shape {
+    /// Two responses, of which one is preferred.
+    #[default]
+    Pair,
+    /// One response that is good or bad; a pair gives two.
+    Labelled,
 }
 
 /// A text, or the turns of a conversation.
@@ -38,26 +54,77 @@ impl Turns {
     }
 }
 
-/// One preference pair as the file has it.
+/// One example as the file has it: a pair, or a single response.
 #[derive(Clone, Debug, PartialEq)]
-pub struct PairRecord {
+pub struct TextExample {
     /// Its row in the data, counted from 0, dropped rows included.
     pub row: usize,
-    /// Its line in the file, counted from 1.
+    /// Its line in the file, counted from 1; in a Parquet file its row.
     pub line: usize,
-    /// What both responses answer.
+    /// What the responses answer.
     pub prompt: Turns,
-    /// The preferred response.
-    pub chosen: Turns,
-    /// The other one.
-    pub rejected: Turns,
+    /// The responses: of a pair the preferred one first.
+    pub responses: Vec<Turns>,
+    /// The further responses asked for, such as a rationale, with their columns' names.
+    pub further: Vec<(String, Turns)>,
+    /// By response: whether it is good. Of a pair the first is, the second is not.
+    pub good: Vec<bool>,
     /// The values of the columns asked for, in their order.
     pub columns: Vec<f64>,
+    /// By response: the reference's log-probability, summed over its tokens, where it was asked for.
+    pub reference: Option<Vec<f64>>,
 }
 
-type Fields = Map<String, Value>;
+impl TextExample {
+    /// The names in the data of its responses without the further ones.
+    pub fn response_names(&self) -> &'static [&'static str] {
+        if self.responses.len() == 2 { &["chosen", "rejected"] } else { &["completion"] }
+    }
 
-fn type_name(value: &Value) -> &'static str {
+    /// All responses with their names in the data, the further ones last.
+    pub fn named_responses(&self) -> impl Iterator<Item = (&str, &Turns)> {
+        let own = self.response_names().iter().copied().zip(&self.responses);
+        own.chain(self.further.iter().map(|(name, turns)| (name.as_str(), turns)))
+    }
+}
+
+/// What to look for in a row.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wanted<'a> {
+    pub(super) shape: Shape,
+    pub(super) columns: &'a [ColumnSpec],
+    /// Columns with further responses to the prompt of a pair.
+    pub(super) further: &'a [String],
+    /// Also the reference's log-probabilities.
+    pub(super) reference: bool,
+}
+
+/// Columns that hold text or conversations.
+pub(super) const TEXT_COLUMNS: [&str; 4] = ["prompt", "chosen", "rejected", "completion"];
+
+/// By response of a pair, then of a single response: the names under which tools write the reference's
+/// log-probabilities.
+const REFERENCE_COLUMNS: [[&str; 2]; 3] = [
+    ["ref_chosen_logps", "reference_chosen_logps"],
+    ["ref_rejected_logps", "reference_rejected_logps"],
+    ["ref_logps", "reference_logps"],
+];
+
+impl Wanted<'_> {
+    /// The names of all columns that are looked at.
+    pub(super) fn names(&self) -> Vec<&str> {
+        let mut names = TEXT_COLUMNS.to_vec();
+        names.push("label");
+        if self.reference {
+            names.extend(REFERENCE_COLUMNS.as_flattened());
+        }
+        names.extend(self.columns.iter().map(|c| c.name.as_str()));
+        names.extend(self.further.iter().map(String::as_str));
+        names
+    }
+}
+
+pub(super) fn type_name(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "a boolean",
@@ -68,7 +135,7 @@ fn type_name(value: &Value) -> &'static str {
     }
 }
 
-fn missing(name: &str, fields: &Fields, needs: &[&str]) -> Diagnostic {
+pub(super) fn missing(name: &str, fields: &Fields, needs: &[&str]) -> Diagnostic {
     let have: Vec<&str> = fields.keys().map(String::as_str).take(20).collect();
     let have = if have.is_empty() { "no column".into() } else { have.join(", ") };
     Diagnostic::error("E0401", format!("no column `{name}`"))
@@ -106,138 +173,146 @@ fn turns(name: &str, value: &Value) -> Result<Turns, Diagnostic> {
     }
 }
 
-fn common_prefix(a: &[Message], b: &[Message]) -> usize {
-    a.iter().zip(b).take_while(|(a, b)| a == b).count()
-}
-
-/// Splits two conversations into the prompt that they share and what follows.
-fn conversation(
-    prompt: Option<Turns>,
-    mut chosen: Vec<Message>,
-    mut rejected: Vec<Message>,
-    fields: &Fields,
-) -> Result<(Turns, Turns, Turns), Diagnostic> {
-    let mut shared = common_prefix(&chosen, &rejected);
-    // Two equal conversations: the last turn is the response.
-    if shared == chosen.len() || shared == rejected.len() {
-        shared = shared.saturating_sub(1);
-    }
-    let prompt = match prompt {
-        Some(Turns::Chat(prompt)) => {
-            let repeats = |m: &[Message]| m.len() > prompt.len() && m.starts_with(&prompt);
-            if repeats(&chosen) && repeats(&rejected) {
-                chosen.drain(..prompt.len());
-                rejected.drain(..prompt.len());
-            }
-            prompt
-        }
-        // The string repeats the last question of the shared turns, which say more.
-        Some(Turns::Text(_)) if shared > 0 => {
-            rejected.drain(..shared);
-            chosen.drain(..shared).collect()
-        }
-        Some(Turns::Text(text)) => vec![Message { role: "user".into(), content: text }],
-        None if shared > 0 => {
-            rejected.drain(..shared);
-            chosen.drain(..shared).collect()
-        }
-        None => {
-            return Err(missing("prompt", fields, &["prompt", "chosen", "rejected"]).note(
-                "the two conversations do not begin with the same messages, so none is implicit",
-            ));
-        }
-    };
-    Ok((Turns::Chat(prompt), Turns::Chat(chosen), Turns::Chat(rejected)))
-}
-
-fn number(spec: &ColumnSpec, fields: &Fields) -> Result<f64, Diagnostic> {
-    let name = &spec.name;
+fn number(name: &str, range: &Interval, fields: &Fields) -> Result<f64, Diagnostic> {
     let value = match fields.get(name) {
         Some(Value::Number(n)) => n.as_f64().unwrap_or(f64::NAN),
         Some(Value::Bool(b)) => f64::from(u8::from(*b)),
         Some(other) => return Err(wrong_type(name, other, "a number")),
         None => return Err(missing(name, fields, &["prompt", "chosen", "rejected", name])),
     };
-    if spec.range.contains(value) {
+    if range.contains(value) {
         return Ok(value);
     }
     Err(Diagnostic::error("E0405", format!("column `{name}` is {value}"))
-        .help(format!("allowed: {}", spec.range)))
+        .help(format!("allowed: {range}")))
 }
+
+/// A label: true, false, 1, 0, or one of these words.
+fn label(fields: &Fields) -> Result<bool, Diagnostic> {
+    let wanted = "true where the response is good, else false (or 1 and 0)";
+    match fields.get("label") {
+        Some(Value::Bool(b)) => Ok(*b),
+        Some(Value::Number(n)) if n.as_f64() == Some(1.0) => Ok(true),
+        Some(Value::Number(n)) if n.as_f64() == Some(0.0) => Ok(false),
+        Some(Value::Number(n)) => Err(Diagnostic::error("E0405", format!("column `label` is {n}"))
+            .help(format!("wanted: {wanted}"))),
+        Some(Value::String(s)) if s.eq_ignore_ascii_case("true") => Ok(true),
+        Some(Value::String(s)) if s.eq_ignore_ascii_case("false") => Ok(false),
+        Some(other) => Err(wrong_type("label", other, wanted)),
+        None => Err(missing("label", fields, &["prompt", "completion", "label"])),
+    }
+}
+
+fn reference(fields: &Fields, names: &[&str; 2]) -> Result<f64, Diagnostic> {
+    let name = names.iter().find(|n| fields.contains_key(**n)).unwrap_or(&names[0]);
+    if !fields.contains_key(*name) {
+        return Err(missing(name, fields, &[name]).help(
+            "precompute the reference's log-probabilities, summed over the response's tokens, or name \
+             a reference model",
+        ));
+    }
+    number(name, &Interval::LOG_PROB, fields)
+}
+
+/// Whether a row is a pair, a single response, or neither.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Pair,
+    Single,
+    Neither,
+}
+
+/// What the columns of a row say that it is.
+pub(super) fn kind(fields: &Fields) -> Kind {
+    let has = |name: &str| fields.get(name).is_some_and(|v| !v.is_null());
+    if has("chosen") || has("rejected") {
+        Kind::Pair
+    } else if has("completion") || has("label") {
+        Kind::Single
+    } else {
+        Kind::Neither
+    }
+}
+
+const PAIR: [&str; 3] = ["prompt", "chosen", "rejected"];
+const SINGLE: [&str; 3] = ["prompt", "completion", "label"];
 
 /// Reads one row; all that is wrong with it at once.
 pub(super) fn parse(
-    text: &str,
-    specs: &[ColumnSpec],
+    fields: &Fields,
+    wanted: &Wanted<'_>,
     (row, line): (usize, usize),
-) -> Result<PairRecord, Vec<Diagnostic>> {
-    let value: Value = serde_json::from_str(text).map_err(|e| {
-        vec![
-            Diagnostic::error("E0403", format!("the line is not JSON: {}", json_reason(&e)))
-                .help("wanted: one JSON object a line"),
-        ]
-    })?;
-    let Value::Object(fields) = value else {
-        return Err(vec![
-            Diagnostic::error("E0403", format!("the line is {}", type_name(&value)))
-                .help("wanted: one JSON object a line"),
-        ]);
+) -> Result<TextExample, Vec<Diagnostic>> {
+    let single = match (kind(fields), wanted.shape) {
+        (Kind::Single, Shape::Labelled) => true,
+        (Kind::Single, Shape::Pair) => {
+            let d = missing("chosen", fields, &PAIR);
+            return Err(vec![d.note(
+                "these are single responses with labels, for losses such as kto, bco and \
+                 apo_zero_unpaired",
+            )]);
+        }
+        (Kind::Neither, Shape::Labelled) => {
+            let d = missing("completion", fields, &SINGLE);
+            return Err(vec![d.note("pairs are taken as well: prompt, chosen, rejected")]);
+        }
+        _ => false,
     };
+    let needs = if single { SINGLE } else { PAIR };
     let mut wrong = Vec::new();
     let mut get = |name: &str| match fields.get(name).map(|v| turns(name, v)) {
         Some(Ok(t)) => Some(t),
+        // A column of a table with mixed rows is there without a value.
+        Some(Err(_)) if name == "prompt" && fields[name].is_null() => None,
         Some(Err(d)) => {
             wrong.push(d);
             None
         }
         None => None,
     };
-    let (prompt, chosen, rejected) = (get("prompt"), get("chosen"), get("rejected"));
-    for name in ["chosen", "rejected"] {
+    let names: &[&str] = if single { &["completion"] } else { &["chosen", "rejected"] };
+    let prompt = get("prompt");
+    let responses: Vec<Option<Turns>> = names.iter().map(|n| get(n)).collect();
+    let further: Vec<(String, Turns)> =
+        wanted.further.iter().filter_map(|n| Some((n.clone(), get(n)?))).collect();
+    let further_names = wanted.further.iter().map(String::as_str);
+    for name in names.iter().copied().chain(further_names) {
         if !fields.contains_key(name) {
-            wrong.push(missing(name, &fields, &["prompt", "chosen", "rejected"]));
+            wrong.push(missing(name, fields, &needs));
         }
     }
-    let mut columns = Vec::with_capacity(specs.len());
-    for spec in specs {
-        match number(spec, &fields) {
-            Ok(v) => columns.push(v),
-            Err(d) => wrong.push(d),
-        }
+    let mut keep = |r: Result<f64, Diagnostic>| r.map_err(|d| wrong.push(d)).unwrap_or(f64::NAN);
+    let columns = wanted.columns.iter().map(|c| keep(number(&c.name, &c.range, fields))).collect();
+    let given = if single { &REFERENCE_COLUMNS[2..] } else { &REFERENCE_COLUMNS[..2] };
+    let reference = wanted
+        .reference
+        .then(|| given.iter().map(|names| keep(reference(fields, names))).collect());
+    let mut good = vec![true, false];
+    if single {
+        good = label(fields).map_or_else(
+            |d| {
+                wrong.push(d);
+                Vec::new()
+            },
+            |g| vec![g],
+        );
     }
-    let parts = match (prompt, chosen, rejected) {
-        (p, Some(Turns::Chat(c)), Some(Turns::Chat(r))) => conversation(p, c, r, &fields),
-        (Some(p @ Turns::Text(_)), Some(c @ Turns::Text(_)), Some(r @ Turns::Text(_))) => {
-            Ok((p, c, r))
-        }
-        (None, Some(_), Some(_)) if !fields.contains_key("prompt") => {
-            Err(missing("prompt", &fields, &["prompt", "chosen", "rejected"]))
-        }
-        (Some(_), Some(_), Some(_)) => Err(Diagnostic::error(
-            "E0402",
-            "`prompt`, `chosen` and `rejected` mix strings and conversations",
-        )
-        .help("wanted: three strings, or conversations for both responses")),
-        // One of the three is in `wrong` already.
-        _ => return Err(wrong),
-    };
-    match parts {
-        Ok((prompt, chosen, rejected)) if wrong.is_empty() => {
-            Ok(PairRecord { row, line, prompt, chosen, rejected, columns })
+    if fields.get("prompt").is_some_and(|p| !p.is_null()) && prompt.is_none() {
+        // The prompt is in `wrong` already.
+        return Err(wrong);
+    }
+    let responses: Option<Vec<Turns>> = responses.into_iter().collect();
+    // A response that is not there is in `wrong` already.
+    let Some(responses) = responses else { return Err(wrong) };
+    let parts = if single { split_single } else { split_pair };
+    match parts(prompt, responses, fields) {
+        Ok(Parts { prompt, responses }) if wrong.is_empty() => {
+            Ok(TextExample { row, line, prompt, responses, further, good, columns, reference })
         }
         Ok(_) => Err(wrong),
         Err(d) => {
             wrong.push(d);
             Err(wrong)
         }
-    }
-}
-
-/// The reason without "at line 1", for the line of the file is stated beside it.
-fn json_reason(e: &serde_json::Error) -> String {
-    let text = e.to_string();
-    match text.rfind(" at line ") {
-        Some(at) => format!("{} (column {})", &text[..at], e.column()),
-        None => text,
     }
 }

@@ -39,6 +39,7 @@ pub fn model_config() -> Config {
         head_dim: 16,
         vocab_size: ALPHABET.len() + 1,
         max_position_embeddings: 32,
+        sliding_window: None,
         rope_theta: 10_000.0,
         rope_scaling: None,
         rms_norm_eps: 1e-5,

@@ -8,13 +8,16 @@ use super::answer::{Answers, answers};
 use super::base::{SftProgress, base_model};
 use super::{HELD_OUT, TRAIN};
 use crate::data::{
-    DataError, EncodeOptions, EncodedPair, PairRecord, PromptFormat, ReadOptions, Turns,
-    encode_pairs, load_pairs_from,
+    DataError, EncodeOptions, EncodedExample, PromptFormat, ReadOptions, TextExample, Turns,
+    add_mismatched, encode_examples, load_examples_from,
 };
 use crate::op::{LossKernel, RuntimeError};
 use crate::optim::{Decay, Schedule};
 use crate::tokenizer::Tokenizer;
-use crate::train::{Length, Names, Outcome, Record, Reference, Run, TrainConfig, train};
+use crate::train::{Binding, Length, Names, Outcome, Record, Reference, Run, TrainConfig, train};
+
+/// More tokens than any pair of the task has.
+const LONGEST: usize = 32;
 
 /// What the demonstration showed.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,25 +49,30 @@ pub fn train_config(seed: u64) -> TrainConfig {
 ///
 /// # Errors
 /// None for the files as they are.
-pub fn load() -> Result<(Vec<PairRecord>, Vec<PairRecord>), DataError> {
+pub fn load() -> Result<(Vec<TextExample>, Vec<TextExample>), DataError> {
     let read = |text: &str, name: &str| {
         let options = ReadOptions::default();
-        load_pairs_from(Cursor::new(text.as_bytes()), Path::new(name), &options).map(|r| r.0)
+        load_examples_from(Cursor::new(text.as_bytes()), Path::new(name), &options).map(|r| r.0)
     };
     Ok((read(TRAIN, "<demo/train.jsonl>")?, read(HELD_OUT, "<demo/held_out.jsonl>")?))
 }
 
-fn encode(records: &[PairRecord], tokenizer: &Tokenizer) -> Result<Vec<EncodedPair>, DataError> {
-    let options = EncodeOptions::new(32);
+fn encode(
+    records: &[TextExample],
+    tokenizer: &Tokenizer,
+) -> Result<Vec<EncodedExample>, DataError> {
+    let options = EncodeOptions::new(LONGEST);
     let name = Path::new("<demo>");
-    Ok(encode_pairs(records, name, &PromptFormat::plain(), tokenizer, options)?.0)
+    Ok(encode_examples(records, name, &PromptFormat::plain(), tokenizer, options)?.0)
 }
 
 /// Prompts and the answers that they want.
-fn wanted(records: &[PairRecord]) -> Vec<(&str, &str)> {
-    let texts = records.iter().map(|r| (&r.prompt, &r.chosen));
+fn wanted(records: &[TextExample]) -> Vec<(&str, &str)> {
+    let texts = records.iter().map(|r| (&r.prompt, r.responses.first()));
     let plain = texts.filter_map(|turns| match turns {
-        (Turns::Text(prompt), Turns::Text(chosen)) => Some((prompt.as_str(), chosen.as_str())),
+        (Turns::Text(prompt), Some(Turns::Text(chosen))) => {
+            Some((prompt.as_str(), chosen.as_str()))
+        }
         _ => None,
     });
     plain.collect()
@@ -85,8 +93,12 @@ pub fn run(
 ) -> Result<DemoReport, RuntimeError> {
     let (model, tokenizer) = base_model(config.seed, sft)?;
     let (train_records, held_records) = load()?;
-    let pairs = encode(&train_records, &tokenizer)?;
-    let held_out = encode(&held_records, &tokenizer)?;
+    let mut pairs = encode(&train_records, &tokenizer)?;
+    let mut held_out = encode(&held_records, &tokenizer)?;
+    if Binding::new(kernel, names)?.needs_mismatched() {
+        add_mismatched(&mut pairs, LONGEST);
+        add_mismatched(&mut held_out, LONGEST);
+    }
     let asked = wanted(&held_records);
     let before = answers(&model, &tokenizer, &asked)?;
     let outcome = train(Run {

@@ -1,12 +1,14 @@
-//! Text from a model: greedy or sampled, token by token.
+//! Text from a model: greedy or sampled, token by token, or by beam search.
 //!
 //! In: a model and the tokens of a prompt. Out: the tokens that follow, up to an end token. The same
 //! seed gives the same tokens.
 
+mod beam;
 mod sample;
 
 use std::ops::ControlFlow;
 
+pub use beam::{Beam, BeamOptions, beam_search};
 use rand::{SeedableRng, rngs::StdRng};
 pub use sample::Sampling;
 

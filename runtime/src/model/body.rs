@@ -8,12 +8,18 @@ use super::{
     config::Config,
     error::{Error, Result},
     lora::Adapter,
-    ops::{RotaryTable, Span, attention, attention::Heads, linear, rms_norm, rope, swiglu},
+    ops::{
+        MapWeight, PackedMatrix, RotaryTable, Span, attention, attention::Heads, map_linear,
+        rms_norm, rope, swiglu,
+    },
     rows::Packed,
 };
 
 /// Weights by their Hugging Face names.
 pub type Weights = HashMap<String, Tensor>;
+
+/// Weights of linear maps that stay packed, by the same names.
+pub type PackedWeights = HashMap<String, Arc<PackedMatrix>>;
 
 /// What a pass knows beside the activations.
 pub(crate) struct Pass {
@@ -40,7 +46,7 @@ impl Pass {
 /// `x W^T + b`, with a low-rank correction where one is attached.
 #[derive(Clone, Debug)]
 pub(crate) struct LinearMap {
-    pub(crate) weight: Tensor,
+    pub(crate) weight: MapWeight,
     pub(crate) bias: Option<Tensor>,
     pub(crate) adapter: Option<Adapter>,
 }
@@ -48,7 +54,7 @@ pub(crate) struct LinearMap {
 impl LinearMap {
     pub(crate) fn forward(&self, x: &Tensor, pass: &Pass) -> TensorResult<Tensor> {
         let y = match &self.adapter {
-            None => linear(x, &self.weight)?,
+            None => map_linear(x, &self.weight)?,
             Some(adapter) => adapter.forward(x, &self.weight, pass.dropout)?,
         };
         match &self.bias {
@@ -61,6 +67,19 @@ impl LinearMap {
 /// How many of a layer's linear maps belong to attention; the others are the feed-forward layer's.
 const ATTENTION_MAPS: usize = 4;
 
+/// Weights `[head size]` of a layer's query and key normalisation (Qwen 3).
+#[derive(Clone, Debug)]
+pub(crate) struct HeadNorms {
+    pub(crate) q: Tensor,
+    pub(crate) k: Tensor,
+}
+
+/// Normalises every head of `x [N, heads * head size]`.
+fn norm_heads(x: &Tensor, weight: &Tensor, eps: f32) -> TensorResult<Tensor> {
+    let heads = x.reshape(((), weight.elem_count()))?;
+    rms_norm(&heads, weight, eps)?.reshape(x.shape())
+}
+
 /// One transformer layer.
 #[derive(Clone, Debug)]
 pub(crate) struct Layer {
@@ -69,6 +88,8 @@ pub(crate) struct Layer {
     pub(crate) k: LinearMap,
     pub(crate) v: LinearMap,
     pub(crate) o: LinearMap,
+    /// Normalisation of each query head and each key head, where the family has it.
+    pub(crate) head_norms: Option<HeadNorms>,
     pub(crate) post_norm: Tensor,
     pub(crate) gate: LinearMap,
     pub(crate) up: LinearMap,
@@ -80,9 +101,14 @@ impl Layer {
     pub(crate) fn keys_values(
         &self,
         normed: &Tensor,
+        config: &Config,
         pass: &Pass,
     ) -> TensorResult<(Tensor, Tensor)> {
-        let k = rope(&self.k.forward(normed, pass)?, &pass.table, &pass.positions)?;
+        let mut k = self.k.forward(normed, pass)?;
+        if let Some(norms) = &self.head_norms {
+            k = norm_heads(&k, &norms.k, config.rms_norm_eps as f32)?;
+        }
+        let k = rope(&k, &pass.table, &pass.positions)?;
         Ok((k, self.v.forward(normed, pass)?))
     }
 
@@ -103,8 +129,13 @@ impl Layer {
             queries: config.num_attention_heads,
             keys: config.num_key_value_heads,
             size: config.head_dim,
+            window: config.sliding_window,
         };
-        let q = rope(&self.q.forward(normed, pass)?, &pass.table, &pass.positions)?;
+        let mut q = self.q.forward(normed, pass)?;
+        if let Some(norms) = &self.head_norms {
+            q = norm_heads(&q, &norms.q, config.rms_norm_eps as f32)?;
+        }
+        let q = rope(&q, &pass.table, &pass.positions)?;
         let y = attention(&q, k, v, heads, &pass.spans)?;
         let x = (x + self.o.forward(&y, pass)?)?;
         let h = rms_norm(&x, &self.post_norm, config.rms_norm_eps as f32)?;
@@ -115,7 +146,7 @@ impl Layer {
     /// Tokens that see only tokens of the same batch: `x [N, hidden]`, result like `x`.
     pub(crate) fn forward(&self, x: &Tensor, config: &Config, pass: &Pass) -> TensorResult<Tensor> {
         let normed = self.norm_input(x, config.rms_norm_eps as f32)?;
-        let (k, v) = self.keys_values(&normed, pass)?;
+        let (k, v) = self.keys_values(&normed, config, pass)?;
         self.attend(x, &normed, (&k, &v), config, pass)
     }
 
@@ -144,7 +175,11 @@ pub(crate) struct Body {
 
 impl Body {
     /// Takes the weights that the configuration asks for, checking names and shapes.
-    pub(crate) fn new(config: &Config, mut weights: Weights) -> Result<Self> {
+    pub(crate) fn new(
+        config: &Config,
+        mut weights: Weights,
+        mut packed: PackedWeights,
+    ) -> Result<Self> {
         if config.tie_word_embeddings {
             // Some checkpoints repeat the embedding as a head; tying makes it redundant.
             weights.remove("lm_head.weight");
@@ -152,7 +187,23 @@ impl Body {
         // Constants that old checkpoints hold; they follow from the configuration.
         weights.retain(|name, _| !name.ends_with("rotary_emb.inv_freq"));
         let mut taken: HashMap<String, Tensor> = HashMap::new();
+        let mut kept: HashMap<String, MapWeight> = HashMap::new();
         for parameter in config.parameters() {
+            // Only the linear maps of the layers can stay packed.
+            let map = parameter.name.ends_with("_proj.weight");
+            if let Some(matrix) = packed.remove(&parameter.name).filter(|_| map) {
+                let weight = MapWeight::Packed(matrix);
+                let (rows, columns) = weight.dims2()?;
+                if parameter.shape != [rows, columns] {
+                    return Err(Error::Shape {
+                        name: parameter.name,
+                        expected: parameter.shape,
+                        actual: vec![rows, columns],
+                    });
+                }
+                kept.insert(parameter.name, weight);
+                continue;
+            }
             let tensor = weights
                 .remove(&parameter.name)
                 .ok_or_else(|| Error::MissingTensor { name: parameter.name.clone() })?;
@@ -165,7 +216,7 @@ impl Body {
             }
             taken.insert(parameter.name, tensor.contiguous()?);
         }
-        if let Some(name) = weights.into_keys().min() {
+        if let Some(name) = weights.into_keys().chain(packed.into_keys()).min() {
             return Err(Error::UnexpectedTensor { name });
         }
         let mut take = |name: &str| {
@@ -175,24 +226,37 @@ impl Body {
         let mut layers = Vec::with_capacity(config.num_hidden_layers);
         for i in 0..config.num_hidden_layers {
             let mut map = |name: &str, bias: bool| -> Result<LinearMap> {
-                let weight = take(&format!("model.layers.{i}.{name}.weight"))?;
+                let name_of_weight = format!("model.layers.{i}.{name}.weight");
+                let weight = match kept.remove(&name_of_weight) {
+                    Some(packed) => packed,
+                    None => MapWeight::Dense(take(&name_of_weight)?),
+                };
                 let bias = match bias {
                     true => Some(take(&format!("model.layers.{i}.{name}.bias"))?),
                     false => None,
                 };
                 Ok(LinearMap { weight, bias, adapter: None })
             };
-            layers.push(Layer {
-                q: map("self_attn.q_proj", config.qkv_bias)?,
-                k: map("self_attn.k_proj", config.qkv_bias)?,
-                v: map("self_attn.v_proj", config.qkv_bias)?,
-                o: map("self_attn.o_proj", config.o_bias)?,
-                gate: map("mlp.gate_proj", config.mlp_bias)?,
-                up: map("mlp.up_proj", config.mlp_bias)?,
-                down: map("mlp.down_proj", config.mlp_bias)?,
-                input_norm: take(&format!("model.layers.{i}.input_layernorm.weight"))?,
-                post_norm: take(&format!("model.layers.{i}.post_attention_layernorm.weight"))?,
-            });
+            let maps = [
+                map("self_attn.q_proj", config.qkv_bias)?,
+                map("self_attn.k_proj", config.qkv_bias)?,
+                map("self_attn.v_proj", config.qkv_bias)?,
+                map("self_attn.o_proj", config.o_bias)?,
+                map("mlp.gate_proj", config.mlp_bias)?,
+                map("mlp.up_proj", config.mlp_bias)?,
+                map("mlp.down_proj", config.mlp_bias)?,
+            ];
+            let [q, k, v, o, gate, up, down] = maps;
+            let mut part = |name: &str| take(&format!("model.layers.{i}.{name}.weight"));
+            let head_norms = match config.has_head_norms() {
+                true => {
+                    Some(HeadNorms { q: part("self_attn.q_norm")?, k: part("self_attn.k_norm")? })
+                }
+                false => None,
+            };
+            let input_norm = part("input_layernorm")?;
+            let post_norm = part("post_attention_layernorm")?;
+            layers.push(Layer { input_norm, q, k, v, o, head_norms, post_norm, gate, up, down });
         }
         let norm = take("model.norm.weight")?;
         let head = if config.tie_word_embeddings { None } else { Some(take("lm_head.weight")?) };
@@ -215,6 +279,10 @@ impl Body {
             f(&name("input_layernorm.weight"), &mut layer.input_norm)?;
             for (part, map) in layer.linear_maps().into_iter().take(ATTENTION_MAPS) {
                 each_of_map(&name(part), map, &mut f)?;
+            }
+            if let Some(norms) = &mut layer.head_norms {
+                f(&name("self_attn.q_norm.weight"), &mut norms.q)?;
+                f(&name("self_attn.k_norm.weight"), &mut norms.k)?;
             }
             f(&name("post_attention_layernorm.weight"), &mut layer.post_norm)?;
             for (part, map) in layer.linear_maps().into_iter().skip(ATTENTION_MAPS) {
@@ -251,8 +319,12 @@ impl Body {
         for layer in &mut body.layers {
             detach(&mut layer.input_norm);
             detach(&mut layer.post_norm);
+            if let Some(norms) = &mut layer.head_norms {
+                detach(&mut norms.q);
+                detach(&mut norms.k);
+            }
             for (_, map) in layer.linear_maps() {
-                detach(&mut map.weight);
+                map.weight = map.weight.detach();
                 map.bias.iter_mut().for_each(detach);
                 if let Some(adapter) = &mut map.adapter {
                     detach(&mut adapter.a);
@@ -281,7 +353,18 @@ fn each_of_map(
     map: &mut LinearMap,
     f: &mut impl FnMut(&str, &mut Tensor) -> Result<()>,
 ) -> Result<()> {
-    f(&format!("{name}.weight"), &mut map.weight)?;
+    let name_of_weight = format!("{name}.weight");
+    match &mut map.weight {
+        MapWeight::Dense(weight) => f(&name_of_weight, weight)?,
+        packed => {
+            // Looked at, it is f32 for a moment; made a variable, it stays f32.
+            let mut weight = packed.dense()?;
+            f(&name_of_weight, &mut weight)?;
+            if weight.is_variable() {
+                *packed = MapWeight::Dense(weight);
+            }
+        }
+    }
     if let Some(bias) = &mut map.bias {
         f(&format!("{name}.bias"), bias)?;
     }

@@ -7,13 +7,18 @@ use super::error::{Error, Result};
 pub enum Architecture {
     /// Llama 2 and 3, SmolLM, TinyLlama and others.
     Llama,
-    /// Mistral without sliding-window attention.
+    /// Mistral: Llama whose queries may see a bounded number of keys.
     Mistral,
     /// Qwen 2 and 2.5: Llama with biases on the query, key and value maps.
     Qwen2,
+    /// Qwen 3: Llama with every query head and key head normalised.
+    Qwen3,
 }
 
 impl Architecture {
+    /// All families.
+    pub const ALL: [Self; 4] = [Self::Llama, Self::Mistral, Self::Qwen2, Self::Qwen3];
+
     /// Name of the class in `architectures`.
     #[must_use]
     pub fn class(self) -> &'static str {
@@ -21,6 +26,7 @@ impl Architecture {
             Self::Llama => "LlamaForCausalLM",
             Self::Mistral => "MistralForCausalLM",
             Self::Qwen2 => "Qwen2ForCausalLM",
+            Self::Qwen3 => "Qwen3ForCausalLM",
         }
     }
 
@@ -31,6 +37,7 @@ impl Architecture {
             Self::Llama => "llama",
             Self::Mistral => "mistral",
             Self::Qwen2 => "qwen2",
+            Self::Qwen3 => "qwen3",
         }
     }
 }
@@ -77,6 +84,8 @@ pub struct Config {
     pub vocab_size: usize,
     /// Positions that the model takes.
     pub max_position_embeddings: usize,
+    /// How many keys a query sees, its own included; all if there is no bound.
+    pub sliding_window: Option<usize>,
     /// Base of the rotary frequencies.
     pub rope_theta: f64,
     /// How they are stretched, if at all.
@@ -131,6 +140,7 @@ impl Config {
             head_dim: hidden_size / heads.max(1),
             vocab_size,
             max_position_embeddings: context,
+            sliding_window: None,
             rope_theta: 10_000.0,
             rope_scaling: None,
             rms_norm_eps: 1e-5,
@@ -144,6 +154,12 @@ impl Config {
         };
         config.verify()?;
         Ok(config)
+    }
+
+    /// Whether query heads and key heads are normalised.
+    #[must_use]
+    pub fn has_head_norms(&self) -> bool {
+        self.architecture == Architecture::Qwen3
     }
 
     /// Checks that the sizes fit together.
@@ -176,6 +192,9 @@ impl Config {
         }
         if !self.head_dim.is_multiple_of(2) {
             return Err(Error::config("head_dim", "is odd: rotary embedding turns pairs"));
+        }
+        if self.sliding_window == Some(0) {
+            return Err(Error::config("sliding_window", "is 0: a query sees its own key at least"));
         }
         let positive = |field, value: f64| match value > 0.0 && value.is_finite() {
             true => Ok(()),
@@ -233,6 +252,10 @@ impl Config {
                 if bias {
                     add(format!("{p}.self_attn.{name}.bias"), &[rows]);
                 }
+            }
+            if self.has_head_norms() {
+                add(format!("{p}.self_attn.q_norm.weight"), &[self.head_dim]);
+                add(format!("{p}.self_attn.k_norm.weight"), &[self.head_dim]);
             }
             add(format!("{p}.post_attention_layernorm.weight"), &[d]);
             for (name, rows, columns) in

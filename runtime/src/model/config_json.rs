@@ -54,7 +54,7 @@ impl Config {
             "torch_dtype": "float32",
         });
         if self.architecture == Architecture::Mistral {
-            value["sliding_window"] = Value::Null;
+            value["sliding_window"] = json!(self.sliding_window);
         }
         format!("{value:#}\n")
     }
@@ -62,7 +62,7 @@ impl Config {
 
 impl Architecture {
     fn from_model_type(name: &str) -> Option<Self> {
-        [Self::Llama, Self::Mistral, Self::Qwen2].into_iter().find(|a| a.model_type() == name)
+        Self::ALL.into_iter().find(|a| a.model_type() == name)
     }
 }
 
@@ -105,11 +105,13 @@ impl Reader<'_> {
         let hidden_size = self.size("hidden_size")?;
         let heads = self.size("num_attention_heads")?;
         let max_position_embeddings = self.size_or("max_position_embeddings", 2048)?;
-        self.refuse_sliding_window(architecture, max_position_embeddings)?;
+        let sliding_window = self.sliding_window(architecture, max_position_embeddings)?;
         let attention_bias = self.flag("attention_bias", false)?;
         let qwen = architecture == Architecture::Qwen2;
         let head_dim = match self.present("head_dim") {
             Some(_) => self.size("head_dim")?,
+            // What Transformers takes where the file does not say.
+            None if architecture == Architecture::Qwen3 => 128,
             None if heads > 0 && hidden_size.is_multiple_of(heads) => hidden_size / heads,
             None => {
                 let message = format!("is no multiple of {heads} heads");
@@ -126,6 +128,7 @@ impl Reader<'_> {
             head_dim,
             vocab_size: self.size("vocab_size")?,
             max_position_embeddings,
+            sliding_window,
             rope_theta: self.rope_theta()?,
             rope_scaling: self.rope_scaling()?,
             rms_norm_eps: self.number_or("rms_norm_eps", 1e-6)?,
@@ -148,7 +151,7 @@ impl Reader<'_> {
             .map(|list| list.iter().filter_map(Value::as_str).collect())
             .unwrap_or_default();
         let model_type = self.present("model_type").and_then(Value::as_str);
-        let known = [Architecture::Llama, Architecture::Mistral, Architecture::Qwen2];
+        let known = Architecture::ALL;
         let by_class = known.into_iter().find(|a| classes.contains(&a.class()));
         let found = match (by_class, classes.is_empty(), model_type) {
             (Some(architecture), _, _) => Some(architecture),
@@ -162,17 +165,25 @@ impl Reader<'_> {
         })
     }
 
-    fn refuse_sliding_window(&self, architecture: Architecture, positions: usize) -> Result<()> {
-        let used = match architecture {
+    /// The bound on the keys that a query sees, where it is one. Qwen bounds some layers only, which is
+    /// not computed here.
+    fn sliding_window(&self, family: Architecture, positions: usize) -> Result<Option<usize>> {
+        let used = match family {
             Architecture::Llama => false,
             Architecture::Mistral => true,
-            Architecture::Qwen2 => self.flag("use_sliding_window", false)?,
+            Architecture::Qwen2 | Architecture::Qwen3 => self.flag("use_sliding_window", false)?,
         };
-        match self.present("sliding_window").and_then(Value::as_u64) {
-            Some(window) if used && window < positions as u64 => Err(Error::Unsupported(format!(
-                "sliding-window attention ({window} of {positions} positions)"
+        match self.present("sliding_window") {
+            Some(_) if used => {}
+            _ => return Ok(None),
+        }
+        let window = self.size("sliding_window")?;
+        match family {
+            _ if window >= positions => Ok(None),
+            Architecture::Mistral => Ok(Some(window)),
+            _ => Err(Error::Unsupported(format!(
+                "sliding-window attention of some layers ({window} of {positions} positions)"
             ))),
-            _ => Ok(()),
         }
     }
 

@@ -31,6 +31,21 @@ impl<'a> Decoder<'a> {
         Self { model, cache: Vec::new(), capacity: 0, table: RotaryTable::new(&[], 0), past: 0 }
     }
 
+    /// A decoder that has read the same, in storage of its own.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn fork(&self) -> Result<Self> {
+        let cache = self.cache.iter().map(|(k, v)| Ok((k.copy()?, v.copy()?)));
+        Ok(Self {
+            model: self.model,
+            cache: cache.collect::<Result<_>>()?,
+            capacity: self.capacity,
+            table: self.table.clone(),
+            past: self.past,
+        })
+    }
+
     /// Number of tokens read.
     #[must_use]
     pub fn position(&self) -> usize {
@@ -69,7 +84,7 @@ impl<'a> Decoder<'a> {
         let mut x = self.model.plain.embed(ids)?;
         for (layer, (keys, values)) in self.model.plain.layers.iter().zip(&self.cache) {
             let normed = layer.norm_input(&x, eps)?;
-            let (k, v) = layer.keys_values(&normed, &pass)?;
+            let (k, v) = layer.keys_values(&normed, config, &pass)?;
             keys.slice_set(&k.contiguous()?, 0, self.past)?;
             values.slice_set(&v.contiguous()?, 0, self.past)?;
             let seen = (&keys.narrow(0, 0, end)?, &values.narrow(0, 0, end)?);

@@ -15,7 +15,7 @@ use super::{
     llama::Llama,
     load::{
         hugging_face::{ADAPTER_CONFIG, CONFIG},
-        load_adapter, load_gguf, load_hugging_face,
+        load_adapter, load_gguf, load_gguf_packed, load_hugging_face,
     },
 };
 
@@ -85,22 +85,27 @@ impl Source {
     /// If an adapter's base model is not found.
     pub fn base(&self) -> Result<Self> {
         match self {
-            Self::Adapter(folder) => {
-                let path = folder.join(ADAPTER_CONFIG);
-                let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
-                let value: Value =
-                    serde_json::from_str(&text).map_err(|e| Error::format(&path, e))?;
-                let Some(base) = value.get("base_model_name_or_path").and_then(Value::as_str)
-                else {
-                    return Err(Error::format(&path, "no `base_model_name_or_path`"));
-                };
-                match Self::find(base)? {
-                    Self::Adapter(_) => Err(Error::format(&path, "the base model is an adapter")),
-                    base => Ok(base),
+            Self::Adapter(folder) => match Self::find(&adapted(folder)?)? {
+                Self::Adapter(_) => {
+                    Err(Error::format(&folder.join(ADAPTER_CONFIG), "the base model is an adapter"))
                 }
-            }
+                base => Ok(base),
+            },
             other => Ok(other.clone()),
         }
+    }
+
+    /// What an adapter of the model `name` records as its base: for an adapter the base of that one, and
+    /// a path in full, so that it is found from anywhere.
+    ///
+    /// # Errors
+    /// If there is no such model, or an adapter does not name its base.
+    pub fn base_name(name: &str) -> Result<String> {
+        let base = match Self::find(name)? {
+            Self::Adapter(folder) => adapted(&folder)?,
+            _ => name.to_owned(),
+        };
+        Ok(Path::new(&base).canonicalize().map_or(base, |p| p.display().to_string()))
     }
 
     /// Loads the model, frozen; an adapter is attached and trainable.
@@ -108,16 +113,44 @@ impl Source {
     /// # Errors
     /// If a file is missing, truncated or corrupt, or the model is not one that this crate computes.
     pub fn load(&self, device: &Device) -> Result<Llama> {
+        self.load_as(device, false)
+    }
+
+    /// As [`Source::load`]; the quantised linear maps of a GGUF file stay packed, which costs the memory of
+    /// the file and not of f32. Packed models run on the CPU, and only adapters of them are trained.
+    ///
+    /// # Errors
+    /// As [`Source::load`].
+    pub fn load_packed(&self) -> Result<Llama> {
+        self.load_as(&Device::Cpu, true)
+    }
+
+    fn load_as(&self, device: &Device, packed: bool) -> Result<Llama> {
         let (config, weights) = match self {
+            Self::Gguf(path) if packed => {
+                let (config, weights, packed) = load_gguf_packed(path)?;
+                return Llama::packed(config, weights, packed);
+            }
             Self::Gguf(path) => load_gguf(path, device)?,
             Self::Folder(folder) => load_hugging_face(folder, device)?,
             Self::Adapter(folder) => {
-                let base = self.base()?.load(device)?;
+                let base = self.base()?.load_as(device, packed)?;
                 let (lora, weights) = load_adapter(folder, device)?;
                 return base.with_adapter_weights(&lora, weights);
             }
         };
         Llama::new(config, weights)
+    }
+}
+
+/// The base model that an adapter folder names.
+fn adapted(folder: &Path) -> Result<String> {
+    let path = folder.join(ADAPTER_CONFIG);
+    let text = std::fs::read_to_string(&path).map_err(Error::io(&path))?;
+    let value: Value = serde_json::from_str(&text).map_err(|e| Error::format(&path, e))?;
+    match value.get("base_model_name_or_path").and_then(Value::as_str) {
+        Some(base) => Ok(base.to_owned()),
+        None => Err(Error::format(&path, "no `base_model_name_or_path`")),
     }
 }
 

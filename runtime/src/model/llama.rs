@@ -6,13 +6,14 @@ use candle_core::{Device, Tensor, Var};
 
 use super::{
     backward,
-    body::{Body, Pass, Weights},
+    body::{Body, PackedWeights, Pass, Weights},
     causal_lm::{CausalLm, TokenWeights},
     config::Config,
     error::{Error, Result},
     gradients::Gradients,
     init::random_weights,
     lora::{self, LoraConfig},
+    ops::MapWeight,
     rows::{Packed, Rows},
 };
 use crate::logprob::{self, Head, RowStatistics};
@@ -41,8 +42,16 @@ impl Llama {
     /// # Errors
     /// If a weight is missing, of the wrong shape, or not accounted for by the configuration.
     pub fn new(config: Config, weights: Weights) -> Result<Self> {
+        Self::packed(config, weights, PackedWeights::new())
+    }
+
+    /// A frozen model some of whose linear maps stay packed: a base for adapters that costs little memory.
+    ///
+    /// # Errors
+    /// As [`Llama::new`].
+    pub fn packed(config: Config, weights: Weights, packed: PackedWeights) -> Result<Self> {
         config.verify()?;
-        let plain = Body::new(&config, weights)?.detach();
+        let plain = Body::new(&config, weights, packed)?.detach();
         Ok(Self {
             config,
             tracked: plain.clone(),
@@ -111,6 +120,19 @@ impl Llama {
     /// If the adapter's configuration is out of range.
     pub fn with_adapter(&self, config: &LoraConfig, seed: u64) -> Result<Self> {
         self.attach(config, lora::initial(seed))
+    }
+
+    /// The model with its adapter trained on from where it is, in new storage.
+    ///
+    /// # Errors
+    /// If there is no adapter, or the device fails.
+    pub fn with_adapter_continued(&self) -> Result<Self> {
+        let Some(config) = &self.adapter else {
+            return Err(Error::Adapter("the model has none to go on with".into()));
+        };
+        let copy = |(name, v): &(String, Var)| Ok((name.clone(), v.as_tensor().copy()?.detach()));
+        let values = self.trainable.iter().map(copy).collect::<Result<Weights>>()?;
+        self.with_adapter_weights(config, values)
     }
 
     /// The model with its weights frozen and an adapter of given values, by PEFT's names, trained.
@@ -216,7 +238,7 @@ impl Llama {
         let mut body = self.plain.clone();
         body.each_map(|_, _, map| {
             if let Some(adapter) = map.adapter.take() {
-                map.weight = (&map.weight + adapter.delta()?)?.detach();
+                map.weight = MapWeight::Dense((map.weight.dense()? + adapter.delta()?)?.detach());
             }
             Ok(())
         })?;
@@ -264,6 +286,15 @@ impl Llama {
         Ok(out)
     }
 
+    /// Shows every base weight by name, in the order of [`Config::parameters`], one at a time: of packed
+    /// weights no more than one is f32 at once.
+    ///
+    /// # Errors
+    /// If the device fails, or `look` does.
+    pub fn each_weight(&self, mut look: impl FnMut(&str, &Tensor) -> Result<()>) -> Result<()> {
+        self.plain.clone().each_weight(|name, tensor| look(name, tensor))
+    }
+
     pub(super) fn pack(&self, rows: &Rows) -> Result<Packed> {
         Packed::new(rows, self.config.vocab_size, self.config.max_position_embeddings)
     }
@@ -286,6 +317,27 @@ impl Llama {
             x = layer.forward(&x, &self.config, &pass)?;
         }
         Ok(self.plain.finish(&x, &packed.predictors, &self.config)?)
+    }
+
+    /// The sum, by row, of the normalised hidden states that predict its completion tokens.
+    ///
+    /// # Errors
+    /// If a row does not fit the model or the device fails.
+    pub fn hidden_sums(&self, rows: &Rows) -> Result<Vec<Vec<f64>>> {
+        let packed = self.pack(rows)?;
+        let width = self.config.hidden_size;
+        if packed.targets.is_empty() {
+            return Ok(vec![vec![0.0; width]; rows.len()]);
+        }
+        let states = self.hidden(&packed)?.to_vec2::<f32>()?;
+        let sum = |own: &[Vec<f32>]| {
+            let mut sum = vec![0.0; width];
+            for state in own {
+                sum.iter_mut().zip(state).for_each(|(s, v)| *s += f64::from(*v));
+            }
+            sum
+        };
+        Ok(packed.rows.iter().map(|own| sum(&states[own.clone()])).collect())
     }
 
     pub(super) fn head(&self) -> Head {

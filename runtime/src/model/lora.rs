@@ -6,7 +6,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 use super::{
     body::Body,
     error::{Error, Result},
-    ops::{linear, lora_linear},
+    ops::{MapWeight, linear, lora_linear, map_linear},
 };
 
 /// Which maps get an adapter, and of what kind.
@@ -85,14 +85,14 @@ impl Adapter {
     pub(crate) fn forward(
         &self,
         x: &Tensor,
-        weight: &Tensor,
+        weight: &MapWeight,
         dropout: Option<u64>,
     ) -> TensorResult<Tensor> {
         match dropout {
             Some(seed) if self.dropout > 0.0 => {
                 let x_dropped = (x * self.mask(x, seed)?)?;
                 let low = linear(&linear(&x_dropped, &self.a)?, &self.b)?;
-                linear(x, weight)? + (low * f64::from(self.scale))?
+                map_linear(x, weight)? + (low * f64::from(self.scale))?
             }
             _ => lora_linear(x, weight, &self.a, &self.b, self.scale),
         }

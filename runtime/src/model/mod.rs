@@ -31,7 +31,7 @@ pub mod ops;
 mod rows;
 pub mod save;
 
-pub use body::Weights;
+pub use body::{PackedWeights, Weights};
 pub use causal_lm::{CausalLm, TokenWeights};
 pub use config::{Architecture, Config, Parameter, RopeScaling};
 pub use decode::Decoder;

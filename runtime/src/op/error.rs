@@ -12,6 +12,9 @@ pub enum RuntimeError {
     /// A model or a tokenizer failed.
     #[error(transparent)]
     Model(#[from] crate::model::Error),
+    /// A graphics processor, or the compiler of its kernels, failed or is missing.
+    #[error(transparent)]
+    Kernel(#[from] crate::kernel::KernelError),
     /// The data is refused.
     #[error(transparent)]
     Data(#[from] crate::data::DataError),

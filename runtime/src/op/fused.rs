@@ -83,13 +83,22 @@ impl Task<'_> {
     ) -> Result<(Evaluated, Residue), RuntimeError> {
         let rows =
             statistics(logits, reference, self.vocabulary, self.rows, self.columns.wanted())?;
-        let value = self.kernel.evaluate(&self.columns.resolve_all(&sums(&rows, self.rows))?)?;
+        let (value, weights) = self.evaluate(&sums(&rows, self.rows))?;
+        Ok((value, Residue { rows, weights }))
+    }
+
+    /// The kernel on the sums of each statistic by sequence: the loss, and d(loss of the batch) / d(sum).
+    pub(super) fn evaluate(
+        &self,
+        sums: &Each<Vec<f64>>,
+    ) -> Result<(Evaluated, Each<Vec<f64>>), RuntimeError> {
+        let value = self.kernel.evaluate(&self.columns.resolve_all(sums)?)?;
         let n = self.columns.examples() as f64;
         let mut weights = self.columns.pull_back_all(&value.grads)?;
         for s in Statistic::ALL {
             weights[s].iter_mut().for_each(|w| *w /= n);
         }
-        Ok((value, Residue { rows, weights }))
+        Ok((value, weights))
     }
 
     /// The second pass: turns logits into the gradient.

@@ -10,14 +10,46 @@ use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Layout, Shape, Tensor};
 
+#[cfg(feature = "cuda")]
+use super::device::card::{self, Memory};
+#[cfg(feature = "cuda")]
+use super::device::hidden::HeadPass;
 use super::memory::room;
 use super::{Columns, Evaluated, LossKernel, RuntimeError, TokenRows};
 use crate::logprob::{self, Each, FrozenForward, Head, HeadGradients, RowStats, Statistic};
+#[cfg(feature = "cuda")]
+use candle_core::CudaStorage;
 
 /// What the forward pass leaves: for the rows that count, in order.
 enum Kept {
     Frozen(FrozenForward),
     Trained(Vec<RowStats>),
+    #[cfg(feature = "cuda")]
+    Card(Box<HeadPass<Memory>>),
+}
+
+impl Kept {
+    /// The log-probability of each row; none where its logits are not finite.
+    fn logp(&self) -> Vec<Option<f32>> {
+        let of = |r: &RowStats| (r.lse.is_finite() && r.target_logit.is_finite()).then_some(r.logp);
+        match self {
+            Kept::Frozen(f) => f.rows.iter().map(of).collect(),
+            Kept::Trained(rows) => rows.iter().map(of).collect(),
+            #[cfg(feature = "cuda")]
+            Kept::Card(pass) => {
+                let both = pass.logp.iter().zip(&pass.normaliser);
+                both.map(|(l, z)| (l.is_finite() && z.is_finite()).then_some(*l)).collect()
+            }
+        }
+    }
+}
+
+/// True where the kernels of a card serve: plain logits of a type that they know.
+fn is_on_card(hidden: &Tensor, head: &Head) -> bool {
+    cfg!(feature = "cuda")
+        && hidden.device().is_cuda()
+        && head.bias.is_none()
+        && head.transform.is_identity()
 }
 
 struct Pass {
@@ -25,17 +57,23 @@ struct Pass {
     /// d(mean loss) / d logp of each kept row.
     grad: Vec<f32>,
     kept: Kept,
+    #[cfg(feature = "cuda")]
+    train_head: bool,
     /// Indices of the rows that count; `None` if all do.
     index: Option<Tensor>,
     targets: Vec<u32>,
 }
 
 fn check(hidden: &Tensor, head: &Head, rows: &TokenRows) -> Result<(), RuntimeError> {
+    let wanted = match hidden.dtype() {
+        half @ (DType::BF16 | DType::F16) if is_on_card(hidden, head) => half,
+        _ => DType::F32,
+    };
     let matrix = |argument, t: &Tensor| match (t.dims(), t.dtype()) {
-        (&[n, m], DType::F32) => Ok((n, m)),
+        (&[n, m], dtype) if dtype == wanted => Ok((n, m)),
         (dims, dtype) => Err(RuntimeError::argument(
             argument,
-            format!("an f32 matrix is wanted, not {dims:?} of {}", dtype.as_str()),
+            format!("an {} matrix is wanted, not {dims:?} of {}", wanted.as_str(), dtype.as_str()),
         )),
     };
     let (n, width) = matrix("hidden", hidden)?;
@@ -58,12 +96,12 @@ fn sums(
     head: &Head,
     targets: &[u32],
     rows: &TokenRows,
-    stats: &[RowStats],
+    logp: &[f32],
     wanted: Each<bool>,
 ) -> Result<Each<Vec<f64>>, RuntimeError> {
     let mut sums = Each::new(|_| vec![0.0; rows.lengths().len()]);
-    for ((_, _, s), row) in rows.kept().zip(stats) {
-        sums[Statistic::LogProb][s] += f64::from(row.logp);
+    for ((_, _, s), logp) in rows.kept().zip(logp) {
+        sums[Statistic::LogProb][s] += f64::from(*logp);
     }
     if wanted[Statistic::Entropy] || wanted[Statistic::LogSumP2] {
         let all = logprob::statistics(hidden, head, targets)?;
@@ -73,6 +111,25 @@ fn sums(
         }
     }
     Ok(sums)
+}
+
+/// The forward pass over rows that all count.
+fn pass(
+    hidden: &Tensor,
+    head: &Head,
+    train_head: bool,
+    targets: &[u32],
+) -> Result<Kept, RuntimeError> {
+    #[cfg(feature = "cuda")]
+    if is_on_card(hidden, head) {
+        let (hidden, weight) = (hidden.contiguous()?, head.weight.contiguous()?);
+        return Ok(Kept::Card(Box::new(card::head_forward(&hidden, &weight, targets)?)));
+    }
+    Ok(if train_head {
+        Kept::Trained(logprob::forward(hidden, head, targets)?)
+    } else {
+        Kept::Frozen(logprob::forward_frozen(hidden, head, targets)?)
+    })
 }
 
 fn forward(
@@ -109,21 +166,15 @@ fn forward(
     };
     let hidden = select(hidden, index.as_ref())?;
     let head = &detached(head);
-    let kept_pass = if train_head {
-        Kept::Trained(logprob::forward(&hidden, head, &targets)?)
-    } else {
-        Kept::Frozen(logprob::forward_frozen(&hidden, head, &targets)?)
-    };
-    let stats = match &kept_pass {
-        Kept::Frozen(f) => &f.rows,
-        Kept::Trained(rows) => rows,
-    };
-    if let Some(i) = stats.iter().position(|s| !s.lse.is_finite() || !s.target_logit.is_finite()) {
-        let row = kept[i];
-        let reason = format!("row {row} gives logits that are not finite, or the head does");
-        return Err(RuntimeError::argument("hidden", reason));
+    let kept_pass = pass(&hidden, head, train_head, &targets)?;
+    let mut logp = Vec::with_capacity(kept.len());
+    for (row, of_row) in kept.iter().zip(kept_pass.logp()) {
+        logp.push(of_row.ok_or_else(|| {
+            let reason = format!("row {row} gives logits that are not finite, or the head does");
+            RuntimeError::argument("hidden", reason)
+        })?);
     }
-    let sums = sums(&hidden, head, &targets, rows, stats, wanted)?;
+    let sums = sums(&hidden, head, &targets, rows, &logp, wanted)?;
     let value = kernel.evaluate(&columns.resolve_all(&sums)?)?;
     let examples = columns.examples() as f64;
     let weights = columns.pull_back_all(&value.grads)?;
@@ -133,7 +184,15 @@ fn forward(
     }
     let weight = |s: usize| (weights[Statistic::LogProb][s] / examples) as f32;
     let grad = rows.kept().map(|(_, _, s)| weight(s)).collect();
-    Ok(Pass { value, grad, kept: kept_pass, index, targets })
+    Ok(Pass {
+        value,
+        grad,
+        kept: kept_pass,
+        #[cfg(feature = "cuda")]
+        train_head,
+        index,
+        targets,
+    })
 }
 
 fn detached(head: &Head) -> Head {
@@ -168,6 +227,12 @@ impl Pass {
             Kept::Trained(rows) => {
                 let kept = select(hidden, self.index.as_ref())?;
                 logprob::backward(&kept, &detached(head), &self.targets, rows, &grad, true)?
+            }
+            #[cfg(feature = "cuda")]
+            Kept::Card(pass) => {
+                let kept = select(hidden, self.index.as_ref())?.contiguous()?;
+                let weight = head.weight.detach().contiguous()?;
+                card::head_backward(&kept, &weight, pass, &grad, self.train_head)?
             }
         };
         if let Some(index) = &self.index {
@@ -252,6 +317,15 @@ impl CustomOp1 for HiddenLoss {
         Ok(self.value())
     }
 
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        hidden: &CudaStorage,
+        _: &Layout,
+    ) -> candle_core::Result<(CudaStorage, Shape)> {
+        Ok((card::scalar(&hidden.device, self.mean)?, Shape::from(())))
+    }
+
     fn bwd(
         &self,
         hidden: &Tensor,
@@ -275,6 +349,17 @@ impl CustomOp2 for HiddenLoss {
         _: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
         Ok(self.value())
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        hidden: &CudaStorage,
+        _: &Layout,
+        _: &CudaStorage,
+        _: &Layout,
+    ) -> candle_core::Result<(CudaStorage, Shape)> {
+        Ok((card::scalar(&hidden.device, self.mean)?, Shape::from(())))
     }
 
     fn bwd(

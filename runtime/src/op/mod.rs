@@ -7,13 +7,15 @@
 //! * [`fused`]: statistics of each row in one pass, the kernel on a few scalars, the gradient in a second
 //!   pass; no log-probability of any other token is ever stored ([`tape`] has it as a tensor operation);
 //! * [`hidden`]: the same from hidden states and the head, with no logits but those of one tile;
+//! * [`device`]: both on a graphics processor;
 //! * [`composed`]: the same from the tensor library's own primitives, which needs several copies of the
-//!   logits; the check of the first and a back end for devices that have no fused kernel.
+//!   logits; the check of the first and a back end for devices and types that have no fused kernel.
 //!
 //! Invariant: both agree with the kernel's interpreter, value and gradient.
 
 pub mod column;
 pub mod composed;
+pub mod device;
 mod elementwise;
 mod emit;
 mod error;

@@ -11,17 +11,27 @@ use candle_core::{
 };
 use half::{bf16, f16};
 
+#[cfg(feature = "cuda")]
+use super::device::card::{self, LossOf, Memory, OnCard};
+#[cfg(feature = "cuda")]
+use super::device::logits::LogitsPass;
 use super::fused::{Residue, Task};
 use super::memory::zeros;
-use super::{Columns, LossKernel, RuntimeError, TokenRows};
+use super::{Columns, Evaluated, LossKernel, RuntimeError, TokenRows};
 use crate::logprob::Logit;
+#[cfg(feature = "cuda")]
+use candle_core::{CudaStorage, backend::BackendStorage};
+
+/// Where this build runs the operation.
+const DEVICES: &str = if cfg!(feature = "cuda") { "the CPU or a card" } else { "the CPU" };
 
 /// The loss of a batch from logits `[N, V]`, as a differentiable scalar tensor (f32).
 ///
 /// `reference` holds the reference's logits, for losses that read a divergence; it gets no gradient.
 ///
 /// # Errors
-/// As [`super::fused::loss_and_gradient_in_place`]; also if the logits are not f32, bf16 or f16 on the CPU.
+/// As [`super::fused::loss_and_gradient_in_place`]; also if the logits are not f32, bf16 or f16 on the CPU,
+/// or on a card with the feature `cuda`.
 pub fn fused_loss(
     logits: &Tensor,
     reference: Option<&Tensor>,
@@ -30,10 +40,11 @@ pub fn fused_loss(
     kernel: Arc<dyn LossKernel>,
 ) -> Result<Tensor, RuntimeError> {
     let (n, v) = logits.dims2()?;
-    if !logits.device().is_cpu() || !matches!(logits.dtype(), DType::F32 | DType::BF16 | DType::F16)
-    {
-        let reason = format!("{:?} on {:?}", logits.dtype(), logits.device().location());
-        let reason = format!("the fused loss takes f32, bf16 and f16 on the CPU, not {reason}");
+    let device = logits.device();
+    let taken = device.is_cpu() || (cfg!(feature = "cuda") && device.is_cuda());
+    if !taken || !matches!(logits.dtype(), DType::F32 | DType::BF16 | DType::F16) {
+        let reason = format!("{:?} on {:?}", logits.dtype(), device.location());
+        let reason = format!("the fused loss takes f32, bf16 and f16 on {DEVICES}, not {reason}");
         return Err(RuntimeError::argument("logits", reason));
     }
     let reference = match reference {
@@ -58,18 +69,32 @@ pub fn fused_loss(
     logits.contiguous()?.apply_op1(op).map_err(RuntimeError::from)
 }
 
+/// What the forward pass leaves, where it ran.
+enum Kept {
+    Host(Residue),
+    #[cfg(feature = "cuda")]
+    Card(LogitsPass<Memory>),
+}
+
 struct FusedLoss {
     vocabulary: usize,
     rows: Arc<TokenRows>,
     columns: Columns,
     kernel: Arc<dyn LossKernel>,
     reference: Option<Tensor>,
-    residue: Mutex<Option<Residue>>,
+    residue: Mutex<Option<Kept>>,
 }
 
 /// A type of logits that tensors hold.
 trait Stored: Logit + WithDType + Default {}
 impl<L: Logit + WithDType + Default> Stored for L {}
+
+#[cfg(feature = "cuda")]
+trait OnDevice: Stored + OnCard {}
+#[cfg(feature = "cuda")]
+impl<L: Stored + OnCard> OnDevice for L {}
+#[cfg(not(feature = "cuda"))]
+use Stored as OnDevice;
 
 fn slice<'a, L: Stored>(storage: &'a CpuStorage, layout: &Layout) -> candle_core::Result<&'a [L]> {
     match layout.contiguous_offsets() {
@@ -110,20 +135,45 @@ impl FusedLoss {
         let (value, residue) = self.with_reference(|reference| {
             self.task().forward(logits, reference).map_err(candle_core::Error::wrap)
         })?;
-        let mean = value.loss.iter().sum::<f64>() / self.columns.examples() as f64;
-        match self.residue.lock() {
-            Ok(mut slot) => *slot = Some(residue),
-            Err(_) => candle_core::bail!("fused-loss: an earlier pass panicked"),
-        }
-        Ok((CpuStorage::F32(vec![mean as f32]), Shape::from(())))
+        self.keep(Kept::Host(residue))?;
+        Ok((CpuStorage::F32(vec![self.mean(&value)]), Shape::from(())))
     }
 
-    fn backward<L: Stored>(&self, logits: &Tensor, scale: f64) -> candle_core::Result<Tensor> {
+    fn mean(&self, value: &Evaluated) -> f32 {
+        (value.loss.iter().sum::<f64>() / self.columns.examples() as f64) as f32
+    }
+
+    fn keep(&self, kept: Kept) -> candle_core::Result<()> {
+        match self.residue.lock() {
+            Ok(mut slot) => *slot = Some(kept),
+            Err(_) => candle_core::bail!("fused-loss: an earlier pass panicked"),
+        }
+        Ok(())
+    }
+
+    #[cfg(feature = "cuda")]
+    fn of(&self) -> LossOf<'_> {
+        LossOf {
+            vocabulary: self.vocabulary,
+            rows: &self.rows,
+            columns: &self.columns,
+            kernel: self.kernel.as_ref(),
+            reference: self.reference.as_ref(),
+        }
+    }
+
+    fn backward<L: OnDevice>(&self, logits: &Tensor, scale: f64) -> candle_core::Result<Tensor> {
         let Ok(slot) = self.residue.lock() else {
             candle_core::bail!("fused-loss: an earlier pass panicked")
         };
-        let Some(residue) = slot.as_ref() else {
-            candle_core::bail!("fused-loss: backward before forward")
+        let residue = match slot.as_ref() {
+            Some(Kept::Host(residue)) => residue,
+            #[cfg(feature = "cuda")]
+            Some(Kept::Card(pass)) => {
+                let gradient = self.of().gradient::<L>(logits, pass, scale);
+                return gradient.map_err(candle_core::Error::wrap);
+            }
+            None => candle_core::bail!("fused-loss: backward before forward"),
         };
         let (n, v) = logits.dims2()?;
         let mut gradient = zeros::<L>("logits", n, v).map_err(candle_core::Error::wrap)?;
@@ -153,6 +203,23 @@ impl CustomOp1 for FusedLoss {
             CpuStorage::F16(_) => self.forward::<f16>(storage, layout),
             _ => self.forward::<f32>(storage, layout),
         }
+    }
+
+    #[cfg(feature = "cuda")]
+    fn cuda_fwd(
+        &self,
+        storage: &CudaStorage,
+        layout: &Layout,
+    ) -> candle_core::Result<(CudaStorage, Shape)> {
+        let pass = match storage.dtype() {
+            DType::BF16 => self.of().forward::<bf16>(storage, layout),
+            DType::F16 => self.of().forward::<f16>(storage, layout),
+            _ => self.of().forward::<f32>(storage, layout),
+        };
+        let pass = pass.map_err(candle_core::Error::wrap)?;
+        let loss = card::scalar(&storage.device, self.mean(&pass.value))?;
+        self.keep(Kept::Card(pass))?;
+        Ok((loss, Shape::from(())))
     }
 
     fn bwd(

@@ -138,6 +138,13 @@ impl Tokenizer {
         self.library.get_vocab_size(true)
     }
 
+    /// Whether another tokenizer has the same tokens under the same numbers.
+    #[must_use]
+    pub fn same_tokens(&self, other: &Self) -> bool {
+        self.vocab_size() == other.vocab_size()
+            && self.library.get_vocab(true) == other.library.get_vocab(true)
+    }
+
     /// Whether conversations can be rendered.
     #[must_use]
     pub fn has_chat_template(&self) -> bool {

@@ -1,6 +1,8 @@
 //! One batch: log-probabilities, loss, gradient, in as many passes as the memory wants.
 
-use crate::data::EncodedPair;
+use std::ops::Range;
+
+use crate::data::{EncodedExample, Sequence};
 use crate::model::{Error, Gradients, Rows};
 use crate::op::{LossKernel, RuntimeError};
 
@@ -9,9 +11,9 @@ use super::policy::Policy;
 
 /// What one batch gave.
 pub(super) struct BatchResult {
-    /// The loss of each pair.
+    /// The loss of each term.
     pub(super) loss: Vec<f64>,
-    /// The policy's sums: chosen and rejected by turns.
+    /// The policy's sums, example by example and sequence by sequence.
     pub(super) sums: Vec<f64>,
     /// The gradient of the mean loss.
     pub(super) gradients: Gradients,
@@ -19,9 +21,9 @@ pub(super) struct BatchResult {
 
 /// A batch whose loss is not a number, or whose evaluation failed.
 pub(super) enum BatchError {
-    /// The loss of pair `pair` of the batch is infinite or NaN.
+    /// A quantity is infinite or NaN, and none that it depends on is.
     NotFinite {
-        pair: usize,
+        what: String,
         value: f64,
     },
     Other(RuntimeError),
@@ -33,42 +35,102 @@ impl From<RuntimeError> for BatchError {
     }
 }
 
-/// The rows of a batch: chosen and rejected by turns, so that neighbours share their prompt.
-pub(super) fn rows(pairs: &[&EncodedPair]) -> Rows {
+/// Sequences as the model takes them: neighbours that share their prompt share its computation.
+fn as_rows<'a>(sequences: impl Iterator<Item = &'a Sequence>) -> Rows {
     let mut rows = Rows::default();
-    for side in pairs.iter().flat_map(|p| [&p.chosen, &p.rejected]) {
-        rows.ids.push(side.ids.clone());
-        rows.start.push(side.start);
+    for sequence in sequences {
+        rows.ids.push(sequence.ids.clone());
+        rows.start.push(sequence.start);
     }
     rows
+}
+
+/// All sequences of a batch.
+pub(super) fn rows(examples: &[&EncodedExample]) -> Rows {
+    as_rows(examples.iter().flat_map(|e| e.sequences()))
 }
 
 /// The loss of a batch, its gradient with respect to each sum included.
 struct Valued {
     loss: Vec<f64>,
-    /// d(sum of `loss`) / d sum, over the number of pairs of the whole batch.
+    /// d(sum of `loss`) / d sum, over the number of terms of the whole batch.
     weights: Vec<f64>,
 }
 
 struct Problem<'a> {
     kernel: &'a dyn LossKernel,
     binding: &'a Binding,
-    /// Pairs of the whole batch, by which the loss is averaged.
-    batch: usize,
+    /// Terms of the whole batch, by which the loss is averaged.
+    terms: usize,
 }
 
 impl Problem<'_> {
     fn value(
         &self,
-        pairs: &[&EncodedPair],
-        reference: Option<&[[f64; 2]]>,
+        examples: &[&EncodedExample],
+        reference: Option<&[Vec<f64>]>,
         sums: &[f64],
     ) -> Result<Valued, RuntimeError> {
-        let columns = self.binding.columns(pairs, reference)?;
+        let columns = self.binding.columns(examples, reference)?;
         let value = self.kernel.evaluate(&columns.resolve(sums)?)?;
-        let n = self.batch as f64;
+        let n = self.terms as f64;
         let weights = columns.pull_back(&value.grads)?.into_iter().map(|w| w / n).collect();
         Ok(Valued { loss: value.loss, weights })
+    }
+
+    /// Names the first quantity that is not finite: a log-probability before the loss that it spoils, the
+    /// loss before its gradient.
+    fn check(
+        &self,
+        examples: &[&EncodedExample],
+        sums: &[f64],
+        valued: &Valued,
+    ) -> Result<(), BatchError> {
+        let bad = |example: usize, what: String, value: f64| {
+            let what = format!("{what} of row {}", examples[example].row);
+            Err(BatchError::NotFinite { what, value })
+        };
+        let owner = |sequence: usize| {
+            let mut left = sequence;
+            for (e, example) in examples.iter().enumerate() {
+                if left < example.sequence_count() {
+                    return (e, sequence_name(example, left));
+                }
+                left -= example.sequence_count();
+            }
+            (0, "a response")
+        };
+        if let Some(s) = sums.iter().position(|v| !v.is_finite()) {
+            let (e, name) = owner(s);
+            return bad(e, format!("the policy's log-probability of {name}"), sums[s]);
+        }
+        if let Some(t) = valued.loss.iter().position(|v| !v.is_finite()) {
+            let mut left = t;
+            let e = examples.iter().position(|e| {
+                let mine = self.binding.terms(e);
+                let here = left < mine;
+                left = left.saturating_sub(mine);
+                here
+            });
+            return bad(e.unwrap_or(0), "the loss".into(), valued.loss[t]);
+        }
+        if let Some(s) = valued.weights.iter().position(|v| !v.is_finite()) {
+            let (e, name) = owner(s);
+            let what = format!("the gradient of the loss by the log-probability of {name}");
+            return bad(e, what, valued.weights[s]);
+        }
+        Ok(())
+    }
+}
+
+/// What a sequence of an example is called in messages.
+fn sequence_name(example: &EncodedExample, sequence: usize) -> &'static str {
+    match (example.is_pair(), sequence) {
+        (_, s) if s >= example.responses.len() => "a response to another prompt",
+        (true, 0) => "the chosen response",
+        (true, 1) => "the rejected response",
+        (true, _) => "a further response",
+        (false, _) => "the response",
     }
 }
 
@@ -87,63 +149,89 @@ fn own_error(e: Error) -> RuntimeError {
     }
 }
 
-fn check(loss: &[f64], first: usize) -> Result<(), BatchError> {
-    match loss.iter().position(|l| !l.is_finite()) {
-        Some(i) => Err(BatchError::NotFinite { pair: first + i, value: loss[i] }),
-        None => Ok(()),
-    }
-}
-
-/// Value and gradient of the mean loss over `pairs`, at most `micro` pairs in memory at once.
+/// Value and gradient of the mean loss over `examples`, at most `micro` examples in memory at once.
 ///
 /// A loss that couples its examples is evaluated on the sums of the whole batch, which costs a forward
-/// pass over each micro-batch first.
+/// pass over each micro-batch first. Responses of other prompts have a gradient in few losses; where it
+/// is 0 throughout they are left out of the backward pass.
 pub(super) fn gradient(
     policy: &dyn Policy,
     kernel: &dyn LossKernel,
     binding: &Binding,
-    pairs: &[&EncodedPair],
-    reference: Option<&[[f64; 2]]>,
+    examples: &[&EncodedExample],
+    reference: Option<&[Vec<f64>]>,
     micro: usize,
 ) -> Result<BatchResult, BatchError> {
-    let problem = Problem { kernel, binding, batch: pairs.len() };
+    let terms = examples.iter().map(|e| binding.terms(e)).sum();
+    let problem = Problem { kernel, binding, terms };
     let parts: Vec<_> =
-        (0..pairs.len()).step_by(micro).map(|i| i..(i + micro).min(pairs.len())).collect();
-    let coupled = kernel.couples_examples() && parts.len() > 1;
+        (0..examples.len()).step_by(micro).map(|i| i..(i + micro).min(examples.len())).collect();
+    let two_passes = kernel.couples_examples() && (parts.len() > 1 || binding.needs_mismatched());
     let mut out =
         BatchResult { loss: Vec::new(), sums: Vec::new(), gradients: Gradients::default() };
-    let mut weights = Vec::new();
-    if coupled {
+    if two_passes {
         for part in &parts {
-            let sums = policy.completion_logps(&rows(&pairs[part.clone()]));
+            let sums = policy.completion_logps(&rows(&examples[part.clone()]));
             out.sums.extend(sums.map_err(RuntimeError::from)?);
         }
-        let valued = problem.value(pairs, reference, &out.sums)?;
-        check(&valued.loss, 0)?;
-        (out.loss, weights) = (valued.loss, valued.weights);
+        let valued = problem.value(examples, reference, &out.sums)?;
+        problem.check(examples, &out.sums, &valued)?;
+        out.loss = valued.loss;
+        for (sequences, weights) in passes(examples, &parts, &valued.weights) {
+            let (_, gradients) = policy
+                .backward(&as_rows(sequences.into_iter()), &mut |_| Ok(weights.clone()))
+                .map_err(RuntimeError::from)?;
+            out.gradients.add_assign(&gradients).map_err(RuntimeError::from)?;
+        }
+        return Ok(out);
     }
     for part in parts {
-        let mine = &pairs[part.clone()];
+        let mine = &examples[part.clone()];
         let reference = reference.map(|r| &r[part.clone()]);
-        let mut valued = None;
+        let mut wrong = None;
+        let mut loss = Vec::new();
         let result = policy.backward(&rows(mine), &mut |sums| {
-            if coupled {
-                return Ok(single_precision(&weights[2 * part.start..2 * part.end]));
-            }
             let v = problem.value(mine, reference, sums).map_err(|e| Error::Loss(Box::new(e)))?;
             let weights = single_precision(&v.weights);
-            // Weights of a loss that is not finite would only poison the pass: the check follows.
-            let stop = v.loss.iter().any(|l| !l.is_finite());
-            valued = Some(v.loss);
-            Ok(if stop { vec![0.0; weights.len()] } else { weights })
+            if let Err(e) = problem.check(mine, sums, &v) {
+                // Weights that are not finite would only poison the pass.
+                wrong = Some(e);
+                return Ok(vec![0.0; weights.len()]);
+            }
+            loss = v.loss;
+            Ok(weights)
         });
         let (sums, gradients) = result.map_err(own_error)?;
-        if let Some(loss) = valued {
-            check(&loss, part.start)?;
-            out.loss.extend(loss);
-            out.sums.extend(sums);
+        if let Some(wrong) = wrong {
+            return Err(wrong);
         }
+        out.loss.extend(loss);
+        out.sums.extend(sums);
         out.gradients.add_assign(&gradients).map_err(RuntimeError::from)?;
     }
     Ok(out)
+}
+
+/// The sequences and weights of each backward pass.
+fn passes<'a>(
+    examples: &[&'a EncodedExample],
+    parts: &[Range<usize>],
+    weights: &[f64],
+) -> Vec<(Vec<&'a Sequence>, Vec<f32>)> {
+    let mut each: Vec<(&Sequence, bool)> = Vec::new();
+    for example in examples {
+        let own = example.responses.len();
+        each.extend(example.sequences().enumerate().map(|(i, s)| (s, i >= own)));
+    }
+    let idle = each.iter().zip(weights).all(|((_, mismatched), w)| !mismatched || *w == 0.0);
+    let mut each = each.into_iter();
+    let mut weights = weights.iter();
+    let mut out = Vec::with_capacity(parts.len());
+    for part in parts {
+        let count: usize = examples[part.clone()].iter().map(|e| e.sequence_count()).sum();
+        let mine = each.by_ref().take(count).zip(weights.by_ref());
+        let kept = mine.filter(|((_, mismatched), _)| !(idle && *mismatched));
+        out.push(kept.map(|((s, _), w)| (s, *w as f32)).unzip());
+    }
+    out
 }

@@ -1,11 +1,14 @@
 //! Which quantity of the model or the data each input of a loss is.
 //!
-//! In: the inputs' canonical names. Out: the columns of a batch whose sequences are the rows
-//! `chosen 0, rejected 0, chosen 1, ...`.
+//! In: the inputs' canonical names. Out: the columns of a batch whose sequences are, example by example,
+//! its responses and then its mismatched ones.
+//!
+//! What the loss calls an example is a *term* here: a pair is one term of a pair loss, and two terms of a
+//! loss of labelled responses.
 
 use ponens_compiler::mir::{Input, Level};
 
-use crate::data::{ColumnSpec, EncodedPair};
+use crate::data::{ColumnSpec, EncodedExample, Shape};
 use crate::op::{Column, Columns, LossKernel, RuntimeError};
 
 /// The names that a loss gives to models and responses.
@@ -15,10 +18,45 @@ pub struct Names {
     pub policy: String,
     /// The frozen model.
     pub reference: String,
-    /// The preferred response.
-    pub chosen: String,
-    /// The other response.
-    pub rejected: String,
+    /// The responses.
+    pub responses: ResponseNames,
+}
+
+/// The names of the responses, by what one example of the loss is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ResponseNames {
+    /// Two responses.
+    Pair {
+        /// The preferred response.
+        chosen: String,
+        /// The other response.
+        rejected: String,
+        /// Further responses to the prompt, such as a rationale.
+        further: Vec<String>,
+    },
+    /// One response with a label.
+    Labelled {
+        /// The response.
+        response: String,
+    },
+}
+
+impl Names {
+    /// The names of further responses.
+    fn further(&self) -> &[String] {
+        match &self.responses {
+            ResponseNames::Pair { further, .. } => further,
+            ResponseNames::Labelled { .. } => &[],
+        }
+    }
+
+    /// What one example of the loss is.
+    pub fn shape(&self) -> Shape {
+        match self.responses {
+            ResponseNames::Pair { .. } => Shape::Pair,
+            ResponseNames::Labelled { .. } => Shape::Labelled,
+        }
+    }
 }
 
 impl Default for Names {
@@ -26,8 +64,11 @@ impl Default for Names {
         Self {
             policy: "pi".into(),
             reference: "ref".into(),
-            chosen: "w".into(),
-            rejected: "l".into(),
+            responses: ResponseNames::Pair {
+                chosen: "w".into(),
+                rejected: "l".into(),
+                further: Vec::new(),
+            },
         }
     }
 }
@@ -43,7 +84,15 @@ enum Source {
     Policy(Aggregate, usize),
     Reference(Aggregate, usize),
     Length(usize),
+    Mismatched(Model),
+    Label,
     Data(usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Model {
+    Policy,
+    Reference,
 }
 
 /// What reward accuracy and margin compare: a number for each response, larger is better.
@@ -82,13 +131,25 @@ pub struct Binding {
     sources: Vec<Source>,
     columns: Vec<ColumnSpec>,
     reward: Reward,
+    shape: Shape,
+    diverged: bool,
+    further: Vec<String>,
+}
+
+/// A term of the loss: its example, and where its sequences lie in the batch.
+struct Term {
+    example: usize,
+    /// Index of the example's first sequence in the batch.
+    first: usize,
+    /// Which response of the example; 0 for a pair as a whole.
+    response: usize,
 }
 
 impl Binding {
     /// Finds the source of every input.
     ///
     /// # Errors
-    /// If an input is none that pairs and sequence log-probabilities can supply.
+    /// If an input is none that the data and sequence log-probabilities can supply.
     pub fn new(kernel: &dyn LossKernel, names: &Names) -> Result<Self, RuntimeError> {
         let mut columns = Vec::new();
         let sources = kernel
@@ -96,20 +157,42 @@ impl Binding {
             .iter()
             .map(|input| source(input, names, &mut columns, kernel.name()))
             .collect::<Result<Vec<_>, _>>()?;
+        let shape = names.shape();
+        let diverged = diverged(kernel)?;
         let reads = |s: Source| sources.contains(&s);
         let sum = Aggregate::Sum;
-        let reference = sources.iter().any(|s| matches!(s, Source::Reference(..)));
-        let summed = reads(Source::Policy(sum, 0)) && reads(Source::Policy(sum, 1));
+        let of_reference =
+            |s: &Source| matches!(s, Source::Reference(..) | Source::Mismatched(Model::Reference));
+        let reference = sources.iter().any(of_reference);
+        let last = if shape == Shape::Pair { 1 } else { 0 };
+        let summed = reads(Source::Policy(sum, 0)) && reads(Source::Policy(sum, last));
         let averaged = sources.iter().any(|s| matches!(s, Source::Policy(Aggregate::Mean, _)));
         // `logp / len` written out is a mean as well.
-        let lengths = reads(Source::Length(0)) && reads(Source::Length(1));
+        let lengths = reads(Source::Length(0)) && reads(Source::Length(last));
         let mean = if summed { lengths && !averaged } else { averaged };
-        Ok(Self { sources, columns, reward: Reward { reference, mean } })
+        Ok(Self {
+            sources,
+            columns,
+            reward: Reward { reference, mean },
+            shape,
+            diverged,
+            further: names.further().to_vec(),
+        })
     }
 
-    /// The data columns that the loss reads, in the order of [`EncodedPair::columns`].
+    /// The data columns that the loss reads, in the order of [`EncodedExample::columns`].
     pub fn data_columns(&self) -> &[ColumnSpec] {
         &self.columns
+    }
+
+    /// What one example of the loss is.
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// The columns of further responses that the loss reads, in their order behind the pair.
+    pub fn further(&self) -> &[String] {
+        &self.further
     }
 
     /// True when the loss reads the reference model.
@@ -117,53 +200,122 @@ impl Binding {
         self.reward.reference
     }
 
+    /// True when the loss reads responses of other prompts ([`EncodedExample::mismatched`]).
+    pub fn needs_mismatched(&self) -> bool {
+        self.sources.iter().any(|s| matches!(s, Source::Mismatched(_)))
+    }
+
+    /// True when the loss reads responses from their divergence point on: the examples must be cut to it
+    /// ([`crate::data::after_divergence`]).
+    pub fn after_divergence(&self) -> bool {
+        self.diverged
+    }
+
     /// What reward accuracy and margin compare.
     pub fn reward(&self) -> Reward {
         self.reward
     }
 
-    /// The columns of a batch; sequence `2e` is the chosen response of pair `e`, `2e + 1` the rejected
-    /// one. `reference[e]` holds the reference's two sums.
+    /// How many terms of the loss an example is.
+    pub(super) fn terms(&self, example: &EncodedExample) -> usize {
+        match self.shape {
+            Shape::Pair => 1,
+            Shape::Labelled => example.good.len(),
+        }
+    }
+
+    fn batch_terms(&self, examples: &[&EncodedExample]) -> Result<Vec<Term>, RuntimeError> {
+        let mut terms = Vec::new();
+        let mut first = 0;
+        for (e, example) in examples.iter().enumerate() {
+            if self.shape == Shape::Pair && !example.is_pair() {
+                return Err(RuntimeError::Setting(format!(
+                    "the loss reads pairs and row {} of the data is a single response",
+                    example.row
+                )));
+            }
+            if self.needs_mismatched() && example.mismatched.len() != example.responses.len() {
+                return Err(RuntimeError::Setting(
+                    "the loss reads responses of other prompts and the data lack them".into(),
+                ));
+            }
+            let wanted = example.good.len() + self.further.len();
+            if self.shape == Shape::Pair && example.responses.len() != wanted {
+                return Err(RuntimeError::Setting(format!(
+                    "the loss reads {wanted} responses and row {} of the data has {}",
+                    example.row,
+                    example.responses.len()
+                )));
+            }
+            let term = |response| Term { example: e, first, response };
+            terms.extend((0..self.terms(example)).map(term));
+            first += example.sequence_count();
+        }
+        Ok(terms)
+    }
+
+    /// The columns of a batch; its sequences are those of [`EncodedExample::sequences`], example by
+    /// example. `reference[e]` holds the reference's sums of example e's sequences.
     ///
     /// # Errors
-    /// If the reference or a data column is missing, or the batch is empty.
+    /// If the reference or a data column is missing, an example is not what the loss reads, or the batch
+    /// is empty.
     pub(super) fn columns(
         &self,
-        pairs: &[&EncodedPair],
-        reference: Option<&[[f64; 2]]>,
+        examples: &[&EncodedExample],
+        reference: Option<&[Vec<f64>]>,
     ) -> Result<Columns, RuntimeError> {
-        let lengths: Vec<usize> = pairs
-            .iter()
-            .flat_map(|p| [p.chosen.response_len(), p.rejected.response_len()])
-            .collect();
-        let sequences = |side: usize| (0..pairs.len()).map(|e| 2 * e + side).collect::<Vec<_>>();
+        let terms = self.batch_terms(examples)?;
+        let sequences = examples.iter().flat_map(|e| e.sequences());
+        let lengths: Vec<usize> = sequences.map(|s| s.response_len()).collect();
+        // Where in its example the sequence of a term lies.
+        let own = |t: &Term, side: usize| t.response + side;
+        let other = |t: &Term| t.response + examples[t.example].responses.len();
+        let at = |side: usize| terms.iter().map(|t| t.first + own(t, side)).collect::<Vec<_>>();
+        let given = |t: &Term, place: usize| -> Result<f64, RuntimeError> {
+            let sums = reference.and_then(|r| r.get(t.example)).and_then(|r| r.get(place));
+            sums.copied().ok_or_else(|| {
+                RuntimeError::Setting("the loss reads a reference and there is none".into())
+            })
+        };
         let one = |source: &Source| -> Result<Column, RuntimeError> {
-            match *source {
-                Source::Policy(Aggregate::Sum, side) => Ok(Column::Sum(sequences(side))),
-                Source::Policy(Aggregate::Mean, side) => Ok(Column::Mean(sequences(side))),
-                Source::Length(side) => Ok(Column::Length(sequences(side))),
-                Source::Reference(aggregate, side) => {
-                    let reference =
-                        reference.filter(|r| r.len() == pairs.len()).ok_or_else(|| {
-                            RuntimeError::Setting(
-                                "the loss reads a reference and there is none".into(),
-                            )
-                        })?;
-                    let value = |e: usize| match aggregate {
-                        Aggregate::Sum => reference[e][side],
-                        Aggregate::Mean => reference[e][side] / lengths[2 * e + side].max(1) as f64,
-                    };
-                    Ok(Column::Given((0..pairs.len()).map(value).collect()))
+            let values: Result<Vec<f64>, _> = match *source {
+                Source::Policy(Aggregate::Sum, side) => return Ok(Column::Sum(at(side))),
+                Source::Policy(Aggregate::Mean, side) => return Ok(Column::Mean(at(side))),
+                Source::Length(side) => return Ok(Column::Length(at(side))),
+                Source::Mismatched(Model::Policy) => {
+                    return Ok(Column::Sum(terms.iter().map(|t| t.first + other(t)).collect()));
                 }
-                Source::Data(i) => {
-                    let values = pairs.iter().map(|p| p.columns.get(i).copied());
-                    let values = values.collect::<Option<Vec<f64>>>().ok_or_else(|| {
-                        let name = self.columns.get(i).map_or("?", |c| c.name.as_str());
-                        RuntimeError::Setting(format!("the data was read without column `{name}`"))
-                    })?;
-                    Ok(Column::Given(values))
+                Source::Mismatched(Model::Reference) => {
+                    terms.iter().map(|t| given(t, other(t))).collect()
                 }
-            }
+                Source::Reference(aggregate, side) => terms
+                    .iter()
+                    .map(|t| {
+                        let sum = given(t, own(t, side))?;
+                        Ok(match aggregate {
+                            Aggregate::Sum => sum,
+                            Aggregate::Mean => sum / lengths[t.first + own(t, side)].max(1) as f64,
+                        })
+                    })
+                    .collect(),
+                Source::Label => {
+                    let good = |t: &Term| examples[t.example].good.get(t.response) == Some(&true);
+                    Ok(terms.iter().map(|t| f64::from(u8::from(good(t)))).collect())
+                }
+                Source::Data(i) => terms
+                    .iter()
+                    .map(|t| {
+                        examples[t.example].columns.get(i).copied().ok_or_else(|| {
+                            let name = self.columns.get(i).map_or("?", |c| c.name.as_str());
+                            RuntimeError::Setting(format!(
+                                "the data was read without column `{name}`"
+                            ))
+                        })
+                    })
+                    .collect(),
+            };
+            Ok(Column::Given(values?))
         };
         let columns = self.sources.iter().map(one).collect::<Result<Vec<_>, _>>()?;
         if columns.is_empty() {
@@ -171,6 +323,26 @@ impl Binding {
         }
         Columns::new(columns, lengths)
     }
+}
+
+/// Whether the loss reads responses from their divergence point on.
+///
+/// # Errors
+/// If it reads whole responses as well: an example is one or the other.
+fn diverged(kernel: &dyn LossKernel) -> Result<bool, RuntimeError> {
+    let named = |f: &[&str]| kernel.inputs().iter().find(|i| f.contains(&call(&i.name).0));
+    let diverged = named(&["diverged_logp"]);
+    let whole = named(&["logp", "mean_logp", "len"]);
+    if let (Some(d), Some(w)) = (diverged, whole) {
+        return Err(RuntimeError::Unsupported(format!(
+            "loss `{}` reads `{}` and `{}`; training supplies whole responses or what follows their \
+             divergence point, not both",
+            kernel.name(),
+            d.name,
+            w.name
+        )));
+    }
+    Ok(diverged.is_some())
 }
 
 /// `f(a,b)` into `f` and its arguments; a plain name has none.
@@ -188,29 +360,49 @@ fn source(
     loss: &str,
 ) -> Result<Source, RuntimeError> {
     let refuse = || {
+        let supplied = match &names.responses {
+            ResponseNames::Pair { chosen, rejected, .. } => {
+                format!("len of {chosen} and {rejected}")
+            }
+            ResponseNames::Labelled { response } => {
+                format!("mismatched_logp, len of {response}, label")
+            }
+        };
         RuntimeError::Unsupported(format!(
-            "loss `{loss}` reads `{}` ({} level); training on pairs supplies logp, mean_logp of {} \
-             and {}, len of {} and {}, and numeric data columns",
-            input.name, input.level, names.policy, names.reference, names.chosen, names.rejected
+            "loss `{loss}` reads `{}` ({} level); training supplies logp, mean_logp, diverged_logp of {} and {}, \
+             {supplied}, and numeric data columns",
+            input.name, input.level, names.policy, names.reference,
         ))
     };
     if input.level > Level::Example {
         return Err(refuse());
     }
-    let side = |r: &str| match r {
-        r if r == names.chosen => Ok(0),
-        r if r == names.rejected => Ok(1),
+    let side = |r: &str| match &names.responses {
+        ResponseNames::Pair { chosen, .. } if r == chosen => Ok(0),
+        ResponseNames::Pair { rejected, .. } if r == rejected => Ok(1),
+        ResponseNames::Pair { further, .. } => {
+            further.iter().position(|f| f == r).map(|i| 2 + i).ok_or_else(refuse)
+        }
+        ResponseNames::Labelled { response } if r == response => Ok(0),
         _ => Err(refuse()),
     };
+    let labelled = names.shape() == Shape::Labelled;
     match call(&input.name) {
-        (f @ ("logp" | "mean_logp"), arguments) if arguments.len() == 2 => {
-            let aggregate = if f == "logp" { Aggregate::Sum } else { Aggregate::Mean };
+        (f @ ("logp" | "mean_logp" | "diverged_logp"), arguments) if arguments.len() == 2 => {
+            // What lies before the divergence point is no part of the example any more.
+            let aggregate = if f == "mean_logp" { Aggregate::Mean } else { Aggregate::Sum };
             match arguments[0] {
                 m if m == names.policy => Ok(Source::Policy(aggregate, side(arguments[1])?)),
                 m if m == names.reference => Ok(Source::Reference(aggregate, side(arguments[1])?)),
                 _ => Err(refuse()),
             }
         }
+        ("mismatched_logp", arguments) if labelled && arguments.len() == 1 => match arguments[0] {
+            m if m == names.policy => Ok(Source::Mismatched(Model::Policy)),
+            m if m == names.reference => Ok(Source::Mismatched(Model::Reference)),
+            _ => Err(refuse()),
+        },
+        ("label", arguments) if labelled && arguments.is_empty() => Ok(Source::Label),
         ("len", arguments) if arguments.len() == 1 => Ok(Source::Length(side(arguments[0])?)),
         (name, arguments) if arguments.is_empty() => {
             columns.push(ColumnSpec { name: name.to_owned(), range: input.range });

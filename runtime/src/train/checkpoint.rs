@@ -10,12 +10,12 @@ use std::path::{Path, PathBuf};
 use candle_core::{Device, Tensor, Var};
 use serde::{Deserialize, Serialize};
 
-use crate::data::{EncodedPair, Sequence};
+use crate::data::EncodedExample;
 use crate::op::RuntimeError;
 use crate::optim::AdamW;
 
 use super::config::TrainConfig;
-use super::output::sync_folder;
+use super::output::{UNFINISHED, sync_folder};
 use super::reference::ReferenceLogProbs;
 
 const PREFIX: &str = "checkpoint-";
@@ -23,7 +23,7 @@ const WEIGHTS: &str = "weights.safetensors";
 const OPTIMISER: &str = "optimizer.safetensors";
 const REFERENCE: &str = "reference.safetensors";
 const STATE: &str = "state.json";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// The numbers of a checkpoint that are not tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -41,6 +41,12 @@ pub(super) struct State {
     pub(super) data: String,
     /// Log-probability by token of the held-out chosen responses before the first step.
     pub(super) baseline: Option<f64>,
+    /// The lowest held-out loss so far.
+    #[serde(default)]
+    pub(super) best: Option<f64>,
+    /// Evaluations since then.
+    #[serde(default)]
+    pub(super) stale: usize,
 }
 
 impl State {
@@ -53,12 +59,14 @@ impl State {
             config: config.clone(),
             data,
             baseline: None,
+            best: None,
+            stale: 0,
         }
     }
 }
 
-/// A digest (64-bit FNV-1a) of tokens, borders and columns: tells one data set from another.
-pub(super) fn digest(parts: &[&[EncodedPair]]) -> String {
+/// A digest (64-bit FNV-1a) of tokens, borders, labels and columns: tells one data set from another.
+pub(super) fn digest(parts: &[&[EncodedExample]]) -> String {
     let mut hash = 0xcbf2_9ce4_8422_2325u64;
     let mut eat = |word: u64| {
         for byte in word.to_le_bytes() {
@@ -67,15 +75,16 @@ pub(super) fn digest(parts: &[&[EncodedPair]]) -> String {
     };
     for part in parts {
         eat(part.len() as u64);
-        for pair in *part {
-            let mut side = |s: &Sequence| {
+        for example in *part {
+            eat(example.responses.len() as u64);
+            for s in example.sequences() {
                 eat(s.ids.len() as u64);
                 eat(s.start as u64);
                 s.ids.iter().for_each(|&id| eat(u64::from(id)));
-            };
-            side(&pair.chosen);
-            side(&pair.rejected);
-            pair.columns.iter().for_each(|c| eat(c.to_bits()));
+            }
+            example.good.iter().for_each(|&g| eat(u64::from(g)));
+            example.columns.iter().for_each(|c| eat(c.to_bits()));
+            example.reference.iter().flatten().for_each(|r| eat(r.to_bits()));
         }
     }
     format!("{hash:016x}")
@@ -137,7 +146,7 @@ pub(super) fn save(
     fs::create_dir_all(folder).map_err(RuntimeError::io("cannot create", folder))?;
     // Dropping the handle on any error below removes the half-written folder.
     let temporary = tempfile::Builder::new()
-        .prefix(".unfinished-")
+        .prefix(UNFINISHED)
         .tempdir_in(folder)
         .map_err(RuntimeError::io("cannot write", folder))?;
     let at = |file: &str| temporary.path().join(file);
@@ -148,24 +157,24 @@ pub(super) fn save(
     let text = serde_json::to_vec_pretty(state)
         .map_err(|e| RuntimeError::format(at(STATE), e.to_string()))?;
     super::output::write_whole(&at(STATE), &text)?;
+    sync_folder(temporary.path())?;
     let place = folder.join(name(state.step));
-    let rename =
-        |from: &Path, to: &Path| fs::rename(from, to).map_err(RuntimeError::io("cannot write", to));
-    if place.is_dir() {
-        // The same step again, after a resume: the old one goes out of the way first.
-        let old = temporary.path().join("replaced");
-        rename(&place, &old)?;
-        fs::remove_dir_all(&old).map_err(RuntimeError::io("cannot remove", &old))?;
+    if place.join(STATE).is_file() {
+        // The same step again, after a resume: it holds the same bits.
+        return Ok(place);
     }
-    rename(temporary.path(), &place)?;
+    fs::rename(temporary.path(), &place).map_err(RuntimeError::io("cannot write", &place))?;
     // The name is gone: the handle has nothing left to remove.
     let _ = temporary.keep();
     sync_folder(folder)?;
     let mut found = all(folder)?;
     found.retain(|(step, _)| *step != state.step);
     while found.len() + 1 > state.config.keep {
-        let (_, oldest) = found.remove(0);
-        fs::remove_dir_all(&oldest).map_err(RuntimeError::io("cannot remove", &oldest))?;
+        let (step, oldest) = found.remove(0);
+        // Under another name first: a process that ends in between leaves no checkpoint with a hole.
+        let away = folder.join(format!("{UNFINISHED}removed-{step}"));
+        fs::rename(&oldest, &away).map_err(RuntimeError::io("cannot remove", &oldest))?;
+        fs::remove_dir_all(&away).map_err(RuntimeError::io("cannot remove", &away))?;
     }
     Ok(place)
 }
@@ -197,7 +206,7 @@ pub(super) fn restore(
     step: usize,
     variables: &[(String, Var)],
     optimiser: &mut AdamW,
-    pairs: (usize, usize),
+    data: (&[EncodedExample], &[EncodedExample]),
 ) -> Result<ReferenceLogProbs, RuntimeError> {
     let path = checkpoint.join(WEIGHTS);
     let weights = load_tensors(&path)?;
@@ -217,7 +226,7 @@ pub(super) fn restore(
         return Err(RuntimeError::format(&path, reason));
     }
     let path = checkpoint.join(REFERENCE);
-    let reference = ReferenceLogProbs::from_tensors(&load_tensors(&path)?, &path, pairs)?;
+    let reference = ReferenceLogProbs::from_tensors(&load_tensors(&path)?, &path, data)?;
     optimiser.restore(&load_tensors(&checkpoint.join(OPTIMISER))?, step as u64)?;
     for ((_, v), tensor) in variables.iter().zip(new) {
         v.set(tensor)?;

@@ -11,7 +11,7 @@ use crate::optim::{AdamWConfig, Decay, Schedule};
 pub enum Length {
     /// Optimiser steps.
     Steps(usize),
-    /// Passes over the training pairs; a part of the last batch may begin the next pass.
+    /// Passes over the training examples; a part of the last batch may begin the next pass.
     Epochs(f64),
 }
 
@@ -21,9 +21,9 @@ pub enum Length {
 pub struct TrainConfig {
     /// How long to train.
     pub length: Length,
-    /// Pairs an optimiser step.
+    /// Examples an optimiser step: pairs, or single responses.
     pub batch_size: usize,
-    /// Pairs a forward and backward pass, which bounds the memory; the step is the same.
+    /// Examples a forward and backward pass, which bounds the memory; the step is the same.
     pub micro_batch: usize,
     /// The learning rate.
     pub schedule: Schedule,
@@ -31,11 +31,14 @@ pub struct TrainConfig {
     pub clip: Option<f64>,
     /// The optimiser's constants.
     pub adamw: AdamWConfig,
-    /// Decides the order of the pairs.
+    /// Decides the order of the examples.
     pub seed: u64,
-    /// Steps between two evaluations on the held-out pairs; there is always one before the first step
+    /// Steps between two evaluations on the held-out data; there is always one before the first step
     /// and one after the last.
     pub eval_every: Option<usize>,
+    /// Ends the run after this many evaluations in a row whose loss is not below the lowest so far.
+    #[serde(default)]
+    pub patience: Option<usize>,
     /// Steps between two checkpoints; there is always one after the last step.
     pub save_every: Option<usize>,
     /// How many checkpoints stay; older ones are removed.
@@ -53,6 +56,7 @@ impl Default for TrainConfig {
             adamw: AdamWConfig::default(),
             seed: 0,
             eval_every: None,
+            patience: None,
             save_every: None,
             keep: 2,
         }
@@ -60,18 +64,18 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
-    /// The number of optimiser steps for this many training pairs.
+    /// The number of optimiser steps for this many training examples.
     ///
     /// # Errors
     /// Names the setting that is out of range or does not fit the data.
-    pub fn steps(&self, pairs: usize) -> Result<usize, RuntimeError> {
+    pub fn steps(&self, examples: usize) -> Result<usize, RuntimeError> {
         let wrong = |text: String| Err(RuntimeError::Setting(text));
         if self.batch_size == 0 || self.micro_batch == 0 {
             return wrong("batch size and micro-batch must be at least 1".into());
         }
-        if self.batch_size > pairs {
+        if self.batch_size > examples {
             return wrong(format!(
-                "a batch of {} pairs is wanted and the training data has {pairs}",
+                "a batch of {} examples is wanted and the training data has {examples}",
                 self.batch_size
             ));
         }
@@ -81,13 +85,16 @@ impl TrainConfig {
         if self.clip.is_some_and(|c| c.is_nan() || c <= 0.0) {
             return wrong("the clipping norm must be above 0".into());
         }
-        if self.eval_every == Some(0) || self.save_every == Some(0) || self.keep == 0 {
-            return wrong("intervals and the number of kept checkpoints must be at least 1".into());
+        let none = [self.eval_every, self.save_every, self.patience].contains(&Some(0));
+        if none || self.keep == 0 {
+            return wrong(
+                "intervals, patience and the number of kept checkpoints must be at least 1".into(),
+            );
         }
         self.adamw.check()?;
         let steps = match self.length {
             Length::Steps(n) => n as f64,
-            Length::Epochs(e) => (e * pairs as f64 / self.batch_size as f64).ceil(),
+            Length::Epochs(e) => (e * examples as f64 / self.batch_size as f64).ceil(),
         };
         // Beyond 2^53 steps a position in the data would not be exact either.
         if (1.0..9e15).contains(&steps) {

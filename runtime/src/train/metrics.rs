@@ -13,7 +13,7 @@ pub enum Record {
     Run(Box<RunRecord>),
     /// One optimiser step.
     Step(StepRecord),
-    /// One evaluation on the held-out pairs.
+    /// One evaluation on the held-out data.
     Eval(EvalRecord),
     /// A checkpoint was written.
     Saved(SavedRecord),
@@ -28,36 +28,43 @@ pub struct RunRecord {
     pub reward: String,
     /// Optimiser steps in all.
     pub steps: usize,
-    /// Training pairs.
-    pub train_pairs: usize,
-    /// Held-out pairs.
-    pub held_out_pairs: usize,
+    /// Training examples: pairs, or single responses.
+    pub train_examples: usize,
+    /// Held-out examples.
+    pub held_out_examples: usize,
     /// Trainable numbers.
     pub trainable: usize,
     /// The settings.
     pub config: TrainConfig,
 }
 
-/// One optimiser step; log-probabilities and rewards are those before it.
+/// One optimiser step; log-probabilities and rewards are those before it. A figure that the batch has no
+/// response for is NaN, and absent from the file.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StepRecord {
     /// Counted from 1.
     pub step: usize,
-    /// Passes over the training pairs when the step ends.
+    /// Passes over the training examples when the step ends.
     pub epoch: f64,
     /// Mean loss of the batch.
     pub loss: f64,
-    /// Share of pairs with the chosen reward above the rejected one, ties half.
+    /// Share of comparisons with the better response above the other in reward, ties half.
+    #[serde(skip_serializing_if = "super::metrics::is_absent")]
     pub accuracy: f64,
-    /// Mean reward of chosen less rejected.
+    /// Mean reward of chosen (good) less rejected (bad) responses.
+    #[serde(skip_serializing_if = "super::metrics::is_absent")]
     pub margin: f64,
-    /// Mean log-probability of the chosen responses, summed over tokens.
+    /// Mean log-probability of the chosen (good) responses, summed over tokens.
+    #[serde(skip_serializing_if = "super::metrics::is_absent")]
     pub chosen_logp: f64,
-    /// The same of the rejected responses.
+    /// The same of the rejected (bad) responses.
+    #[serde(skip_serializing_if = "super::metrics::is_absent")]
     pub rejected_logp: f64,
     /// By token.
+    #[serde(skip_serializing_if = "super::metrics::is_absent")]
     pub chosen_logp_per_token: f64,
     /// By token.
+    #[serde(skip_serializing_if = "super::metrics::is_absent")]
     pub rejected_logp_per_token: f64,
     /// Euclidean norm of the gradient before clipping.
     pub gradient_norm: f64,
@@ -69,7 +76,7 @@ pub struct StepRecord {
     pub seconds: f64,
 }
 
-/// One evaluation on the held-out pairs.
+/// One evaluation on the held-out data.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct EvalRecord {
     /// After how many steps.
@@ -79,6 +86,7 @@ pub struct EvalRecord {
     pub summary: Summary,
     /// Change of the chosen responses' log-probability by token since the start: a fall while accuracy
     /// rises means that the policy unlearns the good answers as well.
+    #[serde(skip_serializing_if = "super::metrics::is_absent")]
     pub chosen_change_per_token: f64,
     /// Since the start of the run, earlier sittings included.
     pub seconds: f64,
@@ -103,4 +111,10 @@ impl Record {
             Record::Saved(r) => r.step,
         }
     }
+}
+
+/// Whether a figure does not exist.
+#[allow(clippy::trivially_copy_pass_by_ref)] // What serde hands over.
+pub(super) fn is_absent(figure: &f64) -> bool {
+    figure.is_nan()
 }

@@ -1,13 +1,15 @@
 //! Training a policy with a compiled preference loss.
 //!
-//! In: a [`Policy`], a [`crate::op::LossKernel`], encoded pairs and a [`TrainConfig`]. Out: changed
+//! In: a [`Policy`], a [`crate::op::LossKernel`], encoded examples and a [`TrainConfig`]. Out: changed
 //! weights, one metrics record a step, and checkpoints that continue bit for bit. Invariant: whatever
 //! the split into micro-batches, the loss is evaluated on the whole batch, so that a loss that couples
 //! its examples has its exact gradient.
 
 mod batch;
 mod bind;
+mod cache;
 mod checkpoint;
+mod ches;
 mod config;
 mod metrics;
 mod output;
@@ -19,11 +21,14 @@ mod trainer;
 #[cfg(test)]
 mod tests;
 
-pub use bind::{Binding, Names, Reward};
+pub use bind::{Binding, Names, ResponseNames, Reward};
+pub use cache::{ReferenceCache, model_digest};
 pub use checkpoint::latest as latest_checkpoint;
+pub use ches::{Ches, ches};
 pub use config::{Length, TrainConfig};
 pub use metrics::{EvalRecord, Record, RunRecord, SavedRecord, StepRecord};
+pub use output::discard_unsaved;
 pub use policy::Policy;
-pub use reference::{ReferenceLogProbs, reference_log_probs};
-pub use score::{PairScore, Summary, score, summarise};
+pub use reference::{ReferenceLogProbs, given_log_probs, reference_log_probs};
+pub use score::{ExampleScore, ResponseScore, Summary, score, summarise};
 pub use trainer::{Outcome, Reference, Run, resume, train};

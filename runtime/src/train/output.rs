@@ -7,9 +7,35 @@ use std::path::{Path, PathBuf};
 use crate::op::RuntimeError;
 
 use super::metrics::Record;
+use super::score::ExampleScore;
 
 /// Name of the metrics file in a run's folder.
 const METRICS: &str = "metrics.jsonl";
+/// Scores of the held-out examples before the first step.
+const SCORES_FIRST: &str = "scores-first.jsonl";
+/// And of the last evaluation so far.
+const SCORES_LAST: &str = "scores-last.jsonl";
+
+/// How the names of files and folders begin that are being written, or being removed.
+pub(super) const UNFINISHED: &str = ".unfinished-";
+
+/// Removes what processes that were killed have left half-written or half-removed in a run's folder.
+pub(super) fn sweep(folder: &Path) -> Result<(), RuntimeError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(RuntimeError::io("cannot read", folder)(e)),
+    };
+    for entry in entries {
+        let path = entry.map_err(RuntimeError::io("cannot read", folder))?.path();
+        if path.file_name().is_some_and(|n| n.to_string_lossy().starts_with(UNFINISHED)) {
+            let removed =
+                if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
+            removed.map_err(RuntimeError::io("cannot remove", &path))?;
+        }
+    }
+    Ok(())
+}
 
 /// Makes the renames in a folder durable.
 pub(super) fn sync_folder(folder: &Path) -> Result<(), RuntimeError> {
@@ -28,7 +54,7 @@ pub(super) fn sync_folder(folder: &Path) -> Result<(), RuntimeError> {
 pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), RuntimeError> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let write = || -> io::Result<()> {
-        let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
+        let mut temporary = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
         temporary.write_all(bytes)?;
         temporary.as_file().sync_all()?;
         // On failure the temporary file goes with its handle.
@@ -37,6 +63,46 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), RuntimeError>
     };
     write().map_err(RuntimeError::io("cannot write", path))?;
     sync_folder(folder)
+}
+
+/// Writes the scores of an evaluation, one line an example: those before the first step stay, the others
+/// are replaced by the next.
+pub(super) fn write_scores(
+    folder: &Path,
+    step: usize,
+    scores: &[ExampleScore],
+) -> Result<(), RuntimeError> {
+    let mut text = Vec::new();
+    for score in scores {
+        serde_json::to_writer(&mut text, score)
+            .map_err(|e| RuntimeError::format(folder, e.to_string()))?;
+        text.push(b'\n');
+    }
+    if step == 0 {
+        write_whole(&folder.join(SCORES_FIRST), &text)?;
+    }
+    write_whole(&folder.join(SCORES_LAST), &text)
+}
+
+/// Clears the way for a run in a folder whose earlier run ended before its first checkpoint.
+///
+/// # Errors
+/// If the folder holds a checkpoint, or cannot be written.
+pub fn discard_unsaved(folder: &Path) -> Result<(), RuntimeError> {
+    if let Some(checkpoint) = super::checkpoint::latest(folder)? {
+        let reason = "a run that can be resumed is not discarded";
+        return Err(RuntimeError::format(checkpoint, reason));
+    }
+    for name in [METRICS, SCORES_FIRST, SCORES_LAST] {
+        let path = folder.join(name);
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                return Err(RuntimeError::io("cannot remove", &path)(e));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// The metrics of a run, line by line.
@@ -50,12 +116,19 @@ impl MetricsFile {
     pub(super) fn create(folder: &Path) -> Result<Self, RuntimeError> {
         fs::create_dir_all(folder).map_err(RuntimeError::io("cannot create", folder))?;
         let path = folder.join(METRICS);
-        let file = OpenOptions::new().append(true).create_new(true).open(&path);
-        let file = file.map_err(|e| match e.kind() {
-            io::ErrorKind::AlreadyExists => RuntimeError::Setting(format!(
+        let holds_a_run = || {
+            RuntimeError::Setting(format!(
                 "{} holds a run already: resume it or choose another folder",
                 folder.display()
-            )),
+            ))
+        };
+        if super::checkpoint::latest(folder)?.is_some() {
+            return Err(holds_a_run());
+        }
+        sweep(folder)?;
+        let file = OpenOptions::new().append(true).create_new(true).open(&path);
+        let file = file.map_err(|e| match e.kind() {
+            io::ErrorKind::AlreadyExists => holds_a_run(),
             _ => RuntimeError::io("cannot write", &path)(e),
         })?;
         Ok(Self { file, path })
@@ -63,6 +136,7 @@ impl MetricsFile {
 
     /// The file of an earlier sitting, cut back to what happened up to `step`.
     pub(super) fn reopen(folder: &Path, step: usize) -> Result<Self, RuntimeError> {
+        sweep(folder)?;
         let path = folder.join(METRICS);
         let old = match fs::read_to_string(&path) {
             Ok(text) => text,

@@ -5,58 +5,99 @@ use std::path::Path;
 
 use candle_core::{Device, Tensor};
 
-use crate::data::EncodedPair;
+use crate::data::EncodedExample;
 use crate::model::CausalLm;
 use crate::op::RuntimeError;
 
 use super::batch::rows;
 
-/// The reference's sums for every pair: chosen, rejected.
+/// The reference's sums for every sequence of every example.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReferenceLogProbs {
-    /// By training pair.
-    pub train: Vec<[f64; 2]>,
-    /// By held-out pair.
-    pub held_out: Vec<[f64; 2]>,
+    /// By training example.
+    pub train: Vec<Vec<f64>>,
+    /// By held-out example.
+    pub held_out: Vec<Vec<f64>>,
 }
 
-/// The sums of a model for all pairs, `micro` pairs at a time; `progress` is told how many are done.
+/// The sums of a model for all examples, `micro` at a time; `progress` is told how many are done.
 ///
 /// # Errors
 /// If a row does not fit the model, or its log-probability is not finite.
 pub fn reference_log_probs(
     model: &dyn CausalLm,
-    pairs: &[EncodedPair],
+    examples: &[EncodedExample],
     micro: usize,
     mut progress: impl FnMut(usize),
-) -> Result<Vec<[f64; 2]>, RuntimeError> {
-    let mut out = Vec::with_capacity(pairs.len());
-    for part in pairs.chunks(micro.max(1)) {
-        let part: Vec<&EncodedPair> = part.iter().collect();
+) -> Result<Vec<Vec<f64>>, RuntimeError> {
+    let mut out = Vec::with_capacity(examples.len());
+    for part in examples.chunks(micro.max(1)) {
+        let part: Vec<&EncodedExample> = part.iter().collect();
         let sums = model.completion_logps(&rows(&part))?;
-        for (pair, s) in part.iter().zip(sums.chunks_exact(2)) {
-            if !(s[0].is_finite() && s[1].is_finite()) {
+        let mut sums = sums.into_iter();
+        for example in &part {
+            let mine: Vec<f64> = sums.by_ref().take(example.sequence_count()).collect();
+            if let Some(bad) = mine.iter().find(|s| !s.is_finite()) {
                 return Err(RuntimeError::Unsupported(format!(
-                    "the model gives row {} of the data the log-probabilities {} and {}",
-                    pair.row, s[0], s[1]
+                    "the reference gives a response of row {} of the data the log-probability {bad}",
+                    example.row
                 )));
             }
-            out.push([s[0], s[1]]);
+            out.push(mine);
         }
         progress(out.len());
     }
     Ok(out)
 }
 
+/// The sums that the data give.
+///
+/// # Errors
+/// If an example has none, or the loss reads responses of other prompts, which no data give.
+pub fn given_log_probs(examples: &[EncodedExample]) -> Result<Vec<Vec<f64>>, RuntimeError> {
+    examples
+        .iter()
+        .map(|e| {
+            match &e.reference {
+            Some(sums) if sums.len() == e.sequence_count() => Ok(sums.clone()),
+            Some(_) => Err(RuntimeError::Setting(
+                "the loss reads further responses or those of other prompts, where the data give no \
+                 reference: name a reference model"
+                    .into(),
+            )),
+            None => Err(RuntimeError::Setting(format!(
+                "row {} of the data gives no log-probabilities of a reference",
+                e.row
+            ))),
+        }
+        })
+        .collect()
+}
+
 impl ReferenceLogProbs {
+    /// Whether there is a sum for every sequence.
+    pub(super) fn check(
+        &self,
+        train: &[EncodedExample],
+        held_out: &[EncodedExample],
+    ) -> Result<(), RuntimeError> {
+        let fits = |sums: &[Vec<f64>], examples: &[EncodedExample]| {
+            sums.len() == examples.len()
+                && sums.iter().zip(examples).all(|(s, e)| s.len() == e.sequence_count())
+        };
+        if fits(&self.train, train) && fits(&self.held_out, held_out) {
+            return Ok(());
+        }
+        Err(RuntimeError::Shape("the reference's log-probabilities are of other data".into()))
+    }
+
     pub(super) fn tensors(&self) -> Result<HashMap<String, Tensor>, RuntimeError> {
         let mut out = HashMap::new();
         for (name, values) in [("train", &self.train), ("held_out", &self.held_out)] {
             // An empty tensor has no place in the file format of every reader.
-            if !values.is_empty() {
-                let flat = values.as_flattened();
-                let tensor = Tensor::from_slice(flat, (values.len(), 2), &Device::Cpu)?;
-                out.insert(name.to_owned(), tensor);
+            let flat: Vec<f64> = values.iter().flatten().copied().collect();
+            if !flat.is_empty() {
+                out.insert(name.to_owned(), Tensor::new(flat, &Device::Cpu)?);
             }
         }
         Ok(out)
@@ -65,19 +106,25 @@ impl ReferenceLogProbs {
     pub(super) fn from_tensors(
         tensors: &HashMap<String, Tensor>,
         path: &Path,
-        pairs: (usize, usize),
+        (train, held_out): (&[EncodedExample], &[EncodedExample]),
     ) -> Result<Self, RuntimeError> {
-        let get = |name: &str, pairs: usize| -> Result<Vec<[f64; 2]>, RuntimeError> {
+        let get = |name: &str,
+                   examples: &[EncodedExample]|
+         -> Result<Vec<Vec<f64>>, RuntimeError> {
             let Some(tensor) = tensors.get(name) else { return Ok(Vec::new()) };
-            if tensor.dims() != [pairs, 2] {
+            let wanted: usize = examples.iter().map(EncodedExample::sequence_count).sum();
+            if tensor.dims() != [wanted] {
                 return Err(RuntimeError::format(
                     path,
-                    format!("reference log-probabilities {:?} for {pairs} pairs", tensor.dims()),
+                    format!(
+                        "reference log-probabilities {:?} for {wanted} responses",
+                        tensor.dims()
+                    ),
                 ));
             }
-            let rows = tensor.to_vec2::<f64>()?;
-            Ok(rows.into_iter().filter_map(|r| r.try_into().ok()).collect())
+            let mut flat = tensor.to_vec1::<f64>()?.into_iter();
+            Ok(examples.iter().map(|e| flat.by_ref().take(e.sequence_count()).collect()).collect())
         };
-        Ok(Self { train: get("train", pairs.0)?, held_out: get("held_out", pairs.1)? })
+        Ok(Self { train: get("train", train)?, held_out: get("held_out", held_out)? })
     }
 }

@@ -1,64 +1,114 @@
-//! What a policy makes of pairs that it does not train on.
+//! What a policy makes of examples that it does not train on.
 
-use serde::Serialize;
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
 
-use crate::data::EncodedPair;
+use crate::data::EncodedExample;
 use crate::model::CausalLm;
 use crate::op::{LossKernel, RuntimeError};
 
 use super::batch::rows;
 use super::bind::{Binding, Reward};
 
-/// The figures of one pair.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct PairScore {
+/// The figures of one example. Those of the chosen response are there for a pair and for a single good
+/// response, those of the rejected one for a pair and for a single bad response.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExampleScore {
     /// Its row in the data, counted from 0.
     pub row: usize,
-    /// Its loss.
+    /// Its loss: the mean of its terms.
     pub loss: f64,
-    /// Reward of chosen less reward of rejected.
-    pub margin: f64,
-    /// 1 if the chosen response has the higher reward, 0 if the rejected one has, 1/2 if they differ by
-    /// no more than the rounding of log-probabilities, as they do where policy and reference are the same.
-    pub correct: f64,
-    /// The policy's log-probability of the chosen response, summed over its tokens.
-    pub chosen_logp: f64,
-    /// The same of the rejected response.
-    pub rejected_logp: f64,
-    /// The reference's log-probability of the chosen response.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub chosen_reference_logp: Option<f64>,
-    /// The same of the rejected response.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub rejected_reference_logp: Option<f64>,
-    /// Tokens of the chosen response.
-    pub chosen_tokens: usize,
-    /// Tokens of the rejected response.
-    pub rejected_tokens: usize,
+    /// How many terms of the loss it is.
+    pub(super) terms: usize,
+    /// Of a pair: reward of chosen less reward of rejected.
+    pub margin: Option<f64>,
+    /// Of a pair: 1 if the chosen response has the higher reward, 0 if the rejected one has, 1/2 if they
+    /// differ by no more than the rounding of log-probabilities, as they do where policy and reference
+    /// are the same.
+    pub correct: Option<f64>,
+    /// The chosen, or good, response.
+    pub chosen: Option<ResponseScore>,
+    /// The rejected, or bad, response.
+    pub rejected: Option<ResponseScore>,
 }
 
-/// Means over pairs.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+impl Serialize for ExampleScore {
+    /// One flat record: `chosen_logp`, `rejected_tokens` and so on, without what is not there.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("row", &self.row)?;
+        map.serialize_entry("loss", &self.loss)?;
+        if let (Some(margin), Some(correct)) = (self.margin, self.correct) {
+            map.serialize_entry("margin", &margin)?;
+            map.serialize_entry("correct", &correct)?;
+        }
+        for (side, response) in [("chosen", &self.chosen), ("rejected", &self.rejected)] {
+            let Some(r) = response else { continue };
+            map.serialize_entry(&format!("{side}_logp"), &r.logp)?;
+            if let Some(logp) = r.reference_logp {
+                map.serialize_entry(&format!("{side}_reference_logp"), &logp)?;
+            }
+            map.serialize_entry(&format!("{side}_tokens"), &r.tokens)?;
+            map.serialize_entry(&format!("{side}_reward"), &r.reward)?;
+        }
+        map.end()
+    }
+}
+
+/// The figures of one response.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ResponseScore {
+    /// The policy's log-probability, summed over tokens.
+    pub logp: f64,
+    /// The reference's, where the loss reads one.
+    pub reference_logp: Option<f64>,
+    /// Its number of tokens.
+    pub tokens: usize,
+    /// Its reward.
+    pub reward: f64,
+    /// What the reward may be off by.
+    noise: f64,
+}
+
+impl ResponseScore {
+    /// 1 where this response has the higher reward, 0 where the other has, 1/2 where they tie.
+    fn above(&self, other: &Self) -> f64 {
+        let gap = self.reward - other.reward;
+        if gap.abs() <= self.noise + other.noise { 0.5 } else { f64::from(u8::from(gap > 0.0)) }
+    }
+}
+
+/// Means over examples. A figure that no example has is NaN, and absent from files.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Summary {
-    /// How many pairs.
-    pub pairs: usize,
-    /// Mean loss.
+    /// How many examples.
+    pub examples: usize,
+    /// Mean loss over terms.
     pub loss: f64,
-    /// Share of pairs whose chosen response has the higher reward, ties counted half.
+    /// Of pairs: the share whose chosen response has the higher reward. Of single responses: the share of
+    /// all (good, bad) couples that are in this order. Ties count half.
+    #[serde(skip_serializing_if = "super::metrics::is_absent")]
     pub accuracy: f64,
-    /// Mean reward of chosen less rejected.
+    /// Mean reward of chosen (good) less mean reward of rejected (bad) responses.
+    #[serde(skip_serializing_if = "super::metrics::is_absent")]
     pub margin: f64,
-    /// Mean log-probability of the chosen responses.
+    /// Mean log-probability of the chosen (good) responses.
+    #[serde(skip_serializing_if = "super::metrics::is_absent")]
     pub chosen_logp: f64,
-    /// Mean log-probability of the rejected responses.
+    /// Mean log-probability of the rejected (bad) responses.
+    #[serde(skip_serializing_if = "super::metrics::is_absent")]
     pub rejected_logp: f64,
     /// Log-probability of all chosen tokens over their number.
+    #[serde(skip_serializing_if = "super::metrics::is_absent")]
     pub chosen_logp_per_token: f64,
     /// The same of the rejected tokens.
+    #[serde(skip_serializing_if = "super::metrics::is_absent")]
     pub rejected_logp_per_token: f64,
-    /// What always choosing the shorter response would score, ties counted half.
+    /// What always choosing the shorter response of a pair would score, ties counted half.
+    #[serde(skip_serializing_if = "super::metrics::is_absent")]
     pub shorter_accuracy: f64,
-    /// What always choosing the longer response would score, ties counted half.
+    /// What always choosing the longer response of a pair would score, ties counted half.
+    #[serde(skip_serializing_if = "super::metrics::is_absent")]
     pub longer_accuracy: f64,
 }
 
@@ -66,62 +116,79 @@ pub struct Summary {
 /// rows beside.
 const ROUNDING: f64 = 1e-6;
 
-/// The figures of a batch from its sums.
+/// The figures of a batch from its sums; `loss` has one value a term.
 pub(super) fn figures(
-    pairs: &[&EncodedPair],
-    reference: Option<&[[f64; 2]]>,
+    examples: &[&EncodedExample],
+    reference: Option<&[Vec<f64>]>,
     loss: &[f64],
     sums: &[f64],
-    reward: Reward,
-) -> Vec<PairScore> {
-    let one = |(e, pair): (usize, &&EncodedPair)| {
-        let reference = reference.map(|r| r[e]);
-        let tokens = [pair.chosen.response_len(), pair.rejected.response_len()];
-        let value =
-            |side: usize| reward.of(sums[2 * e + side], reference.map(|r| r[side]), tokens[side]);
-        let margin = value(0) - value(1);
-        let size = |side: usize| {
-            let sum = sums[2 * e + side].abs();
-            if reward.mean { sum / tokens[side].max(1) as f64 } else { sum }
+    binding: &Binding,
+) -> Vec<ExampleScore> {
+    let (mut loss, mut sums) = (loss, sums);
+    let one = |(e, example): (usize, &&EncodedExample)| {
+        let terms = binding.terms(example);
+        let (mine, rest) = loss.split_at(terms.min(loss.len()));
+        loss = rest;
+        let (own, rest) = sums.split_at(example.sequence_count().min(sums.len()));
+        sums = rest;
+        let reference = reference.and_then(|r| r.get(e));
+        let response = |wanted: bool| {
+            let side = example.good.iter().position(|g| *g == wanted)?;
+            let reference = reference.and_then(|r| r.get(side).copied());
+            let tokens = example.responses.get(side)?.response_len();
+            Some(scored(*own.get(side)?, reference, tokens, binding.reward()))
         };
-        let noise = ROUNDING * (size(0) + size(1));
-        PairScore {
-            row: pair.row,
-            loss: loss[e],
-            margin,
-            correct: if margin.abs() <= noise { 0.5 } else { f64::from(u8::from(margin > 0.0)) },
-            chosen_logp: sums[2 * e],
-            rejected_logp: sums[2 * e + 1],
-            chosen_reference_logp: reference.map(|r| r[0]),
-            rejected_reference_logp: reference.map(|r| r[1]),
-            chosen_tokens: tokens[0],
-            rejected_tokens: tokens[1],
+        let (chosen, rejected) = (response(true), response(false));
+        let pair = chosen.as_ref().zip(rejected.as_ref());
+        ExampleScore {
+            row: example.row,
+            loss: mine.iter().sum::<f64>() / terms.max(1) as f64,
+            terms,
+            margin: pair.map(|(c, r)| c.reward - r.reward),
+            correct: pair.map(|(c, r)| c.above(r)),
+            chosen,
+            rejected,
         }
     };
-    pairs.iter().enumerate().map(one).collect()
+    examples.iter().enumerate().map(one).collect()
 }
 
-/// Scores all pairs, `micro` at a time; a loss that couples its examples sees batches of `batch` pairs.
+fn scored(logp: f64, reference: Option<f64>, tokens: usize, reward: Reward) -> ResponseScore {
+    let size = if reward.mean { logp.abs() / tokens.max(1) as f64 } else { logp.abs() };
+    ResponseScore {
+        logp,
+        reference_logp: reference,
+        tokens,
+        reward: reward.of(logp, reference, tokens),
+        noise: ROUNDING * size,
+    }
+}
+
+/// Scores all examples, `micro` at a time; a loss that couples its examples sees batches of `batch`.
 ///
-/// `reference` holds the reference's sums by pair, where the loss reads one.
+/// `reference` holds the reference's sums by example, where the loss reads one.
 ///
 /// # Errors
-/// If a row does not fit the model or the loss cannot be evaluated.
+/// If an example does not fit the model or the loss cannot be evaluated.
 pub fn score(
     policy: &dyn CausalLm,
     kernel: &dyn LossKernel,
     binding: &Binding,
-    pairs: &[EncodedPair],
-    reference: Option<&[[f64; 2]]>,
+    examples: &[EncodedExample],
+    reference: Option<&[Vec<f64>]>,
     (batch, micro): (usize, usize),
-) -> Result<Vec<PairScore>, RuntimeError> {
-    let mut out = Vec::with_capacity(pairs.len());
-    for (b, part) in pairs.chunks(batch.max(1)).enumerate() {
-        let part: Vec<&EncodedPair> = part.iter().collect();
+) -> Result<Vec<ExampleScore>, RuntimeError> {
+    let mut out = Vec::with_capacity(examples.len());
+    for (b, part) in examples.chunks(batch.max(1)).enumerate() {
+        let part: Vec<&EncodedExample> = part.iter().collect();
         let first = b * batch.max(1);
         let reference = match reference {
             Some(r) => Some(r.get(first..first + part.len()).ok_or_else(|| {
-                RuntimeError::Shape(format!("{} reference sums for {} pairs", r.len(), pairs.len()))
+                RuntimeError::Shape(format!(
+                    "{} reference sums for {} examples",
+                    r.len(),
+                    examples.len()
+                ))
             })?),
             None => None,
         };
@@ -131,41 +198,53 @@ pub fn score(
         }
         let columns = binding.columns(&part, reference)?;
         let value = kernel.evaluate(&columns.resolve(&sums)?)?;
-        out.extend(figures(&part, reference, &value.loss, &sums, binding.reward()));
+        out.extend(figures(&part, reference, &value.loss, &sums, binding));
     }
     Ok(out)
 }
 
-/// 1 where the chosen response has more tokens, 0 where it has fewer, else 1/2.
-fn longer(s: &PairScore) -> f64 {
-    match s.chosen_tokens.cmp(&s.rejected_tokens) {
-        std::cmp::Ordering::Greater => 1.0,
-        std::cmp::Ordering::Equal => 0.5,
-        std::cmp::Ordering::Less => 0.0,
-    }
+/// The mean of some numbers; NaN of none.
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, n) = values.fold((0.0, 0usize), |(sum, n), v| (sum + v, n + 1));
+    sum / n as f64
 }
 
-/// Means over pairs; all zero for none.
-pub fn summarise(scores: &[PairScore]) -> Summary {
-    if scores.is_empty() {
-        return Summary::default();
-    }
-    let n = scores.len() as f64;
-    let mean = |f: &dyn Fn(&PairScore) -> f64| scores.iter().map(f).sum::<f64>() / n;
-    let per_token = |logp: &dyn Fn(&PairScore) -> f64, tokens: &dyn Fn(&PairScore) -> usize| {
-        let tokens: usize = scores.iter().map(tokens).sum();
-        scores.iter().map(logp).sum::<f64>() / tokens.max(1) as f64
+/// The share of couples whose first is above its second.
+fn in_order(good: &[ResponseScore], bad: &[ResponseScore]) -> f64 {
+    mean(good.iter().flat_map(|g| bad.iter().map(|b| g.above(b))))
+}
+
+/// Means over examples.
+pub fn summarise(scores: &[ExampleScore]) -> Summary {
+    let terms: usize = scores.iter().map(|s| s.terms).sum();
+    let loss = scores.iter().map(|s| s.loss * s.terms as f64).sum::<f64>() / terms as f64;
+    let chosen: Vec<ResponseScore> = scores.iter().filter_map(|s| s.chosen).collect();
+    let rejected: Vec<ResponseScore> = scores.iter().filter_map(|s| s.rejected).collect();
+    let pairs = scores.iter().any(|s| s.correct.is_some());
+    let per_token = |of: &[ResponseScore]| {
+        let tokens: usize = of.iter().map(|r| r.tokens).sum();
+        of.iter().map(|r| r.logp).sum::<f64>() / tokens as f64
     };
-    let longer = mean(&longer);
+    let rewards = |of: &[ResponseScore]| mean(of.iter().map(|r| r.reward));
+    let longer = mean(scores.iter().filter_map(|s| {
+        let (c, r) = (s.chosen?.tokens, s.rejected?.tokens);
+        Some(if c == r { 0.5 } else { f64::from(u8::from(c > r)) })
+    }));
     Summary {
-        pairs: scores.len(),
-        loss: mean(&|s| s.loss),
-        accuracy: mean(&|s| s.correct),
-        margin: mean(&|s| s.margin),
-        chosen_logp: mean(&|s| s.chosen_logp),
-        rejected_logp: mean(&|s| s.rejected_logp),
-        chosen_logp_per_token: per_token(&|s| s.chosen_logp, &|s| s.chosen_tokens),
-        rejected_logp_per_token: per_token(&|s| s.rejected_logp, &|s| s.rejected_tokens),
+        examples: scores.len(),
+        loss,
+        accuracy: match pairs {
+            true => mean(scores.iter().filter_map(|s| s.correct)),
+            false => in_order(&chosen, &rejected),
+        },
+        margin: match pairs {
+            true => mean(scores.iter().filter_map(|s| s.margin)),
+            false => rewards(&chosen) - rewards(&rejected),
+        },
+        chosen_logp: mean(chosen.iter().map(|r| r.logp)),
+        rejected_logp: mean(rejected.iter().map(|r| r.logp)),
+        chosen_logp_per_token: per_token(&chosen),
+        rejected_logp_per_token: per_token(&rejected),
         shorter_accuracy: 1.0 - longer,
         longer_accuracy: longer,
     }

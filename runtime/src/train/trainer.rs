@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use candle_core::Tensor;
 
-use crate::data::{EncodedPair, Shuffle};
+use crate::data::{EncodedExample, Shuffle};
 use crate::model::CausalLm;
 use crate::op::{LossKernel, RuntimeError};
 use crate::optim::{AdamW, clip_factor};
@@ -16,9 +16,9 @@ use super::bind::{Binding, Names};
 use super::checkpoint::{self, State, digest};
 use super::config::TrainConfig;
 use super::metrics::{EvalRecord, Record, RunRecord, SavedRecord, StepRecord};
-use super::output::MetricsFile;
+use super::output::{MetricsFile, write_scores};
 use super::policy::Policy;
-use super::reference::{ReferenceLogProbs, reference_log_probs};
+use super::reference::{ReferenceLogProbs, given_log_probs, reference_log_probs};
 use super::score::{figures, score, summarise};
 
 /// The frozen model that a loss compares the policy with.
@@ -28,6 +28,10 @@ pub enum Reference<'a> {
     Initial,
     /// Another model, or the policy with its adapter switched off.
     Model(&'a dyn CausalLm),
+    /// The log-probabilities that the data give.
+    Data,
+    /// Log-probabilities that were computed before.
+    Known(&'a ReferenceLogProbs),
 }
 
 /// Everything that a run works with.
@@ -40,10 +44,10 @@ pub struct Run<'a> {
     pub names: &'a Names,
     /// The settings.
     pub config: &'a TrainConfig,
-    /// The pairs to train on.
-    pub train: &'a [EncodedPair],
-    /// The pairs to evaluate on; may be empty.
-    pub held_out: &'a [EncodedPair],
+    /// What to train on.
+    pub train: &'a [EncodedExample],
+    /// What to evaluate on; may be empty.
+    pub held_out: &'a [EncodedExample],
     /// Asked once, before the first step, if the loss reads a reference; never after a resume.
     pub reference: Reference<'a>,
     /// The folder for metrics and checkpoints; nothing is written without one.
@@ -61,6 +65,8 @@ pub struct Outcome {
     pub steps: usize,
     /// False if it was asked to stop before its end.
     pub finished: bool,
+    /// True if its patience ended: the held-out loss fell no further.
+    pub ended_early: bool,
     /// The first evaluation of this sitting.
     pub first_eval: Option<EvalRecord>,
     /// The last evaluation of this sitting.
@@ -80,27 +86,40 @@ pub fn train(run: Run<'_>) -> Result<Outcome, RuntimeError> {
     let metrics = run.output.map(MetricsFile::create).transpose()?;
     let mut reference = ReferenceLogProbs::default();
     if binding.needs_reference() {
-        let model: &dyn CausalLm = match run.reference {
-            Reference::Initial => run.policy,
-            Reference::Model(model) => model,
-        };
         let micro = run.config.micro_batch;
-        reference.train = reference_log_probs(model, run.train, micro, |_| {})?;
-        reference.held_out = reference_log_probs(model, run.held_out, micro, |_| {})?;
+        let by = |model: &dyn CausalLm| -> Result<ReferenceLogProbs, RuntimeError> {
+            let sums =
+                |examples: &[EncodedExample]| reference_log_probs(model, examples, micro, |_| {});
+            Ok(ReferenceLogProbs { train: sums(run.train)?, held_out: sums(run.held_out)? })
+        };
+        reference = match run.reference {
+            Reference::Initial => by(run.policy)?,
+            Reference::Model(model) => by(model)?,
+            Reference::Known(known) => known.clone(),
+            Reference::Data => ReferenceLogProbs {
+                train: given_log_probs(run.train)?,
+                held_out: given_log_probs(run.held_out)?,
+            },
+        };
+        reference.check(run.train, run.held_out)?;
     }
     let state = State::new(run.kernel.name(), run.config, digest(&[run.train, run.held_out]));
     let record = Record::Run(Box::new(RunRecord {
         loss: run.kernel.name().to_owned(),
         reward: binding.reward().definition().to_owned(),
         steps: total,
-        train_pairs: run.train.len(),
-        held_out_pairs: run.held_out.len(),
+        train_examples: run.train.len(),
+        held_out_examples: run.held_out.len(),
         trainable: run.policy.trainable().iter().map(|(_, v)| v.elem_count()).sum(),
         config: run.config.clone(),
     }));
     let mut session = Session::new(run, binding, optimiser, metrics, reference, state, total);
     session.emit(record)?;
     session.evaluate()?;
+    // The reference took a pass over all data: it is not lost with the first interval.
+    if session.binding.needs_reference() {
+        session.save()?;
+    }
     session.steps()
 }
 
@@ -126,10 +145,8 @@ pub fn resume(run: Run<'_>, checkpoint: &Path) -> Result<Outcome, RuntimeError> 
     state.config = run.config.clone();
     let variables = run.policy.trainable();
     let mut optimiser = AdamW::new(run.config.adamw, variables.to_vec())?;
-    let pairs = (run.train.len(), run.held_out.len());
-    let reference = checkpoint::restore(checkpoint, state.step, variables, &mut optimiser, pairs)?;
-    let passes = run.config.batch_size.div_ceil(run.config.micro_batch) * state.step;
-    run.policy.set_passes(passes as u64);
+    let data = (run.train, run.held_out);
+    let reference = checkpoint::restore(checkpoint, state.step, variables, &mut optimiser, data)?;
     let metrics = run.output.map(|o| MetricsFile::reopen(o, state.step)).transpose()?;
     Session::new(run, binding, optimiser, metrics, reference, state, total).steps()
 }
@@ -194,7 +211,10 @@ impl<'a> Session<'a> {
 
     fn steps(mut self) -> Result<Outcome, RuntimeError> {
         let due = |every: Option<usize>, step: usize| every.is_some_and(|n| step.is_multiple_of(n));
-        while self.state.step < self.total && !self.run.stop.load(Ordering::Relaxed) {
+        while self.state.step < self.total
+            && !self.out_of_patience()
+            && !self.run.stop.load(Ordering::Relaxed)
+        {
             self.step()?;
             let step = self.state.step;
             if due(self.run.config.eval_every, step) || step == self.total {
@@ -205,12 +225,18 @@ impl<'a> Session<'a> {
             }
         }
         self.save()?;
+        let ended_early = self.state.step < self.total && self.out_of_patience();
         Ok(Outcome {
             steps: self.state.step,
-            finished: self.state.step >= self.total,
+            finished: self.state.step >= self.total || ended_early,
+            ended_early,
             first_eval: self.first_eval,
             last_eval: self.last_eval,
         })
+    }
+
+    fn out_of_patience(&self) -> bool {
+        self.run.config.patience.is_some_and(|n| self.state.stale >= n)
     }
 
     /// The places in the training data of the next batch.
@@ -224,32 +250,33 @@ impl<'a> Session<'a> {
         let begin = Instant::now();
         let places = self.batch();
         let train = self.run.train;
-        let pairs: Vec<&EncodedPair> = places.iter().map(|&i| &train[i]).collect();
-        let reference: Option<Vec<[f64; 2]>> = self
+        let examples: Vec<&EncodedExample> = places.iter().map(|&i| &train[i]).collect();
+        let reference: Option<Vec<Vec<f64>>> = self
             .binding
             .needs_reference()
-            .then(|| places.iter().filter_map(|&i| self.reference.train.get(i).copied()).collect());
+            .then(|| places.iter().filter_map(|&i| self.reference.train.get(i).cloned()).collect());
         let step = self.state.step + 1;
         let diverged = |what: &str, value: f64| RuntimeError::Diverged {
             step,
             what: what.to_owned(),
             value,
-            rows: pairs.iter().map(|p| p.row).collect(),
+            rows: examples.iter().map(|e| e.row).collect(),
         };
         let (policy, config) = (self.run.policy, self.run.config);
+        // The dropout masks of a step depend on the step alone, however the run came to it.
+        let passes = config.batch_size.div_ceil(config.micro_batch) * self.state.step;
+        policy.set_passes(passes as u64);
         let result = gradient(
             policy,
             self.run.kernel,
             &self.binding,
-            &pairs,
+            &examples,
             reference.as_deref(),
             config.micro_batch,
         )
         .map_err(|e| match e {
             BatchError::Other(e) => e,
-            BatchError::NotFinite { pair, value } => {
-                diverged(&format!("the loss of row {}", pairs[pair].row), value)
-            }
+            BatchError::NotFinite { what, value } => diverged(&what, value),
         })?;
         result.gradients.assert_all_reached(policy.trainable())?;
         let norm = result.gradients.norm()?;
@@ -261,10 +288,9 @@ impl<'a> Session<'a> {
         self.optimiser.step(&gradients, lr, clip_factor(norm, config.clip))?;
         self.state.step = step;
 
-        let reward = self.binding.reward();
-        let s =
-            summarise(&figures(&pairs, reference.as_deref(), &result.loss, &result.sums, reward));
-        let tokens: usize = pairs.iter().map(|p| p.chosen.ids.len() + p.rejected.ids.len()).sum();
+        let (loss, sums) = (&result.loss, &result.sums);
+        let s = summarise(&figures(&examples, reference.as_deref(), loss, sums, &self.binding));
+        let tokens: usize = examples.iter().map(|e| e.tokens()).sum();
         let record = StepRecord {
             step,
             epoch: (step * config.batch_size) as f64 / train.len() as f64,
@@ -290,14 +316,24 @@ impl<'a> Session<'a> {
         let reference =
             self.binding.needs_reference().then_some(self.reference.held_out.as_slice());
         let config = self.run.config;
-        let summary = summarise(&score(
+        let scores = score(
             self.run.policy,
             self.run.kernel,
             &self.binding,
             self.run.held_out,
             reference,
             (config.batch_size, config.micro_batch),
-        )?);
+        )?;
+        if let Some(folder) = self.run.output {
+            write_scores(folder, self.state.step, &scores)?;
+        }
+        let summary = summarise(&scores);
+        if self.state.best.is_none_or(|best| summary.loss < best) {
+            self.state.best = Some(summary.loss);
+            self.state.stale = 0;
+        } else {
+            self.state.stale += 1;
+        }
         let now = summary.chosen_logp_per_token;
         let baseline = *self.state.baseline.get_or_insert(now);
         let record = EvalRecord {

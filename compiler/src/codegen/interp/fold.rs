@@ -5,7 +5,7 @@ use super::Real;
 use crate::mir::{Direction, Reduce};
 
 /// The sum, by halves: the rounding error grows with the logarithm of the length.
-pub(super) fn sum<T: Real>(values: &[T]) -> T {
+pub(crate) fn sum<T: Real>(values: &[T]) -> T {
     sum_of(values, &T::clone)
 }
 
@@ -23,7 +23,7 @@ fn sum_of<T: Real>(values: &[T], term: &impl Fn(&T) -> T) -> T {
 }
 
 /// A reduction of one loop.
-pub(super) fn reduce<T: Real>(op: Reduce, values: &[T]) -> T {
+pub(crate) fn reduce<T: Real>(op: Reduce, values: &[T]) -> T {
     match op {
         Reduce::Sum => sum(values),
         Reduce::Mean if values.is_empty() => T::from_f64(0.0),
@@ -59,7 +59,7 @@ fn log_sum_exp<T: Real>(values: &[T]) -> T {
 }
 
 /// The places of a loop's values in ascending order; equal values stay in order, NaN comes last.
-fn ascending<T: Real>(values: &[T]) -> Vec<usize> {
+pub(crate) fn ascending<T: Real>(values: &[T]) -> Vec<usize> {
     use std::cmp::Ordering::{Equal, Greater, Less};
     let mut places: Vec<usize> = (0..values.len()).collect();
     places.sort_by(|&i, &j| {

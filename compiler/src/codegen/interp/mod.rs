@@ -10,10 +10,10 @@ mod big;
 mod difference;
 mod error;
 mod evaluate;
-mod fold;
+pub(crate) mod fold;
 pub mod primitive;
 mod real;
-mod scalar;
+pub(crate) mod scalar;
 mod tape;
 #[cfg(test)]
 mod tests;

@@ -4,7 +4,7 @@ use super::Real;
 use crate::mir::{Binary, Unary};
 
 /// A one-operand operation.
-pub(super) fn unary<T: Real>(op: Unary) -> fn(&T) -> T {
+pub(crate) fn unary<T: Real>(op: Unary) -> fn(&T) -> T {
     match op {
         Unary::Neg => T::neg,
         Unary::Exp => T::exp,
@@ -22,7 +22,7 @@ pub(super) fn unary<T: Real>(op: Unary) -> fn(&T) -> T {
 }
 
 /// A two-operand operation.
-pub(super) fn binary<T: Real>(op: Binary) -> fn(&T, &T) -> T {
+pub(crate) fn binary<T: Real>(op: Binary) -> fn(&T, &T) -> T {
     match op {
         Binary::Add => T::add,
         Binary::Sub => T::sub,

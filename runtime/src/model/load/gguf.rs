@@ -1,6 +1,7 @@
 //! GGUF models: quantised weights to f32, names and row order back to Hugging Face's.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use candle_core::{
     Device, Tensor,
@@ -10,9 +11,10 @@ use candle_core::{
 pub use super::gguf_header::GgufFile;
 use super::gguf_header::TensorInfo;
 use crate::model::{
-    body::Weights,
+    body::{PackedWeights, Weights},
     config::{Architecture, Config, RopeScaling},
     error::{Error, Result},
+    ops::PackedMatrix,
 };
 
 /// Configuration and f32 weights of a GGUF file.
@@ -20,9 +22,22 @@ use crate::model::{
 /// # Errors
 /// If the file is truncated or corrupt, or holds a model that this crate does not compute.
 pub fn load_gguf(path: &Path, device: &Device) -> Result<(Config, Weights)> {
+    let (config, weights, _) = load(path, device, false)?;
+    Ok((config, weights))
+}
+
+/// As [`load_gguf`], but quantised linear maps stay as they are in the file.
+///
+/// # Errors
+/// As [`load_gguf`].
+pub fn load_gguf_packed(path: &Path) -> Result<(Config, Weights, PackedWeights)> {
+    load(path, &Device::Cpu, true)
+}
+
+fn load(path: &Path, device: &Device, pack: bool) -> Result<(Config, Weights, PackedWeights)> {
     let mut file = GgufFile::open(path)?;
     let config = config(&file)?;
-    let mut weights = Weights::new();
+    let (mut weights, mut packed) = (Weights::new(), PackedWeights::new());
     for (name, info) in file.tensors.clone() {
         // Rotary factors that a model stretches its context with.
         if name == "rope_freqs.weight" {
@@ -33,14 +48,23 @@ pub fn load_gguf(path: &Path, device: &Device) -> Result<(Config, Weights)> {
         }
         let target = hugging_face_name(&name)
             .ok_or_else(|| Error::UnexpectedTensor { name: name.clone() })?;
-        let tensor = dequantise(&mut file, &name, &info, device)?;
-        let tensor = match config.architecture {
-            Architecture::Llama => restore_row_order(&target, tensor, &config)?,
-            _ => tensor,
+        let block = Block::read(&mut file, &name, &info)?;
+        let heads = match config.architecture {
+            Architecture::Llama => rotated_heads(&target, &config),
+            _ => None,
         };
-        weights.insert(target, tensor);
+        if pack && target.ends_with("_proj.weight") && block.is_packed() {
+            packed.insert(target.clone(), Arc::new(block.packed(&target, heads, &config)?));
+        } else {
+            let tensor = block.dequantised(device)?;
+            let tensor = match heads {
+                Some(heads) => restore_row_order(&target, tensor, heads, &config)?,
+                None => tensor,
+            };
+            weights.insert(target, tensor);
+        }
     }
-    Ok((config, weights))
+    Ok((config, weights, packed))
 }
 
 /// The configuration in a GGUF file's metadata.
@@ -54,9 +78,10 @@ pub fn config(file: &GgufFile) -> Result<Config> {
     let architecture = match name {
         "llama" => Architecture::Llama,
         "qwen2" => Architecture::Qwen2,
+        "qwen3" => Architecture::Qwen3,
         other => {
             return Err(Error::Unsupported(format!(
-                "{}: architecture `{other}`; known are llama, qwen2",
+                "{}: architecture `{other}`; known are llama, qwen2, qwen3",
                 file.path.display()
             )));
         }
@@ -108,6 +133,7 @@ pub fn config(file: &GgufFile) -> Result<Config> {
         vocab_size: vocabulary
             .ok_or_else(|| Error::MissingTensor { name: "token_embd.weight".into() })?,
         max_position_embeddings: size("context_length")?,
+        sliding_window: None,
         rope_theta: number("rope.freq_base").unwrap_or(10_000.0),
         rope_scaling,
         rms_norm_eps: number("attention.layer_norm_rms_epsilon")
@@ -145,6 +171,8 @@ fn hugging_face_name(name: &str) -> Option<String> {
         "attn_k" => "self_attn.k_proj",
         "attn_v" => "self_attn.v_proj",
         "attn_output" => "self_attn.o_proj",
+        "attn_q_norm" => "self_attn.q_norm",
+        "attn_k_norm" => "self_attn.k_norm",
         "ffn_gate" => "mlp.gate_proj",
         "ffn_up" => "mlp.up_proj",
         "ffn_down" => "mlp.down_proj",
@@ -172,54 +200,99 @@ fn element_type(kind: u32) -> Option<GgmlDType> {
     })
 }
 
-fn dequantise(
-    file: &mut GgufFile,
-    name: &str,
-    info: &TensorInfo,
-    device: &Device,
-) -> Result<Tensor> {
-    let Some(dtype) = element_type(info.kind) else {
-        let message = format!("tensor `{name}` has the element type {}, not read here", info.kind);
-        return Err(Error::format(&file.path, message));
-    };
-    let elements = info.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
-    let bytes = elements
-        .filter(|n| n.is_multiple_of(dtype.block_size()))
-        .and_then(|n| (n / dtype.block_size()).checked_mul(dtype.type_size()));
-    let rows_whole = info.shape.last().is_some_and(|n| n.is_multiple_of(dtype.block_size()));
-    let (Some(bytes), true) = (bytes, rows_whole) else {
-        let message =
-            format!("tensor `{name}` of shape {:?} is no whole number of blocks", info.shape);
-        return Err(Error::format(&file.path, message));
-    };
-    let data = file.bytes(name, info.offset, bytes)?;
-    let tensor = match dtype {
-        GgmlDType::F32 => {
-            let values = data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
-            Tensor::from_vec(values.collect::<Vec<f32>>(), info.shape.as_slice(), device)?
+/// The bytes of one tensor of the file.
+struct Block {
+    dtype: GgmlDType,
+    shape: Vec<usize>,
+    data: Vec<u8>,
+}
+
+impl Block {
+    fn read(file: &mut GgufFile, name: &str, info: &TensorInfo) -> Result<Self> {
+        let Some(dtype) = element_type(info.kind) else {
+            let message =
+                format!("tensor `{name}` has the element type {}, not read here", info.kind);
+            return Err(Error::format(&file.path, message));
+        };
+        let elements = info.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d));
+        let bytes = elements
+            .filter(|n| n.is_multiple_of(dtype.block_size()))
+            .and_then(|n| (n / dtype.block_size()).checked_mul(dtype.type_size()));
+        let rows_whole = info.shape.last().is_some_and(|n| n.is_multiple_of(dtype.block_size()));
+        let (Some(bytes), true) = (bytes, rows_whole) else {
+            let message =
+                format!("tensor `{name}` of shape {:?} is no whole number of blocks", info.shape);
+            return Err(Error::format(&file.path, message));
+        };
+        let data = file.bytes(name, info.offset, bytes)?;
+        Ok(Self { dtype, shape: info.shape.clone(), data })
+    }
+
+    /// Whether it takes less than 16 bits a number.
+    fn is_packed(&self) -> bool {
+        self.dtype.block_size() > 1 && self.shape.len() == 2
+    }
+
+    fn dequantised(&self, device: &Device) -> Result<Tensor> {
+        Ok(match self.dtype {
+            GgmlDType::F32 => {
+                let values =
+                    self.data.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
+                Tensor::from_vec(values.collect::<Vec<f32>>(), self.shape.as_slice(), device)?
+            }
+            dtype => qtensor_from_ggml(dtype, &self.data, self.shape.clone(), &Device::Cpu)?
+                .dequantize(&Device::Cpu)?
+                .to_device(device)?,
+        })
+    }
+
+    /// The matrix as it is, its rows in the order of [`restore_row_order`]: blocks lie within a row, so
+    /// that whole rows move.
+    fn packed(&self, name: &str, heads: Option<usize>, config: &Config) -> Result<PackedMatrix> {
+        let rows = self.shape.first().copied().unwrap_or(0);
+        let mut ordered = Vec::new();
+        let mut data = self.data.as_slice();
+        if let Some(heads) = heads {
+            check_rows(name, &self.shape, heads, config)?;
+            let (row, half) = (self.data.len() / rows.max(1), config.head_dim / 2);
+            ordered.reserve_exact(self.data.len());
+            for i in 0..rows {
+                let (head, within) = (i / config.head_dim, i % config.head_dim);
+                let from = head * config.head_dim + 2 * (within % half) + within / half;
+                ordered.extend_from_slice(&self.data[from * row..(from + 1) * row]);
+            }
+            data = &ordered;
         }
-        _ => qtensor_from_ggml(dtype, &data, info.shape.clone(), &Device::Cpu)?
-            .dequantize(&Device::Cpu)?
-            .to_device(device)?,
-    };
-    Ok(tensor)
+        let matrix = qtensor_from_ggml(self.dtype, data, self.shape.clone(), &Device::Cpu)?;
+        Ok(PackedMatrix::new(matrix)?)
+    }
+}
+
+/// The number of heads of a map whose rows GGUF stores in another order.
+fn rotated_heads(name: &str, config: &Config) -> Option<usize> {
+    match name.rsplit('.').nth(1) {
+        Some("q_proj") => Some(config.num_attention_heads),
+        Some("k_proj") => Some(config.num_key_value_heads),
+        _ => None,
+    }
+}
+
+fn check_rows(name: &str, shape: &[usize], heads: usize, config: &Config) -> Result<()> {
+    let mut expected = shape.to_vec();
+    if let Some(rows) = expected.first_mut() {
+        *rows = heads * config.head_dim;
+    }
+    match expected == shape {
+        true => Ok(()),
+        false => Err(Error::Shape { name: name.to_owned(), expected, actual: shape.to_vec() }),
+    }
 }
 
 /// GGUF stores Llama's query and key rows so that rotary pairs are neighbours; here, as in Hugging Face
 /// checkpoints, the two halves of a head are rotated against each other.
-fn restore_row_order(name: &str, tensor: Tensor, config: &Config) -> Result<Tensor> {
-    let heads = match name.rsplit('.').nth(1) {
-        Some("q_proj") => config.num_attention_heads,
-        Some("k_proj") => config.num_key_value_heads,
-        _ => return Ok(tensor),
-    };
+fn restore_row_order(name: &str, tensor: Tensor, heads: usize, config: &Config) -> Result<Tensor> {
     let shape = tensor.dims().to_vec();
-    let rows = shape.first().copied().unwrap_or(0);
-    if rows != heads * config.head_dim {
-        let mut expected = shape.clone();
-        expected[0] = heads * config.head_dim;
-        return Err(Error::Shape { name: name.to_owned(), expected, actual: shape });
-    }
+    check_rows(name, &shape, heads, config)?;
     let columns: usize = shape.iter().skip(1).product();
     let paired = tensor.reshape((heads, config.head_dim / 2, 2, columns))?;
     Ok(paired.transpose(1, 2)?.contiguous()?.reshape(shape)?)

@@ -9,5 +9,5 @@ pub(crate) mod gguf_header;
 pub mod hugging_face;
 mod safetensors;
 
-pub use gguf::load_gguf;
+pub use gguf::{load_gguf, load_gguf_packed};
 pub use hugging_face::{load_adapter, load_hugging_face};

@@ -5,6 +5,7 @@ use candle_core::{CpuStorage, CustomOp1, CustomOp2, Device, Layout, Result, Shap
 use super::{
     matmul::{Matrix, MatrixMut, matmul},
     slices::{contiguous, with_slice},
+    weight::MapWeight,
 };
 
 /// `x W^T` for a weight that takes no gradient: `x [N, in]`, `weight [out, in]`.
@@ -12,10 +13,25 @@ use super::{
 /// # Errors
 /// If shapes disagree or the device fails.
 pub fn frozen_linear(x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-    let weight = weight.detach();
+    frozen(x, MapWeight::Dense(weight.detach()))
+}
+
+fn frozen(x: &Tensor, weight: MapWeight) -> Result<Tensor> {
+    weight.check(x)?;
     match x.device() {
         Device::Cpu => x.contiguous()?.apply_op1(FrozenLinear { weight }),
-        _ => x.matmul(&weight.t()?),
+        _ => x.matmul(&weight.dense()?.t()?),
+    }
+}
+
+/// [`linear`] for a weight that may be packed; a packed one takes no gradient.
+///
+/// # Errors
+/// If shapes disagree or the device fails.
+pub fn map_linear(x: &Tensor, weight: &MapWeight) -> Result<Tensor> {
+    match weight {
+        MapWeight::Dense(weight) => linear(x, weight),
+        MapWeight::Packed(_) => frozen(x, weight.clone()),
     }
 }
 
@@ -65,7 +81,7 @@ pub(super) fn input_gradient(grad: &Tensor, weight: &Tensor) -> Result<Vec<f32>>
 }
 
 struct FrozenLinear {
-    weight: Tensor,
+    weight: MapWeight,
 }
 
 impl CustomOp1 for FrozenLinear {
@@ -75,11 +91,12 @@ impl CustomOp1 for FrozenLinear {
 
     fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
         let x = contiguous(storage, layout)?;
-        with_slice(&self.weight, |w| forward(x, layout, w, self.weight.layout()))?
+        let weight = self.weight.dense()?;
+        with_slice(&weight, |w| forward(x, layout, w, weight.layout()))?
     }
 
     fn bwd(&self, arg: &Tensor, _res: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
-        let dx = input_gradient(grad, &self.weight)?;
+        let dx = input_gradient(grad, &self.weight.dense()?)?;
         Ok(Some(Tensor::from_vec(dx, arg.shape(), arg.device())?))
     }
 }
@@ -152,6 +169,23 @@ mod tests {
         let own = || (frozen_linear(&x, &w)? * &seed)?.sum_all();
         assert_same_gradients(&[&x], own, || (x.matmul(&w.t()?)? * &seed)?.sum_all());
         assert!(own().unwrap().backward().unwrap().get(&w).is_none());
+    }
+
+    #[test]
+    fn a_packed_weight_is_its_dequantised_self() {
+        use candle_core::quantized::{GgmlDType, QTensor};
+        let (x, w) = (random_var(&[5, 64], 1), random_var(&[7, 64], 2));
+        let seed = random_var(&[5, 7], 3).as_tensor().detach();
+        let packed = QTensor::quantize(w.as_tensor(), GgmlDType::Q4_1).unwrap();
+        let packed = crate::model::ops::PackedMatrix::new(packed).unwrap();
+        assert_eq!(packed.bytes(), 7 * 64 / 32 * 20, "5 bits a number");
+        let packed = MapWeight::Packed(std::sync::Arc::new(packed));
+        let dense = packed.dense().unwrap();
+        assert_same_gradients(
+            &[&x],
+            || (map_linear(&x, &packed)? * &seed)?.sum_all(),
+            || (x.matmul(&dense.t()?)? * &seed)?.sum_all(),
+        );
     }
 
     #[test]

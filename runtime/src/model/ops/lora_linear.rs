@@ -7,6 +7,7 @@ use super::{
     linear::input_gradient,
     matmul::{Matrix, MatrixMut, matmul, scaled_matmul},
     slices::{contiguous, with_slice},
+    weight::MapWeight,
 };
 
 /// `x W^T + scale (x A^T) B^T`, gradients to `x`, `a` and `b`:
@@ -16,15 +17,16 @@ use super::{
 /// If shapes disagree or the device fails.
 pub fn lora_linear(
     x: &Tensor,
-    weight: &Tensor,
+    weight: &MapWeight,
     a: &Tensor,
     b: &Tensor,
     scale: f32,
 ) -> Result<Tensor> {
     let weight = weight.detach();
+    weight.check(x)?;
     match x.device() {
         Device::Cpu => x.contiguous()?.apply_op3(a, b, LoraLinear { weight, scale }),
-        _ => composed(x, &weight, a, b, scale),
+        _ => composed(x, &weight.dense()?, a, b, scale),
     }
 }
 
@@ -41,7 +43,7 @@ pub(crate) fn composed(
 }
 
 struct LoraLinear {
-    weight: Tensor,
+    weight: MapWeight,
     scale: f32,
 }
 
@@ -71,14 +73,14 @@ impl CustomOp3 for LoraLinear {
         if columns != inputs || a_columns != inputs || l3.dims() != [outputs, rank] {
             bail!(
                 "low-rank linear map of {inputs} features: weight {:?}, A {:?}, B {:?}",
-                self.weight.dims(),
+                [outputs, columns],
                 l2.dims(),
                 l3.dims()
             )
         }
         let x = Matrix::new(x, n, inputs);
         let mut y = vec![0f32; n * outputs];
-        with_slice(&self.weight, |w| {
+        with_slice(&self.weight.dense()?, |w| {
             let weight = Matrix::new(w, outputs, inputs).transposed();
             matmul(MatrixMut::new(&mut y, n, outputs), x, weight, false);
         })?;
@@ -105,7 +107,8 @@ impl CustomOp3 for LoraLinear {
         let mut db = vec![0f32; outputs * rank];
         let mut low = vec![0f32; n * rank];
         let mut d_low = vec![0f32; n * rank];
-        let mut dx = if x.track_op() { Some(input_gradient(grad, &self.weight)?) } else { None };
+        let mut dx =
+            if x.track_op() { Some(input_gradient(grad, &self.weight.dense()?)?) } else { None };
         with_slice(x, |xs| {
             with_slice(a, |a| {
                 with_slice(b, |b| {
@@ -144,11 +147,12 @@ mod tests {
     #[test]
     fn equals_the_composed_version_with_gradients() {
         let (x, w) = (random_var(&[6, 11], 1), random_var(&[7, 11], 2).as_tensor().detach());
+        let weight = MapWeight::Dense(w.clone());
         let (a, b) = (random_var(&[3, 11], 3), random_var(&[7, 3], 4));
         let seed = random_var(&[6, 7], 5).as_tensor().detach();
         assert_same_gradients(
             &[&x, &a, &b],
-            || (lora_linear(&x, &w, &a, &b, 2.0)? * &seed)?.sum_all(),
+            || (lora_linear(&x, &weight, &a, &b, 2.0)? * &seed)?.sum_all(),
             || (composed(&x, &w, &a, &b, 2.0)? * &seed)?.sum_all(),
         );
     }
@@ -157,7 +161,8 @@ mod tests {
     fn an_untracked_input_takes_no_gradient() {
         let (x, w) = (random_var(&[6, 11], 1).as_tensor().detach(), random_var(&[7, 11], 2));
         let (a, b) = (random_var(&[3, 11], 3), random_var(&[7, 3], 4));
-        let y = lora_linear(&x, &w, &a, &b, 0.5).unwrap();
+        let weight = MapWeight::Dense(w.as_tensor().clone());
+        let y = lora_linear(&x, &weight, &a, &b, 0.5).unwrap();
         let grads = y.sum_all().unwrap().backward().unwrap();
         assert!(grads.get(&a).is_some() && grads.get(&b).is_some());
         assert!(grads.get(&w).is_none() && grads.get(&x).is_none());

@@ -15,13 +15,15 @@ pub mod rms_norm;
 pub mod rope;
 pub(crate) mod slices;
 pub mod swiglu;
+pub mod weight;
 
 pub use attention::{Span, attention};
-pub use linear::{frozen_linear, linear};
+pub use linear::{frozen_linear, linear, map_linear};
 pub use lora_linear::lora_linear;
 pub use rms_norm::rms_norm;
 pub use rope::{RotaryTable, rope};
 pub use swiglu::swiglu;
+pub use weight::{MapWeight, PackedMatrix};
 
 #[cfg(test)]
 pub(crate) mod check;

@@ -1,5 +1,7 @@
 //! A model of a few thousand numbers, trained for a few steps.
 
+mod diverging;
+mod labelled;
 mod resuming;
 mod running;
 
@@ -9,7 +11,7 @@ use std::sync::atomic::AtomicBool;
 use candle_core::Device;
 
 use super::*;
-use crate::data::{EncodedPair, Sequence};
+use crate::data::{EncodedExample, Sequence};
 use crate::model::{Architecture, CausalLm, Config, Gradients, Llama, LoraConfig};
 use crate::op::fixture::{Custom, Dpo, spread};
 use crate::op::{Evaluated, LossKernel, RuntimeError};
@@ -26,6 +28,7 @@ fn tiny() -> Llama {
         head_dim: 8,
         vocab_size: 12,
         max_position_embeddings: 32,
+        sliding_window: None,
         rope_theta: 10_000.0,
         rope_scaling: None,
         rms_norm_eps: 1e-5,
@@ -50,14 +53,14 @@ fn adapter(dropout: f64) -> Llama {
 }
 
 /// Prompts of two tokens; the chosen response counts up, the rejected one down, of unequal lengths.
-fn pairs(n: usize) -> Vec<EncodedPair> {
+fn pairs(n: usize) -> Vec<EncodedExample> {
     let one = |i: usize| {
         let a = (i % 5) as u32 + 3;
         let up: Vec<u32> = (0..2 + i % 3).map(|k| (a + k as u32) % 11 + 1).collect();
         let down: Vec<u32> = (0..1 + i % 4).map(|k| (a + 11 - k as u32) % 11 + 1).collect();
         let side = |r: &[u32]| Sequence { ids: [&[1, a], r, &[0]].concat(), start: 2 };
         let columns = vec![i as f64];
-        EncodedPair { row: i, chosen: side(&up), rejected: side(&down), columns }
+        EncodedExample::pair(i, side(&up), side(&down), columns)
     };
     (0..n).map(one).collect()
 }
@@ -80,7 +83,7 @@ struct Setup<'a> {
     kernel: &'a dyn LossKernel,
     config: TrainConfig,
     output: Option<&'a Path>,
-    train: Vec<EncodedPair>,
+    train: Vec<EncodedExample>,
     stop: AtomicBool,
     records: Vec<Record>,
     /// Ask to stop when this step was recorded.
@@ -102,7 +105,7 @@ impl<'a> Setup<'a> {
     }
 
     fn go(&mut self, from: Option<&Path>) -> Result<Outcome, RuntimeError> {
-        let held_out: Vec<EncodedPair> = pairs(28).split_off(20);
+        let held_out: Vec<EncodedExample> = pairs(28).split_off(20);
         let (stop, stop_after, records) = (&self.stop, self.stop_after, &mut self.records);
         let mut observe = |r: &Record| {
             if let (Record::Step(s), Some(last)) = (r, stop_after) {
@@ -135,6 +138,10 @@ fn weights(model: &Llama) -> Vec<(String, Vec<f32>)> {
         (n.clone(), values)
     };
     model.trainable().iter().map(read).collect()
+}
+
+fn flat(g: &Gradients) -> Vec<f32> {
+    g.iter().flat_map(|(_, t)| t.flatten_all().unwrap().to_vec1::<f32>().unwrap()).collect()
 }
 
 fn folder() -> tempfile::TempDir {

@@ -149,10 +149,10 @@ fn the_digest_sees_every_token() {
     let base = checkpoint::digest(&[&data, &[]]);
     assert_ne!(base, checkpoint::digest(&[&[], &data]), "the split counts");
     let mut other = data.clone();
-    other[2].rejected.ids[1] += 1;
+    other[2].responses[1].ids[1] += 1;
     assert_ne!(base, checkpoint::digest(&[&other, &[]]));
     let mut other = data.clone();
-    other[0].chosen.start -= 1;
+    other[0].responses[0].start -= 1;
     assert_ne!(base, checkpoint::digest(&[&other, &[]]));
     assert_eq!(base, checkpoint::digest(&[&data.clone(), &[]]));
 }

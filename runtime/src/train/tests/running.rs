@@ -17,17 +17,13 @@ fn a_run_is_repeatable_and_depends_on_the_seed() {
     assert_ne!(run(1), run(2));
 }
 
-fn flat(g: &Gradients) -> Vec<f32> {
-    g.iter().flat_map(|(_, t)| t.flatten_all().unwrap().to_vec1::<f32>().unwrap()).collect()
-}
-
 #[test]
 fn micro_batches_leave_value_and_gradient_as_they_are() {
     let (dpo, coupled) = (Dpo::new(0.5), spread());
     for kernel in [&dpo as &dyn LossKernel, &coupled] {
         let model = full();
         let data = pairs(7);
-        let batch: Vec<&EncodedPair> = data.iter().collect();
+        let batch: Vec<&EncodedExample> = data.iter().collect();
         let binding = Binding::new(kernel, &Names::default()).expect("binds");
         let reference = reference_log_probs(&tiny(), &data, 3, |_| {}).expect("reference");
         let at = |micro: usize| match gradient(
@@ -96,7 +92,7 @@ fn it_learns_and_reports() {
     assert!((steps[9].epoch - 3.0).abs() < 1e-12);
     let evals = setup.records.iter().filter(|r| matches!(r, Record::Eval(_))).count();
     assert_eq!(evals, 1 + 15, "before the first step and after every fourth");
-    assert!(matches!(&setup.records[0], Record::Run(r) if r.steps == 60 && r.train_pairs == 20));
+    assert!(matches!(&setup.records[0], Record::Run(r) if r.steps == 60 && r.train_examples == 20));
 }
 
 /// A kernel that gives NaN from its `bad`-th evaluation on: in the loss, or in the gradient alone.
@@ -165,7 +161,9 @@ fn settings_out_of_range_are_refused() {
 
 #[test]
 fn inputs_find_their_sources() {
-    let names = Names { policy: "p".into(), chosen: "good".into(), ..Names::default() };
+    let responses =
+        ResponseNames::Pair { chosen: "good".into(), rejected: "l".into(), further: vec![] };
+    let names = Names { policy: "p".into(), responses, ..Names::default() };
     let kernel = Custom::new(
         &["mean_logp(p,good)", "logp(ref,l)", "mean_logp(ref, good)", "len(l)", "margin"],
         |c| Evaluated { loss: vec![0.0; c[0].len()], grads: vec![None; 5] },
@@ -175,8 +173,9 @@ fn inputs_find_their_sources() {
     assert!(binding.needs_reference());
     assert_eq!(binding.reward(), Reward { reference: true, mean: true });
     let data = pairs(2);
-    let batch: Vec<&EncodedPair> = data.iter().collect();
-    let columns = binding.columns(&batch, Some(&[[-4.0, -6.0], [-8.0, -9.0]])).expect("columns");
+    let batch: Vec<&EncodedExample> = data.iter().collect();
+    let columns =
+        binding.columns(&batch, Some(&[vec![-4.0, -6.0], vec![-8.0, -9.0]])).expect("columns");
     let got = columns.resolve(&[-3.0, -1.0, -8.0, -1.0]).expect("sums");
     // Lengths with the end token: chosen 3 and 4, rejected 2 and 3.
     assert_eq!(got, [[-1.0, -2.0], [-6.0, -9.0], [-4.0 / 3.0, -2.0], [2.0, 3.0], [0.0, 1.0]]);
@@ -193,15 +192,17 @@ fn scores_of_pairs() {
     let kernel = Dpo::new(0.5);
     let binding = Binding::new(&kernel, &Names::default()).expect("binds");
     let (model, data) = (full(), pairs(5));
-    let reference = vec![[-5.0, -5.0]; 5];
+    let reference = vec![vec![-5.0, -5.0]; 5];
     let scores = score(&model, &kernel, &binding, &data, Some(&reference), (2, 1)).expect("scores");
     assert_eq!(scores.iter().map(|s| s.row).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
     for s in &scores {
-        assert_eq!(s.margin, s.chosen_logp - s.rejected_logp);
-        let z = 0.5 * s.margin;
+        let (chosen, rejected) = (s.chosen.expect("chosen"), s.rejected.expect("rejected"));
+        let margin = s.margin.expect("a pair");
+        assert!((margin - (chosen.logp - rejected.logp)).abs() < 1e-12);
+        let z = 0.5 * margin;
         assert!((s.loss - (1.0 + (-z).exp()).ln()).abs() < 1e-12);
     }
-    assert_eq!(summarise(&[]), Summary::default());
+    assert!(summarise(&[]).accuracy.is_nan());
     assert!(score(&model, &kernel, &binding, &data, Some(&reference[..2]), (2, 1)).is_err());
 }
 
@@ -212,11 +213,39 @@ fn an_error_of_the_loss_comes_back_as_itself() {
         grads: vec![None],
     });
     let (model, data) = (full(), pairs(2));
-    let batch: Vec<&EncodedPair> = data.iter().collect();
+    let batch: Vec<&EncodedExample> = data.iter().collect();
     let binding = Binding::new(&kernel, &Names::default()).expect("binds");
     match gradient(&model, &kernel, &binding, &batch, None, 2) {
         Err(BatchError::Other(RuntimeError::Shape(text))) => assert!(text.contains("gradients")),
         Err(BatchError::Other(e)) => panic!("{e}"),
         _ => panic!("one gradient for two inputs"),
     }
+}
+
+/// The end comes with the evaluation that exhausts the patience, and is the same for a run that is resumed
+/// between.
+#[test]
+fn a_run_without_progress_ends_early() {
+    let kernel = Dpo::new(0.5);
+    // A rate of 0 leaves the held-out loss where it is.
+    let run = |steps: usize, stop: Option<usize>, from: Option<&Path>, dir: &Path| {
+        let model = full();
+        let mut setup = Setup::new(&model, &kernel, steps);
+        setup.config.schedule.peak = 0.0;
+        (setup.config.eval_every, setup.config.patience) = (Some(2), Some(3));
+        setup.output = Some(dir);
+        setup.stop_after = stop;
+        setup.go(from).expect("trains")
+    };
+    let one = folder();
+    let whole = run(20, None, None, one.path());
+    assert_eq!((whole.steps, whole.finished, whole.ended_early), (6, true, true));
+    let two = folder();
+    let part = run(20, Some(3), None, two.path());
+    assert_eq!((part.steps, part.finished, part.ended_early), (3, false, false));
+    let from = latest_checkpoint(two.path()).expect("readable").expect("one");
+    let rest = run(20, None, Some(&from), two.path());
+    assert_eq!((rest.steps, rest.finished, rest.ended_early), (6, true, true));
+    let short = run(4, None, None, folder().path());
+    assert_eq!((short.steps, short.ended_early), (4, false));
 }

@@ -44,8 +44,11 @@ pub(crate) fn composed(
             .transpose(0, 1)?
             .contiguous()?;
         let scores = (queries.matmul(&keys(k)?.t()?)? / (heads.size as f64).sqrt())?;
+        let hidden = |i: usize, j: usize| j > c + i || heads.window.is_some_and(|w| j + w <= c + i);
         let mask: Vec<f32> = (0..n)
-            .flat_map(|i| (0..c + n).map(move |j| if j > c + i { f32::NEG_INFINITY } else { 0.0 }))
+            .flat_map(|i| {
+                (0..c + n).map(move |j| if hidden(i, j) { f32::NEG_INFINITY } else { 0.0 })
+            })
             .collect();
         let scores = scores.broadcast_add(&Tensor::from_vec(mask, (1, n, c + n), q.device())?)?;
         let e = scores.broadcast_sub(&scores.max_keepdim(D::Minus1)?.detach())?.exp()?;

@@ -38,6 +38,8 @@ pub struct Heads {
     pub keys: usize,
     /// Features of one head.
     pub size: usize,
+    /// How many keys a query sees, the last ones and its own; all if there is no bound.
+    pub window: Option<usize>,
 }
 
 /// `softmax(q k^T / sqrt(size), causal) v` for each head of each span:
@@ -67,6 +69,7 @@ fn check(q: &Tensor, k: &Tensor, v: &Tensor, heads: Heads, spans: &[Span]) -> Re
     let ((n, q_features), (m, k_features)) = (q.dims2()?, k.dims2()?);
     if heads.keys == 0
         || heads.size == 0
+        || heads.window == Some(0)
         || !heads.queries.is_multiple_of(heads.keys)
         || q_features != heads.queries * heads.size
         || k_features != heads.keys * heads.size
@@ -112,6 +115,12 @@ impl<'a> Unit<'a> {
         self.span.context.len() + self.span.own.len()
     }
 
+    /// The columns that query `i` sees.
+    fn seen(&self, i: usize) -> Range<usize> {
+        let end = self.span.context.len() + i + 1;
+        self.heads.window.map_or(0, |w| end.saturating_sub(w))..end
+    }
+
     /// This head's rows of a query-shaped array.
     fn queries<'d>(&self, data: &'d [f32]) -> Matrix<'d> {
         let width = self.heads.queries * self.heads.size;
@@ -153,14 +162,15 @@ impl<'a> Unit<'a> {
         (product(&self.span.context), product(&self.span.own))
     }
 
-    /// Attention probabilities, `[queries, keys]`, zero above the diagonal of the own columns.
+    /// Attention probabilities, `[queries, keys]`, zero where a query does not see.
     fn probabilities(&self, q: &[f32], k: &[f32]) -> Vec<f32> {
         let (context, own) = self.products(q, k);
         let mut p = self.join(&context, &own);
-        let (c, keys) = (self.span.context.len(), self.keys());
-        for (i, row) in p.chunks_mut(keys.max(1)).enumerate() {
-            simd::softmax(&mut row[..c + i + 1], self.scale());
-            row[c + i + 1..].fill(0.0);
+        for (i, row) in p.chunks_mut(self.keys().max(1)).enumerate() {
+            let seen = self.seen(i);
+            row[..seen.start].fill(0.0);
+            row[seen.end..].fill(0.0);
+            simd::softmax(&mut row[seen], self.scale());
         }
         p
     }
@@ -313,12 +323,14 @@ fn unit_gradients(unit: &Unit<'_>, q: &[f32], k: &[f32], v: &[f32], grad: &[f32]
     let dv = unit.gathered(&p, grad);
     let (context, own) = unit.products(grad, v);
     let mut ds = unit.join(&context, &own);
-    let (c, keys) = (unit.span.context.len(), unit.keys());
+    let keys = unit.keys();
     for (i, (p, ds)) in p.chunks(keys).zip(ds.chunks_mut(keys)).enumerate() {
-        let seen = c + i + 1;
-        let mean = simd::dot(&p[..seen], &ds[..seen]);
-        simd::softmax_backward(&p[..seen], &mut ds[..seen], mean, unit.scale());
-        ds[seen..].fill(0.0);
+        let seen = unit.seen(i);
+        ds[..seen.start].fill(0.0);
+        ds[seen.end..].fill(0.0);
+        let (p, ds) = (&p[seen.clone()], &mut ds[seen]);
+        let mean = simd::dot(p, ds);
+        simd::softmax_backward(p, ds, mean, unit.scale());
     }
     UnitGradients { dq: unit.weighted(&ds, k), dk: unit.gathered(&ds, q), dv }
 }

@@ -7,17 +7,23 @@ use candle_core::{Device, Tensor};
 use super::{Heads, Span, attention, composed::composed};
 use crate::model::ops::check::{assert_same_gradients, random_var};
 
-const HEADS: Heads = Heads { queries: 4, keys: 2, size: 6 };
+const HEADS: Heads = Heads { queries: 4, keys: 2, size: 6, window: None };
 
 fn against_composed(n: usize, m: usize, spans: Vec<Span>) {
+    for window in [None, Some(2), Some(3), Some(100)] {
+        in_window(n, m, spans.clone(), Heads { window, ..HEADS });
+    }
+}
+
+fn in_window(n: usize, m: usize, spans: Vec<Span>, heads: Heads) {
     let spans = Arc::new(spans);
     let q = random_var(&[n, 24], 1);
     let (k, v) = (random_var(&[m, 12], 2), random_var(&[m, 12], 3));
     let seed = random_var(&[n, 24], 4).as_tensor().detach();
     assert_same_gradients(
         &[&q, &k, &v],
-        || (attention(&q, &k, &v, HEADS, &spans)? * &seed)?.sum_all(),
-        || (composed(&q, &k, &v, HEADS, &spans)? * &seed)?.sum_all(),
+        || (attention(&q, &k, &v, heads, &spans)? * &seed)?.sum_all(),
+        || (composed(&q, &k, &v, heads, &spans)? * &seed)?.sum_all(),
     );
 }
 

@@ -22,5 +22,15 @@ __device__ __forceinline__ float ponens_logaddexp(float a, float b) {
     return (a > b ? a : b) + log1pf(expf(-fabsf(a - b)));
 }
 
-// A log-probability of 0 is approached from below.
-__device__ __forceinline__ float ponens_log_prob(float a) { return a == 0.0f ? -0.0f : a; }
+// The greater and the smaller; NaN if either is, which fmaxf and fminf would hide.
+__device__ __forceinline__ float ponens_max(float a, float b) { return a != a || a > b ? a : b; }
+__device__ __forceinline__ float ponens_min(float a, float b) { return a != a || a < b ? a : b; }
+
+// a^b; a zero base counts as +0, the limit from inside the domain.
+__device__ __forceinline__ float ponens_pow(float a, float b) {
+    return powf(a == 0.0f ? 0.0f : a, b);
+}
+
+// A zero of a column that cannot be positive is approached from below, of any other from above.
+__device__ __forceinline__ float ponens_nonpositive(float a) { return a == 0.0f ? -0.0f : a; }
+__device__ __forceinline__ float ponens_column(float a) { return a == 0.0f ? 0.0f : a; }

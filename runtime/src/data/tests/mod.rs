@@ -6,17 +6,19 @@ use std::path::Path;
 use ponens_compiler::mir::Interval;
 use proptest::prelude::*;
 
+mod formats;
+
 use super::*;
 use crate::tokenizer::Message;
 
-fn read(text: &[u8], options: &ReadOptions) -> Result<(Vec<PairRecord>, ReadReport), DataError> {
-    load_pairs_from(Cursor::new(text), Path::new("data.jsonl"), options)
+fn read(text: &[u8], options: &ReadOptions) -> Result<(Vec<TextExample>, ReadReport), DataError> {
+    load_examples_from(Cursor::new(text), Path::new("data.jsonl"), options)
 }
 
 fn columns(names: &[(&str, Interval)]) -> ReadOptions {
     let columns =
         names.iter().map(|(n, range)| ColumnSpec { name: (*n).into(), range: *range }).collect();
-    ReadOptions { columns, drop_empty: false }
+    ReadOptions { columns, ..ReadOptions::default() }
 }
 
 fn codes(e: &DataError) -> Vec<(Option<usize>, &'static str)> {
@@ -43,7 +45,7 @@ fn strings_and_columns() {
     assert_eq!((rows[1].row, rows[1].line), (1, 3), "blank lines count as lines, not as rows");
     assert_eq!(rows[0].columns, [2.0, 1.0]);
     assert_eq!(rows[1].columns, [-1.5, 0.0]);
-    assert_eq!(rows[1].chosen, text("x"));
+    assert_eq!(rows[1].responses[0], text("x"));
 }
 
 #[test]
@@ -64,11 +66,18 @@ fn conversations() {
     ] {
         let (rows, _) = read(row.as_bytes(), &ReadOptions::default()).expect("valid");
         let r = &rows[0];
-        assert_eq!((r.prompt.clone(), r.chosen.clone(), r.rejected.clone()), want, "{row}");
+        assert_eq!(
+            (r.prompt.clone(), r.responses[0].clone(), r.responses[1].clone()),
+            want,
+            "{row}"
+        );
     }
     let same = format!(r#"{{"chosen":[{u},{a}],"rejected":[{u},{a}]}}"#);
     let (rows, _) = read(same.as_bytes(), &ReadOptions::default()).expect("valid");
-    assert_eq!(rows[0].chosen, want.1, "of two equal conversations the last turn is the response");
+    assert_eq!(
+        rows[0].responses[0], want.1,
+        "of two equal conversations the last turn is the response"
+    );
 }
 
 #[test]
@@ -154,7 +163,7 @@ fn empty_responses_are_dropped_on_request() {
     let error = read(only.as_bytes(), &options).expect_err("nothing left");
     assert_eq!(codes(&error), [(None, "E0406")]);
     assert_eq!(codes(&read(b"\n \n", &options).expect_err("no rows")), [(None, "E0406")]);
-    let missing = load_pairs(Path::new("/nowhere/x.jsonl"), &options).expect_err("no file");
+    let missing = load_examples(Path::new("/nowhere/x.jsonl"), &options).expect_err("no file");
     assert_eq!(codes(&missing), [(None, "E0003")]);
 }
 
@@ -205,24 +214,26 @@ impl Encoder for Merging {
     }
 }
 
-fn record(prompt: &str, chosen: &str, rejected: &str) -> PairRecord {
-    PairRecord {
+fn record(prompt: &str, chosen: &str, rejected: &str) -> TextExample {
+    TextExample {
         row: 4,
         line: 5,
         prompt: text(prompt),
-        chosen: text(chosen),
-        rejected: text(rejected),
+        further: vec![],
+        responses: vec![text(chosen), text(rejected)],
+        good: vec![true, false],
         columns: vec![0.5],
+        reference: None,
     }
 }
 
 fn encode(
-    record: PairRecord,
+    record: TextExample,
     format: &PromptFormat,
     options: EncodeOptions,
-) -> Result<(EncodedPair, EncodeReport), DataError> {
+) -> Result<(EncodedExample, EncodeReport), DataError> {
     let (mut pairs, report) =
-        encode_pairs(&[record], Path::new("d.jsonl"), format, &Merging, options)?;
+        encode_examples(&[record], Path::new("d.jsonl"), format, &Merging, options)?;
     Ok((pairs.remove(0), report))
 }
 
@@ -236,10 +247,10 @@ fn a_token_across_the_border_belongs_to_the_response() {
         encode(record("xa", "b!", "c"), &PromptFormat::plain(), EncodeOptions::new(20))
             .expect("valid");
     let (x, a, c, bang) = (120, 97, 99, 33);
-    assert_eq!(pair.chosen, sequence(&[x, 300, bang, 999], 1));
-    assert_eq!(pair.rejected, sequence(&[x, a, c, 999], 2));
+    assert_eq!(pair.responses[0], sequence(&[x, 300, bang, 999], 1));
+    assert_eq!(pair.responses[1], sequence(&[x, a, c, 999], 2));
     assert_eq!((pair.row, pair.columns), (4, vec![0.5]));
-    assert_eq!(report, EncodeReport { pairs: 1, longest: 4, ..EncodeReport::default() });
+    assert_eq!(report, EncodeReport { examples: 1, longest: 4, ..EncodeReport::default() });
 }
 
 struct Simple;
@@ -259,7 +270,7 @@ impl ChatRender for Simple {
 fn templates() {
     let q = PromptFormat::Plain("Q{prompt}A".into());
     let (pair, _) = encode(record("{x}", "c", "d"), &q, EncodeOptions::new(20)).expect("valid");
-    assert_eq!(pair.chosen, sequence(&[81, 123, 120, 125, 65, 99, 999], 5));
+    assert_eq!(pair.responses[0], sequence(&[81, 123, 120, 125, 65, 99, 999], 5));
 
     let (pair, _) = encode(
         record("p", "c", "d"),
@@ -268,7 +279,7 @@ fn templates() {
     )
     .expect("valid");
     // "user:p;\nassistant:" is the prompt, "c;" the response, the template's newline is left out.
-    assert_eq!(&pair.chosen.ids[pair.chosen.start..], [99, 59, 999]);
+    assert_eq!(&pair.responses[0].ids[pair.responses[0].start..], [99, 59, 999]);
 
     let refused = encode(
         record("p", "refuse", "d"),
@@ -293,21 +304,29 @@ fn cutting_takes_the_prompts_beginning_then_the_responses_end() {
         encode(r(), &plain, EncodeOptions { max_length, max_prompt }).expect("valid")
     };
     let (pair, report) = at(16, 8);
-    assert_eq!((pair.chosen.ids.len(), report.tokens_cut), (16, 0), "just fits");
+    assert_eq!((pair.responses[0].ids.len(), report.tokens_cut), (16, 0), "just fits");
     let (pair, report) = at(14, 7);
-    assert_eq!((pair.chosen.start, pair.rejected.start), (8, 8), "both lose the same tokens");
-    assert_eq!(pair.chosen.ids.last(), Some(&999));
+    assert_eq!(
+        (pair.responses[0].start, pair.responses[1].start),
+        (8, 8),
+        "both lose the same tokens"
+    );
+    assert_eq!(pair.responses[0].ids.last(), Some(&999));
     assert_eq!((report.prompts_cut, report.responses_cut, report.tokens_cut), (1, 0, 2));
     let (pair, report) = at(8, 4);
-    assert_eq!((pair.chosen.start, pair.chosen.response_len()), (4, 4));
-    assert_eq!(pair.chosen.ids[0], u32::from(b'6'), "the end of the prompt stays");
-    assert_ne!(pair.chosen.ids.last(), Some(&999), "a cut response has no end");
-    assert_eq!(pair.rejected.ids.last(), Some(&999));
+    assert_eq!((pair.responses[0].start, pair.responses[0].response_len()), (4, 4));
+    assert_eq!(pair.responses[0].ids[0], u32::from(b'6'), "the end of the prompt stays");
+    assert_ne!(pair.responses[0].ids.last(), Some(&999), "a cut response has no end");
+    assert_eq!(pair.responses[1].ids.last(), Some(&999));
     assert_eq!((report.responses_cut, report.tokens_cut), (1, 8));
     let (pair, report) =
         encode(record("0", "cdx", "cdy"), &plain, EncodeOptions { max_length: 3, max_prompt: 1 })
             .expect("valid");
-    assert_eq!((pair.chosen.response_len(), report.identical), (2, 1), "cut to equality: counted");
+    assert_eq!(
+        (pair.responses[0].response_len(), report.identical),
+        (2, 1),
+        "cut to equality: counted"
+    );
     assert!(encode(r(), &plain, EncodeOptions { max_length: 4, max_prompt: 4 }).is_err());
 
     // A begin token stays where it is; the prompt is cut behind it.
@@ -317,8 +336,8 @@ fn cutting_takes_the_prompts_beginning_then_the_responses_end() {
         EncodeOptions { max_length: 7, max_prompt: 4 },
     )
     .expect("valid");
-    assert_eq!(pair.chosen, sequence(&[7, 52, 53, 54, 99, 100, 999], 4));
-    assert_eq!(pair.rejected, sequence(&[7, 52, 53, 54, 104, 999], 4));
+    assert_eq!(pair.responses[0], sequence(&[7, 52, 53, 54, 99, 100, 999], 4));
+    assert_eq!(pair.responses[1], sequence(&[7, 52, 53, 54, 104, 999], 4));
 }
 
 #[test]
@@ -355,7 +374,7 @@ fn order_is_a_permutation_a_pass_and_fixed_by_the_seed() {
 
 #[test]
 fn prompts_are_never_on_both_sides_of_the_split() {
-    let records: Vec<PairRecord> =
+    let records: Vec<TextExample> =
         (0..100).map(|i| record(&format!("p{}", i % 40), "c", "d")).collect();
     let (train, held) = split(records.clone(), 0.2, 3);
     assert_eq!(train.len() + held.len(), 100);
@@ -368,4 +387,30 @@ fn prompts_are_never_on_both_sides_of_the_split() {
     assert!(split(records.clone(), 0.0, 3).1.is_empty());
     assert!(!split(records, 1.0, 3).0.is_empty(), "something is left to train on");
     assert_eq!(split(vec![record("p", "c", "d")], 0.5, 1).0.len(), 1);
+}
+
+#[test]
+fn flipped_labels_are_a_share_and_the_same_for_a_seed() {
+    let line =
+        |i: usize| format!("{{\"prompt\": \"{i}\", \"chosen\": \"c\", \"rejected\": \"r\"}}\n");
+    let data: String = (0..400).map(line).collect();
+    let (rows, _) = read(data.as_bytes(), &ReadOptions::default()).expect("valid");
+    let flipped = |share: f64, seed: u64| {
+        let mut rows = rows.clone();
+        let count = flip_labels(&mut rows, share, seed);
+        let turned: Vec<bool> = rows.iter().map(|r| r.responses[0] == text("r")).collect();
+        assert_eq!(turned.iter().filter(|t| **t).count(), count);
+        assert!(rows.iter().all(|r| r.good == [true, false]), "the first is the one preferred");
+        turned
+    };
+    let share = |turned: &[bool]| turned.iter().filter(|t| **t).count();
+    assert_eq!((share(&flipped(0.0, 1)), share(&flipped(1.0, 1))), (0, 400));
+    // 120 expected; the standard deviation is 9.2.
+    assert!((80..160).contains(&share(&flipped(0.3, 1))));
+    assert_eq!(flipped(0.3, 1), flipped(0.3, 1));
+    assert_ne!(flipped(0.3, 1), flipped(0.3, 2));
+    let single = br#"{"prompt": "p", "completion": "c", "label": true}"#;
+    let labelled = ReadOptions { shape: Shape::Labelled, ..ReadOptions::default() };
+    let (mut one, _) = read(single, &labelled).expect("valid");
+    assert_eq!((flip_labels(&mut one, 1.0, 0), &one[0].good[..]), (1, &[false][..]));
 }

@@ -1,0 +1,270 @@
+//! One run, from a loss and a model to a trained adapter or model.
+
+use super::super::models;
+use super::super::progress::{Progress, peak_memory};
+use super::super::samples::{self, Sample};
+use super::inputs::{Base, Data, Loss};
+use super::record::{self, Description};
+use super::{Args, credit, make_folder, stop_flag, wanted};
+use crate::failure::{Failure, Outcome, Status};
+use crate::output::Ui;
+use ponens::dsl::Diagnostic;
+use ponens::runtime::data::EncodedExample;
+use ponens::runtime::model::{Llama, SaveType, Source, save};
+use ponens::runtime::report::EventFile;
+use ponens::runtime::tokenizer::Tokenizer;
+use ponens::runtime::train::{self, Record, Reference, ReferenceCache, ReferenceLogProbs, Run};
+use serde_json::json;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+
+/// How one run of a sitting ended.
+pub(super) struct Ended {
+    pub(super) outcome: train::Outcome,
+    result: PathBuf,
+    before: Vec<Sample>,
+    after: Vec<Sample>,
+}
+
+/// Everything one run works with.
+pub(super) struct Job<'a> {
+    pub(super) args: &'a Args,
+    pub(super) loss: &'a Loss,
+    pub(super) base: &'a Base,
+    pub(super) data: &'a Data,
+    pub(super) seed: u64,
+    pub(super) output: &'a Path,
+    pub(super) resume: bool,
+    pub(super) stop: &'a AtomicBool,
+    /// Where the reference's log-probabilities are kept.
+    pub(super) cache: Option<&'a ReferenceCache>,
+}
+
+impl Job<'_> {
+    /// Lines about the run, for people.
+    pub(super) fn announce(&self, ui: &mut Ui) -> Result<(), Failure> {
+        if ui.is_json() {
+            return Ok(());
+        }
+        let loss = &self.loss.compiled.loss;
+        ui.line(format!("loss      {}: {}", loss.name, loss.title()))?;
+        ui.line(format!("model     {}", self.base.name))?;
+        ui.line(format!("template  {}", self.args.data.stated()))?;
+        if let Some(text) = &self.data.cuts {
+            ui.line(text)?;
+        }
+        ui.flush()
+    }
+
+    /// The reference's log-probabilities, from the cache where there is one.
+    fn known(&self, reference: &Llama) -> Result<Option<ReferenceLogProbs>, Failure> {
+        let Some(cache) = self.cache.filter(|_| self.loss.binding.needs_reference()) else {
+            return Ok(None);
+        };
+        let sums = |examples: &[EncodedExample]| {
+            let sums = cache.sums(reference, examples, self.args.micro_batch);
+            sums.map(|(sums, _)| sums).map_err(models::failed)
+        };
+        let (train, held_out) = (sums(&self.data.train)?, sums(&self.data.held_out)?);
+        Ok(Some(ReferenceLogProbs { train, held_out }))
+    }
+
+    /// Trains, and writes the result.
+    pub(super) fn run(&self, ui: &mut Ui) -> Result<Ended, Failure> {
+        let (args, loss, base) = (self.args, self.loss, self.base);
+        let policy = base.policy(args, self.seed)?;
+        let frozen = base.frozen();
+        let prompts = match args.sample_tokens {
+            0 => Vec::new(),
+            _ => samples::prompts(args.sample_prompts.as_deref())?,
+        };
+        let from = if self.resume { self.newest()? } else { None };
+        let before = samples::answers(&policy, &base.tokenizer, &prompts, args.sample_tokens)?;
+        let reference = base.other.as_ref().unwrap_or(&frozen);
+        // A checkpoint brings its own.
+        let known = if from.is_none() { self.known(reference)? } else { None };
+        let config = args.config(self.seed);
+        let description = Description {
+            args,
+            loss: &loss.compiled,
+            params: loss.params(),
+            sources: &loss.located.program.sources,
+            model: &base.name,
+            adapter: policy.adapter(),
+            seed: self.seed,
+        };
+        record::write_run(self.output, &description)?;
+        let mut events = match args.tensorboard {
+            true => Some(EventFile::create(self.output).map_err(models::failed)?),
+            false => None,
+        };
+        let mut failed = None;
+        let mut progress = Progress::new(ui);
+        let mut observe = |r: &Record| {
+            progress.record(r);
+            if let Some(Err(e)) = events.as_mut().map(|file| record::scalars(file, r)) {
+                failed.get_or_insert(e);
+            }
+        };
+        let run = Run {
+            policy: &policy,
+            kernel: &loss.kernel,
+            names: &loss.names,
+            config: &config,
+            train: &self.data.train,
+            held_out: &self.data.held_out,
+            reference: match (&known, args.reference.as_deref()) {
+                (Some(known), _) => Reference::Known(known),
+                (None, Some("data")) => Reference::Data,
+                (None, _) => Reference::Model(reference),
+            },
+            output: Some(self.output),
+            stop: self.stop,
+            observe: &mut observe,
+        };
+        let outcome = match &from {
+            Some(checkpoint) => train::resume(run, checkpoint),
+            None => train::train(run),
+        };
+        let outcome = outcome.map_err(models::failed)?;
+        progress.finish()?;
+        if let Some(e) = failed {
+            return Err(models::failed(e));
+        }
+        let result = save_result(args, &base.name, &policy, &base.tokenizer, self.output)?;
+        let after = samples::answers(&policy, &base.tokenizer, &prompts, args.sample_tokens)?;
+        record::write_samples(self.output, &before, &after)?;
+        credit::write(self, &policy, reference)?;
+        Ok(Ended { outcome, result, before, after })
+    }
+
+    /// The checkpoint to go on from. A run that ended before its first one is started again.
+    fn newest(&self) -> Result<Option<PathBuf>, Failure> {
+        let newest = train::latest_checkpoint(self.output).map_err(models::failed)?;
+        if newest.is_none() {
+            train::discard_unsaved(self.output).map_err(models::failed)?;
+        }
+        Ok(newest)
+    }
+}
+
+/// The reference cache of the arguments, or of a folder that is used without one.
+pub(super) fn cache(
+    args: &Args,
+    base: &Base,
+    folder: Option<&Path>,
+) -> Result<Option<ReferenceCache>, Failure> {
+    if args.reference.as_deref() == Some("data") {
+        return Ok(None);
+    }
+    let Some(folder) = args.reference_cache.as_deref().or(folder) else { return Ok(None) };
+    let reference = base.other.as_ref().map_or_else(|| base.frozen(), Llama::frozen);
+    let merged = reference.merged().map_err(|e| models::failed(e.into()))?;
+    let digest = train::model_digest(&merged).map_err(models::failed)?;
+    Ok(Some(ReferenceCache::new(folder, digest)))
+}
+
+pub(super) fn run(args: &Args, ui: &mut Ui) -> Outcome {
+    let output = wanted(args.output.as_deref(), "output")?;
+    let loss = Loss::find(wanted(args.loss.as_deref(), "loss")?, args, ui)?;
+    let text = Data::read(args, &loss)?;
+    let base = Base::load(args, loss.binding.needs_reference())?;
+    make_folder(output)?;
+    let data = text.encode(args, &base, &loss)?;
+    let cache = cache(args, &base, None)?;
+    let stop = stop_flag();
+    let job = Job {
+        args,
+        loss: &loss,
+        base: &base,
+        data: &data,
+        seed: args.seed,
+        output,
+        resume: args.resume,
+        stop: &stop,
+        cache: cache.as_ref(),
+    };
+    job.announce(ui)?;
+    let started = std::time::Instant::now();
+    let ended = job.run(ui)?;
+    show_samples(&ended.before, &ended.after, ui)?;
+    let outcome = &ended.outcome;
+    let summary = outcome.last_eval.as_ref().map(|e| &e.summary);
+    let lengths = summary.filter(|s| !s.longer_accuracy.is_nan());
+    let memory = peak_memory();
+    if ui.is_json() {
+        ui.json_line(&json!({
+            "type": "done",
+            "finished": outcome.finished,
+            "ended_early": outcome.ended_early,
+            "steps": outcome.steps,
+            "result": ended.result.display().to_string(),
+            "template": args.data.template,
+            "shorter_accuracy": lengths.map(|s| s.shorter_accuracy),
+            "longer_accuracy": lengths.map(|s| s.longer_accuracy),
+            "peak_memory_mib": memory,
+            "seconds": started.elapsed().as_secs_f64(),
+        }))?;
+    } else {
+        if let Some(s) = lengths {
+            ui.line(format!(
+                "choosing by length alone would score {:.1} % (longer) or {:.1} % (shorter)",
+                100.0 * s.longer_accuracy,
+                100.0 * s.shorter_accuracy
+            ))?;
+        }
+        let memory = memory.map_or(String::new(), |m| format!(", peak memory {m} MiB"));
+        let how = match (outcome.finished, outcome.ended_early) {
+            (_, true) => "done, the held-out loss fell no further,",
+            (true, _) => "done",
+            (false, _) => "stopped",
+        };
+        ui.line(format!(
+            "{how} after {} steps in {:.0} s{memory}; result in {}",
+            outcome.steps,
+            started.elapsed().as_secs_f64(),
+            ended.result.display()
+        ))?;
+    }
+    Ok(Status::Done)
+}
+
+/// Where the result of a run goes.
+pub(super) fn result(args: &Args, output: &Path) -> PathBuf {
+    output.join(if args.full { "model" } else { "adapter" })
+}
+
+/// Writes the trained adapter or model beside the checkpoints.
+fn save_result(
+    args: &Args,
+    model_name: &str,
+    policy: &Llama,
+    tokenizer: &Tokenizer,
+    output: &Path,
+) -> Result<PathBuf, Failure> {
+    let folder = result(args, output);
+    let saved = if args.full {
+        save::save_model(policy, &folder, SaveType::F32)
+    } else {
+        Source::base_name(model_name).and_then(|base| save::save_adapter(policy, &base, &folder))
+    };
+    saved.and_then(|()| tokenizer.save(&folder)).map_err(|e| {
+        Failure::from(Diagnostic::error("E0703", format!("the result cannot be saved: {e}")))
+    })?;
+    Ok(folder)
+}
+
+fn show_samples(before: &[Sample], after: &[Sample], ui: &mut Ui) -> Result<(), Failure> {
+    for (b, a) in before.iter().zip(after) {
+        if ui.is_json() {
+            ui.json_line(&json!({
+                "type": "sample", "prompt": b.prompt, "before": b.text, "after": a.text
+            }))?;
+        } else {
+            ui.line(ui.style.strong(&b.prompt))?;
+            ui.line(format!("  before  {}", b.text.trim().replace('\n', " ")))?;
+            ui.line(format!("  after   {}", a.text.trim().replace('\n', " ")))?;
+        }
+    }
+    Ok(())
+}
