@@ -68,6 +68,10 @@ struct Measured {
 }
 
 pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
+    // clap drops this requirement where a loss is given, which conflicts with --all.
+    if args.page && !args.all {
+        return Err(Failure::Usage("--page shows all losses; give --all".to_owned()));
+    }
     if args.page && ui.is_json() {
         return Err(Failure::Usage("--page is text; leave out --format json".to_owned()));
     }
