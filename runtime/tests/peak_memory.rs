@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use candle_core::{Device, Tensor};
 use ponens_compiler::mir::{Input, Interval, Level};
 use ponens_runtime::logprob::Head;
+use ponens_runtime::model::{CausalLm, Config, Llama, LoraConfig, Rows};
 use ponens_runtime::op::fused::loss_and_gradient_in_place;
 use ponens_runtime::op::hidden::loss_and_gradient;
 use ponens_runtime::op::{
@@ -123,4 +124,19 @@ fn extra_memory_is_bounded_whatever_the_shape() {
     let (bytes, out) = peak(run);
     out.unwrap();
     assert!(bytes < MIB, "{bytes} bytes beside {} of logits", 4 * n * vocabulary);
+
+    // An adapter's backward pass holds no second table of the frozen embedding.
+    let vocabulary = 100_003;
+    let config = Config::small(vocabulary, 64, 2, 4, 2, 32).unwrap();
+    let base = Llama::random(config, 1, &Device::Cpu).unwrap();
+    let mut rows = Rows::default();
+    rows.push(&[1, 2, 3], &[4, 5, 6]);
+    for checkpointing in [false, true] {
+        let model = base.with_adapter(&LoraConfig::default(), 1).unwrap();
+        let model = model.with_checkpointing(checkpointing);
+        let (bytes, out) = peak(|| model.backward(&rows, &mut |sums| Ok(vec![1.0; sums.len()])));
+        out.unwrap();
+        let table = 4 * 64 * vocabulary;
+        assert!(bytes < table / 2, "{bytes} bytes, a table is {table}");
+    }
 }

@@ -1,5 +1,6 @@
 //! Every loss of the catalogue, at random batches in high precision: the stable form has the value of
 //! the text, its gradients are the differences of that value, and the tape runs what the evaluator says.
+//! What the rewriter did for each is a snapshot.
 
 use ponens_compiler::adjoint::Wrt;
 use ponens_compiler::codegen::interp::{
@@ -7,8 +8,11 @@ use ponens_compiler::codegen::interp::{
 };
 use ponens_compiler::hir::{Loop, Loss, Quantity};
 use ponens_compiler::mir::{Graph, Interval, Level, NodeId};
+use ponens_compiler::rewrite::Optimised;
 use ponens_compiler::session::{Compiled, Options};
 use ponens_losses::Catalogue;
+use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 type Exact = Big<256>;
 const EXAMPLES: usize = 3;
@@ -113,12 +117,16 @@ fn close(a: &Exact, b: &Exact, tolerance: f64) -> bool {
     a.sub(b).abs().to_f64() <= tolerance * scale.max(1e-30)
 }
 
-fn all() -> impl Iterator<Item = Compiled> {
-    let options = Options { wrt: Wrt::AllReal, ..Options::default() };
-    Catalogue.entries().map(move |e| {
-        ponens_losses::compile(&e.name.to_string(), &options)
-            .unwrap_or_else(|d| panic!("{}: {d:?}", e.name))
-    })
+/// Every loss, compiled once for all tests.
+fn all() -> &'static [Compiled] {
+    static ALL: LazyLock<Vec<Compiled>> = LazyLock::new(|| {
+        let options = Options { wrt: Wrt::AllReal, ..Options::default() };
+        let compile = |name: String| {
+            ponens_losses::compile(&name, &options).unwrap_or_else(|d| panic!("{name}: {d:?}"))
+        };
+        Catalogue.entries().map(|e| compile(e.name.to_string())).collect()
+    });
+    &ALL
 }
 
 #[test]
@@ -236,4 +244,35 @@ fn no_value_or_gradient_is_nan_at_the_ends_of_the_domain() {
             }
         }
     }
+}
+
+/// Rounds, e-nodes and rules of the rewriter for every loss, none at a limit of saturation; and which searches
+/// of the extractor end at their budget.
+#[test]
+fn the_rewriter_saturates_on_the_whole_catalogue() {
+    let mut text = String::new();
+    for compiled in all() {
+        let name = &compiled.loss.name;
+        let mut line = |what: &str, found: &Optimised| {
+            assert_eq!(found.stats.stopped, None, "{name}, {what}");
+            let early =
+                found.warnings.iter().any(|w| w.message.starts_with("the extractor stopped"));
+            assert_eq!(found.warnings.len(), usize::from(early), "{name}: {:?}", found.warnings);
+            let early = if early { ", the extractor at its budget" } else { "" };
+            let s = &found.stats;
+            let rules: usize = s.applied.values().sum();
+            let _ = writeln!(
+                text,
+                "{name}, {what}: {} rounds, {} e-nodes, {} e-classes, {rules} applications of {} rules, {} nodes{early}",
+                s.iterations,
+                s.e_nodes,
+                s.e_classes,
+                s.applied.len(),
+                found.cost.size
+            );
+        };
+        line("value", &compiled.value);
+        line("gradient", &compiled.gradient);
+    }
+    insta::assert_snapshot!(text);
 }

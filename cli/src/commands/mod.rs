@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod accuracy;
 mod bench;
 mod check;
 mod compare;
@@ -44,6 +45,7 @@ pub(crate) enum Command {
     Derive(derive::Args),
     Value(value::Args),
     Verify(verify::Args),
+    Accuracy(accuracy::Args),
     Emit(emit::Args),
     Train(Box<train::Args>),
     Score(score::Args),
@@ -78,6 +80,7 @@ pub(crate) fn run(command: &Command, ui: &mut Ui) -> Outcome {
         Command::Derive(a) => derive::run(a, ui),
         Command::Value(a) => value::run(a, ui),
         Command::Verify(a) => verify::run(a, ui),
+        Command::Accuracy(a) => accuracy::run(a, ui),
         Command::Emit(a) => emit::run(a, ui),
         Command::Train(a) => train::run(a, ui),
         Command::Score(a) => score::run(a, ui),

@@ -36,8 +36,9 @@ pub(super) fn backward(
     } else {
         taped(model, &packed, &pass, embedded, weights, &mut collector)?
     };
-    if let Some(d_embedded) = d_embedded {
-        let embedding = &model.tracked.embedding;
+    let embedding = &model.tracked.embedding;
+    // The tape has a gradient there for a frozen embedding too: it would cost two tables of its size.
+    if let Some(d_embedded) = d_embedded.filter(|_| embedding.is_variable()) {
         let index = Tensor::from_slice(&packed.tokens, packed.tokens.len(), embedding.device())?;
         let gradient = match collector.take(embedding.id()) {
             Some(of_head) => of_head,

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use crate::data::{EncodedExample, Sequence};
-use crate::model::{Error, Gradients, Rows};
+use crate::logprob::{Each, RowStatistics, Statistic};
+use crate::model::{CausalLm, Error, Gradients, Rows};
 use crate::op::{LossKernel, RuntimeError};
 
 use super::bind::Binding;
@@ -70,12 +71,23 @@ impl Problem<'_> {
         examples: &[&EncodedExample],
         reference: Option<&[Vec<f64>]>,
         sums: &[f64],
+        mut statistics: Each<Vec<f64>>,
     ) -> Result<Valued, RuntimeError> {
         let columns = self.binding.columns(examples, reference)?;
-        let value = self.kernel.evaluate(&columns.resolve(sums)?)?;
+        statistics[Statistic::LogProb] = sums.to_vec();
+        let value = self.kernel.evaluate(&columns.resolve_all(&statistics)?)?;
         let n = self.terms as f64;
-        let weights = columns.pull_back(&value.grads)?.into_iter().map(|w| w / n).collect();
-        Ok(Valued { loss: value.loss, weights })
+        let mut slopes = columns.pull_back_all(&value.grads)?;
+        let lost = |s: &Statistic| *s != Statistic::LogProb && slopes[*s].iter().any(|g| *g != 0.0);
+        if let Some(s) = Statistic::ALL.iter().find(|s| lost(s)) {
+            return Err(RuntimeError::Unsupported(format!(
+                "loss `{}` has a gradient by the policy's {s:?}; training has none but those by \
+                 log-probabilities (stop_gradient takes it away)",
+                self.kernel.name()
+            )));
+        }
+        let weights = std::mem::take(&mut slopes[Statistic::LogProb]);
+        Ok(Valued { loss: value.loss, weights: weights.into_iter().map(|w| w / n).collect() })
     }
 
     /// Names the first quantity that is not finite: a log-probability before the loss that it spoils, the
@@ -120,6 +132,32 @@ impl Problem<'_> {
             return bad(e, what, valued.weights[s]);
         }
         Ok(())
+    }
+}
+
+/// By statistic that the loss may read beside log-probabilities, the sums over each sequence, from a forward
+/// pass of its own; nothing where it reads none.
+pub(super) fn sums_of(
+    policy: &dyn CausalLm,
+    binding: &Binding,
+    examples: &[&EncodedExample],
+) -> Result<Each<Vec<f64>>, RuntimeError> {
+    let mut out = Each::default();
+    if binding.needs_statistics() {
+        let tokens = policy.token_statistics(&rows(examples))?;
+        let sum = |f: &dyn Fn(&RowStatistics) -> f32| -> Vec<f64> {
+            tokens.iter().map(|own| own.iter().map(|t| f64::from(f(t))).sum()).collect()
+        };
+        out[Statistic::Entropy] = sum(&|t| t.entropy);
+        out[Statistic::LogSumP2] = sum(&|t| t.log_sum_p2);
+    }
+    Ok(out)
+}
+
+/// Appends the sums of further sequences.
+pub(super) fn append(all: &mut Each<Vec<f64>>, mut more: Each<Vec<f64>>) {
+    for s in Statistic::ALL {
+        all[s].append(&mut more[s]);
     }
 }
 
@@ -174,7 +212,11 @@ pub(super) fn gradient(
             let sums = policy.completion_logps(&rows(&examples[part.clone()]));
             out.sums.extend(sums.map_err(RuntimeError::from)?);
         }
-        let valued = problem.value(examples, reference, &out.sums)?;
+        let mut statistics = Each::default();
+        for part in &parts {
+            append(&mut statistics, sums_of(policy, binding, &examples[part.clone()])?);
+        }
+        let valued = problem.value(examples, reference, &out.sums, statistics)?;
         problem.check(examples, &out.sums, &valued)?;
         out.loss = valued.loss;
         for (sequences, weights) in passes(examples, &parts, &valued.weights) {
@@ -188,10 +230,13 @@ pub(super) fn gradient(
     for part in parts {
         let mine = &examples[part.clone()];
         let reference = reference.map(|r| &r[part.clone()]);
+        let mut statistics = sums_of(policy, binding, mine)?;
         let mut wrong = None;
         let mut loss = Vec::new();
         let result = policy.backward(&rows(mine), &mut |sums| {
-            let v = problem.value(mine, reference, sums).map_err(|e| Error::Loss(Box::new(e)))?;
+            let v = problem
+                .value(mine, reference, sums, std::mem::take(&mut statistics))
+                .map_err(|e| Error::Loss(Box::new(e)))?;
             let weights = single_precision(&v.weights);
             if let Err(e) = problem.check(mine, sums, &v) {
                 // Weights that are not finite would only poison the pass.

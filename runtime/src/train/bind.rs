@@ -6,10 +6,10 @@
 //! What the loss calls an example is a *term* here: a pair is one term of a pair loss, and two terms of a
 //! loss of labelled responses.
 
-use ponens_compiler::mir::{Input, Level};
-
 use crate::data::{ColumnSpec, EncodedExample, Shape};
 use crate::op::{Column, Columns, LossKernel, RuntimeError};
+
+use super::source::{Aggregate, Model, Source, diverged, source};
 
 /// The names that a loss gives to models and responses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,28 +71,6 @@ impl Default for Names {
             },
         }
     }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Aggregate {
-    Sum,
-    Mean,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Source {
-    Policy(Aggregate, usize),
-    Reference(Aggregate, usize),
-    Length(usize),
-    Mismatched(Model),
-    Label,
-    Data(usize),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Model {
-    Policy,
-    Reference,
 }
 
 /// What reward accuracy and margin compare: a number for each response, larger is better.
@@ -211,6 +189,11 @@ impl Binding {
         self.diverged
     }
 
+    /// True when the loss reads more of the policy's distributions than the log-probabilities of tokens.
+    pub(super) fn needs_statistics(&self) -> bool {
+        self.sources.iter().any(|s| matches!(s, Source::Statistic(..)))
+    }
+
     /// What reward accuracy and margin compare.
     pub fn reward(&self) -> Reward {
         self.reward
@@ -283,6 +266,7 @@ impl Binding {
                 Source::Policy(Aggregate::Sum, side) => return Ok(Column::Sum(at(side))),
                 Source::Policy(Aggregate::Mean, side) => return Ok(Column::Mean(at(side))),
                 Source::Length(side) => return Ok(Column::Length(at(side))),
+                Source::Statistic(s, side) => return Ok(Column::Statistic(s, at(side))),
                 Source::Mismatched(Model::Policy) => {
                     return Ok(Column::Sum(terms.iter().map(|t| t.first + other(t)).collect()));
                 }
@@ -322,92 +306,5 @@ impl Binding {
             return Err(RuntimeError::Shape("the loss reads no input".into()));
         }
         Columns::new(columns, lengths)
-    }
-}
-
-/// Whether the loss reads responses from their divergence point on.
-///
-/// # Errors
-/// If it reads whole responses as well: an example is one or the other.
-fn diverged(kernel: &dyn LossKernel) -> Result<bool, RuntimeError> {
-    let named = |f: &[&str]| kernel.inputs().iter().find(|i| f.contains(&call(&i.name).0));
-    let diverged = named(&["diverged_logp"]);
-    let whole = named(&["logp", "mean_logp", "len"]);
-    if let (Some(d), Some(w)) = (diverged, whole) {
-        return Err(RuntimeError::Unsupported(format!(
-            "loss `{}` reads `{}` and `{}`; training supplies whole responses or what follows their \
-             divergence point, not both",
-            kernel.name(),
-            d.name,
-            w.name
-        )));
-    }
-    Ok(diverged.is_some())
-}
-
-/// `f(a,b)` into `f` and its arguments; a plain name has none.
-fn call(name: &str) -> (&str, Vec<&str>) {
-    match name.strip_suffix(')').and_then(|n| n.split_once('(')) {
-        Some((f, arguments)) => (f.trim(), arguments.split(',').map(str::trim).collect()),
-        None => (name, Vec::new()),
-    }
-}
-
-fn source(
-    input: &Input,
-    names: &Names,
-    columns: &mut Vec<ColumnSpec>,
-    loss: &str,
-) -> Result<Source, RuntimeError> {
-    let refuse = || {
-        let supplied = match &names.responses {
-            ResponseNames::Pair { chosen, rejected, .. } => {
-                format!("len of {chosen} and {rejected}")
-            }
-            ResponseNames::Labelled { response } => {
-                format!("mismatched_logp, len of {response}, label")
-            }
-        };
-        RuntimeError::Unsupported(format!(
-            "loss `{loss}` reads `{}` ({} level); training supplies logp, mean_logp, diverged_logp of {} and {}, \
-             {supplied}, and numeric data columns",
-            input.name, input.level, names.policy, names.reference,
-        ))
-    };
-    if input.level > Level::Example {
-        return Err(refuse());
-    }
-    let side = |r: &str| match &names.responses {
-        ResponseNames::Pair { chosen, .. } if r == chosen => Ok(0),
-        ResponseNames::Pair { rejected, .. } if r == rejected => Ok(1),
-        ResponseNames::Pair { further, .. } => {
-            further.iter().position(|f| f == r).map(|i| 2 + i).ok_or_else(refuse)
-        }
-        ResponseNames::Labelled { response } if r == response => Ok(0),
-        _ => Err(refuse()),
-    };
-    let labelled = names.shape() == Shape::Labelled;
-    match call(&input.name) {
-        (f @ ("logp" | "mean_logp" | "diverged_logp"), arguments) if arguments.len() == 2 => {
-            // What lies before the divergence point is no part of the example any more.
-            let aggregate = if f == "mean_logp" { Aggregate::Mean } else { Aggregate::Sum };
-            match arguments[0] {
-                m if m == names.policy => Ok(Source::Policy(aggregate, side(arguments[1])?)),
-                m if m == names.reference => Ok(Source::Reference(aggregate, side(arguments[1])?)),
-                _ => Err(refuse()),
-            }
-        }
-        ("mismatched_logp", arguments) if labelled && arguments.len() == 1 => match arguments[0] {
-            m if m == names.policy => Ok(Source::Mismatched(Model::Policy)),
-            m if m == names.reference => Ok(Source::Mismatched(Model::Reference)),
-            _ => Err(refuse()),
-        },
-        ("label", arguments) if labelled && arguments.is_empty() => Ok(Source::Label),
-        ("len", arguments) if arguments.len() == 1 => Ok(Source::Length(side(arguments[0])?)),
-        (name, arguments) if arguments.is_empty() => {
-            columns.push(ColumnSpec { name: name.to_owned(), range: input.range });
-            Ok(Source::Data(columns.len() - 1))
-        }
-        _ => Err(refuse()),
     }
 }

@@ -16,6 +16,7 @@ mod output;
 mod policy;
 mod reference;
 mod score;
+mod source;
 mod trainer;
 
 #[cfg(test)]

@@ -4,10 +4,11 @@ use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
 use crate::data::EncodedExample;
+use crate::logprob::{Each, Statistic};
 use crate::model::CausalLm;
 use crate::op::{LossKernel, RuntimeError};
 
-use super::batch::rows;
+use super::batch::{append, rows, sums_of};
 use super::bind::{Binding, Reward};
 
 /// The figures of one example. Those of the chosen response are there for a pair and for a single good
@@ -193,11 +194,14 @@ pub fn score(
             None => None,
         };
         let mut sums = Vec::with_capacity(2 * part.len());
+        let mut all = Each::default();
         for few in part.chunks(micro.max(1)) {
             sums.extend(policy.completion_logps(&rows(few))?);
+            append(&mut all, sums_of(policy, binding, few)?);
         }
+        all[Statistic::LogProb] = sums.clone();
         let columns = binding.columns(&part, reference)?;
-        let value = kernel.evaluate(&columns.resolve(&sums)?)?;
+        let value = kernel.evaluate(&columns.resolve_all(&all)?)?;
         out.extend(figures(&part, reference, &value.loss, &sums, binding));
     }
     Ok(out)

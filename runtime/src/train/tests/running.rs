@@ -249,3 +249,46 @@ fn a_run_without_progress_ends_early() {
     let short = run(4, None, None, folder().path());
     assert_eq!((short.steps, short.ended_early), (4, false));
 }
+
+/// WPO's weight: a statistic of the policy's distributions that the gradient does not pass through.
+#[test]
+fn a_statistic_weighs_an_example_without_a_gradient() {
+    let weighted = |slope: f64| {
+        Custom::new(&["logp(pi,w)", "log_sum_p2(pi,w)", "logp(pi,l)"], move |c| {
+            let weight = |e: usize| (3.0 * (c[0][e] - c[1][e])).exp();
+            let n = c[0].len();
+            let loss = (0..n).map(|e| weight(e) * (c[2][e] - c[0][e])).collect();
+            let up = (0..n).map(|e| -weight(e)).collect();
+            let down = (0..n).map(weight).collect();
+            Evaluated { loss, grads: vec![Some(up), Some(vec![slope; n]), Some(down)] }
+        })
+    };
+    let plain = Custom::new(&["logp(pi,w)", "logp(pi,l)"], |c| Evaluated {
+        loss: c[0].iter().zip(&c[1]).map(|(w, l)| l - w).collect(),
+        grads: vec![Some(vec![-1.0; c[0].len()]), Some(vec![1.0; c[0].len()])],
+    });
+    let model = full();
+    let data = pairs(1);
+    let batch: Vec<&EncodedExample> = data.iter().collect();
+    let run = |kernel: &Custom| {
+        let binding = Binding::new(kernel, &Names::default()).expect("binds");
+        match gradient(&model, kernel, &binding, &batch, None, 1) {
+            Ok(r) => Ok((r.loss[0], flat(&r.gradients))),
+            Err(BatchError::Other(e)) => Err(e.to_string()),
+            Err(BatchError::NotFinite { .. }) => panic!("finite"),
+        }
+    };
+    let rows = crate::train::batch::rows(&batch);
+    let tokens = model.token_statistics(&rows).expect("statistics").remove(0);
+    let gap: f64 = tokens.iter().map(|t| f64::from(t.row.logp - t.log_sum_p2)).sum();
+    let weight = (3.0 * gap).exp();
+    assert!((weight - 1.0).abs() > 1e-3, "a weight that is seen: {weight}");
+    let (whole, by) = (run(&weighted(0.0)).expect("runs"), run(&plain).expect("runs"));
+    assert!((whole.0 - weight * by.0).abs() < 1e-5 * by.0.abs(), "{} {}", whole.0, by.0);
+    let size = by.1.iter().fold(0f32, |m, v| m.max(v.abs()));
+    for (a, b) in whole.1.iter().zip(&by.1) {
+        assert!((f64::from(*a) - weight * f64::from(*b)).abs() < 1e-5 * f64::from(size), "{a} {b}");
+    }
+    let refused = run(&weighted(0.5)).expect_err("a gradient that training has not");
+    assert!(refused.contains("LogSumP2"), "{refused}");
+}

@@ -1,9 +1,7 @@
 //! Data to page: `data check`, `train` on pairs and on single responses, a grid that goes on, `score`,
 //! `report`; with a model of a few thousand numbers.
 
-mod common;
-
-use common::Place;
+use crate::common::Place;
 use ponens::runtime::model::{Architecture, Config, Llama, SaveType, cpu, save};
 use ponens::runtime::tokenizer::Tokenizer;
 use serde_json::{Value, json};
@@ -181,6 +179,12 @@ fn from_data_to_a_page() {
     let without = score("dpo_rationale", "pairs.jsonl");
     assert_eq!(without.codes().last().map(String::as_str), Some("E0401"), "{without}");
     assert!(without.stderr.contains("rationale"), "{without}");
+
+    // WPO weighs the loss by the policy's distributions: at the start it is ln 2 times the weight.
+    for line in kind(&score("wpo", "pairs.jsonl").done().json_lines(), "pair") {
+        let weight = line["loss"].as_f64().expect("a number") / std::f64::consts::LN_2;
+        assert!(weight > 0.1 && weight < 10.0 && (weight - 1.0).abs() > 1e-4, "{line}");
+    }
 
     // The better half of the pairs by CHES, whole rows, in their order.
     let lines = place

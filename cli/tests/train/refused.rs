@@ -1,8 +1,6 @@
 //! `ponens train`, `score`, `generate`: what they refuse, before any work is done.
 
-mod common;
-
-use common::Place;
+use crate::common::Place;
 
 const PAIR: &str = r#"{"prompt": "a", "chosen": "b", "rejected": "c"}"#;
 
