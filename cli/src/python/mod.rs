@@ -6,12 +6,14 @@
 //!
 //! The stages: [`source`] parses the file and finds the function, [`statement`] and [`expression`] run it
 //! on symbols ([`symbol`]; [`call`] has the functions of PyTorch), [`assemble`] makes a loss of the
-//! result. Invariants: nothing of the file is executed; a construct that is not understood is named with
-//! its place, never skipped; work and size are bounded.
+//! result ([`finish`] has the value of one example, [`links`] finds rho in it). Invariants: nothing of the
+//! file is executed; a construct that is not understood is named with its place, never skipped; work and
+//! size are bounded.
 
 mod assemble;
 mod call;
 mod expression;
+mod finish;
 mod links;
 mod source;
 mod statement;
