@@ -73,7 +73,7 @@ fn tensors(subject: &Subject, bound: &Bound) -> candle::Result<Vec<BTreeMap<Stri
             }
             Some(m) => {
                 let (sum, len) = (given(&m.sum).expect("a sum"), given(&m.len).expect("a length"));
-                let mean: Vec<f64> = sum.iter().zip(len).map(|(s, n)| s / n.max(1.0)).collect();
+                let mean: Vec<f64> = sum.iter().zip(len).map(|(s, n)| s / f64::max(*n, 1.0)).collect();
                 columns.push(Var::from_tensor(&Tensor::new(mean.as_slice(), &Device::Cpu)?)?);
                 shares.push((m.sum.clone(), Some(len)));
             }
@@ -91,7 +91,7 @@ fn tensors(subject: &Subject, bound: &Bound) -> candle::Result<Vec<BTreeMap<Stri
     for (var, (name, len)) in columns.iter().zip(&shares) {
         let Some(g) = gradients.get(var) else { continue };
         for (i, g) in g.to_vec1::<f64>()?.into_iter().enumerate() {
-            let share = len.map_or(1.0, |n| n[i].max(1.0));
+            let share = len.map_or(1.0, |n| f64::max(n[i], 1.0));
             let sum = rows[i].entry(name.clone()).or_insert_with(|| vec![0.0]);
             sum[0] += g / share;
         }
