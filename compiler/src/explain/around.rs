@@ -1,6 +1,8 @@
 //! The arithmetic around the core: link, margins, noise, further terms.
 
+use super::bind::{self, Binding};
 use crate::hir::{ExprId, Fn1, Fn2, Kind, Loss};
+use ponens_dsl::Span;
 
 /// A part of the loss that the logic does not say.
 #[derive(Clone, Debug, PartialEq)]
@@ -9,6 +11,8 @@ pub struct Outside {
     pub text: String,
     /// What it is.
     pub why: String,
+    /// Where it was written.
+    pub span: Span,
 }
 
 /// What stands around the core.
@@ -20,8 +24,12 @@ pub struct Around {
     pub outside: Vec<Outside>,
 }
 
-/// Splits `minimize` into the term that holds rho and the terms that do not.
+/// Splits `minimize` into the term that holds rho and the terms that do not; rho may be one that the
+/// text does not name.
 pub fn around(loss: &Loss) -> Around {
+    if let Binding::Bound(bound) = bind::bind(loss) {
+        return around(&bound);
+    }
     let mut terms = Vec::new();
     split(loss, loss.minimize, false, &mut terms);
     let mut result = Around { link: None, outside: Vec::new() };
@@ -30,17 +38,19 @@ pub fn around(loss: &Loss) -> Around {
             core_term(loss, id, &mut result);
         } else {
             let sign = if minus { "-" } else { "" };
-            result.outside.push(Outside {
-                text: format!("{sign}{}", loss.display(id)),
-                why: term_kind(loss, id).to_owned(),
-            });
+            let why = match bind::own_core(loss, id) {
+                Some(own) => format!("{} with a core of its own: {}", term_kind(loss, id), own.core().p.shown(&own.atoms)),
+                None => term_kind(loss, id).to_owned(),
+            };
+            let text = format!("{sign}{}", loss.display(id));
+            result.outside.push(Outside { text, why, span: loss.expr(id).span });
         }
     }
     result
 }
 
 /// The additive terms of an expression with their signs.
-fn split(loss: &Loss, id: ExprId, minus: bool, out: &mut Vec<(ExprId, bool)>) {
+pub(super) fn split(loss: &Loss, id: ExprId, minus: bool, out: &mut Vec<(ExprId, bool)>) {
     match loss.expr(id).kind {
         Kind::Call2(Fn2::Add, a, b) => {
             split(loss, a, minus, out);
@@ -62,42 +72,32 @@ fn mentions_rho(loss: &Loss, id: ExprId) -> bool {
 
 /// Finds the link inside the term that holds rho; what scales, smooths or shifts it lies outside.
 fn core_term(loss: &Loss, id: ExprId, out: &mut Around) {
+    let outside = |id: ExprId, why: &str| Outside {
+        text: loss.display(id),
+        why: why.to_owned(),
+        span: loss.expr(id).span,
+    };
     match loss.expr(id).kind {
         Kind::Link(_, x, _) => {
-            let text = loss.display(id);
             if !is_scaled_rho(loss, x) {
-                out.outside.push(Outside {
-                    text: loss.display(x),
-                    why: "the argument of the link is more than a multiple of rho".to_owned(),
-                });
+                out.outside.push(outside(x, "the argument of the link is more than a multiple of rho"));
             }
             if out.link.is_none() {
-                out.link = Some(text);
+                out.link = Some(loss.display(id));
             }
         }
         Kind::Noise(_, rate, plain, _) => {
-            out.outside
-                .push(Outside { text: loss.display(rate), why: "rate of label noise".to_owned() });
+            out.outside.push(outside(rate, "rate of label noise"));
             core_term(loss, plain, out);
         }
-        Kind::Call2(Fn2::Mul | Fn2::Div, a, b) => {
+        Kind::Call2(Fn2::Mul | Fn2::Div, a, b)
+            if mentions_rho(loss, a) != mentions_rho(loss, b) =>
+        {
             let (inner, weight) = if mentions_rho(loss, a) { (a, b) } else { (b, a) };
-            if !mentions_rho(loss, weight) {
-                out.outside.push(Outside {
-                    text: loss.display(weight),
-                    why: "weight of the preference term".to_owned(),
-                });
-                return core_term(loss, inner, out);
-            }
-            out.outside.push(Outside {
-                text: loss.display(id),
-                why: "a value function of rho, not a link".to_owned(),
-            });
+            out.outside.push(outside(weight, "weight of the preference term"));
+            core_term(loss, inner, out);
         }
-        _ => out.outside.push(Outside {
-            text: loss.display(id),
-            why: "a value function of rho, not a link".to_owned(),
-        }),
+        _ => out.outside.push(outside(id, "a value function of rho, not a link")),
     }
 }
 

@@ -114,7 +114,7 @@ pub fn expression(loss: &Loss, id: ExprId) -> Expr {
 }
 
 /// The atom whose log-weight a quantity is.
-fn atom(q: &Quantity) -> Option<Atom> {
+pub(super) fn atom(q: &Quantity) -> Option<Atom> {
     let (model, response, mean) = match q {
         Quantity::Logp { model, response } => (model, response, false),
         Quantity::MeanLogp { model, response } => (model, response, true),
