@@ -14,6 +14,7 @@ mod generate;
 mod landscape;
 mod list;
 mod models;
+mod outside;
 mod progress;
 mod samples;
 mod score;

@@ -1,7 +1,9 @@
 //! The arithmetic around the core: link, margins, noise, further terms.
 
 use super::bind::{self, Binding};
-use crate::hir::{ExprId, Fn1, Fn2, Kind, Loss};
+use super::rho;
+use crate::decompile::{self, BinaryOp};
+use crate::hir::{Core, ExprId, Fn1, Fn2, Kind, Loss};
 use ponens_dsl::Span;
 
 /// A part of the loss that the logic does not say.
@@ -39,7 +41,11 @@ pub fn around(loss: &Loss) -> Around {
         } else {
             let sign = if minus { "-" } else { "" };
             let why = match bind::own_core(loss, id) {
-                Some(own) => format!("{} with a core of its own: {}", term_kind(loss, id), own.core().p.shown(&own.atoms)),
+                Some(own) => format!(
+                    "{} with a core of its own: {}",
+                    term_kind(loss, id),
+                    own.core().p.shown(&own.atoms)
+                ),
                 None => term_kind(loss, id).to_owned(),
             };
             let text = format!("{sign}{}", loss.display(id));
@@ -80,7 +86,11 @@ fn core_term(loss: &Loss, id: ExprId, out: &mut Around) {
     match loss.expr(id).kind {
         Kind::Link(_, x, _) => {
             if !is_scaled_rho(loss, x) {
-                out.outside.push(outside(x, "the argument of the link is more than a multiple of rho"));
+                let mut why = "the argument of the link is more than a multiple of rho".to_owned();
+                if let Some(reading) = penalised(loss, x) {
+                    why = format!("{why}; {reading}");
+                }
+                out.outside.push(outside(x, &why));
             }
             if out.link.is_none() {
                 out.link = Some(loss.display(id));
@@ -112,6 +122,46 @@ fn is_scaled_rho(loss: &Loss, id: ExprId) -> bool {
         }
         Kind::Call2(Fn2::Div, a, b) => is_scaled_rho(loss, a) && !mentions_rho(loss, b),
         _ => false,
+    }
+}
+
+/// The reading of a penalty `max(0, log-ratio)` on rho where it acts, with weight 1: what is charged twice is
+/// a copy (DPO-Positive).
+fn penalised(loss: &Loss, argument: ExprId) -> Option<String> {
+    let Some(Core::Arithmetic { value, .. }) = loss.core else { return None };
+    let (penalty, minus) = penalty(loss, argument, false)?;
+    let tag = penalty.0 as usize;
+    let (rho, penalty) = (rho::expression(loss, value), rho::expression(loss, penalty));
+    let op = if minus { BinaryOp::Sub } else { BinaryOp::Add };
+    let order: Vec<_> = loss.atoms.iter().map(|a| a.atom.clone()).collect();
+    let charged = decompile::Expr::binary(op, rho, penalty, tag);
+    let found = match decompile::decompile_over(&charged, &order) {
+        Ok(found) => found.core.p.shown(&found.structure.atoms).to_string(),
+        Err(none) => {
+            let nearest = none.nearest?;
+            nearest.core.p.shown(&nearest.structure.atoms).to_string()
+        }
+    };
+    Some(format!("where the penalty acts, with weight 1, it is {found}"))
+}
+
+/// The x of the one `max(0, x)` in a sum of multiples, and whether it is subtracted.
+fn penalty(loss: &Loss, id: ExprId, minus: bool) -> Option<(ExprId, bool)> {
+    let is_zero = |id: ExprId| loss.expr(id).kind == Kind::Number(0.0);
+    match loss.expr(id).kind {
+        Kind::Call2(Fn2::Max, zero, x) if is_zero(zero) => Some((x, minus)),
+        Kind::Call2(Fn2::Max, x, zero) if is_zero(zero) => Some((x, minus)),
+        Kind::Call2(op @ (Fn2::Add | Fn2::Sub), a, b) => {
+            let right = minus != (op == Fn2::Sub);
+            match (penalty(loss, a, minus), penalty(loss, b, right)) {
+                (Some(_), Some(_)) => None,
+                (a, b) => a.or(b),
+            }
+        }
+        Kind::Call1(Fn1::Neg, a) => penalty(loss, a, !minus),
+        Kind::Call2(Fn2::Mul, a, b) => penalty(loss, a, minus).or_else(|| penalty(loss, b, minus)),
+        Kind::Call2(Fn2::Div, a, _) => penalty(loss, a, minus),
+        _ => None,
     }
 }
 

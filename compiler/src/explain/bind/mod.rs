@@ -20,7 +20,6 @@ use crate::decompile::NotLogic;
 use crate::hir::{self, DataShape, Expr, ExprId, Fn1, Fn2, Kind, Link, Loss, Role};
 use crate::logic::{AtomKind, Structure};
 use crate::mir::Level;
-use margins::Margin;
 use ponens_dsl::Span;
 use read::Reading;
 
