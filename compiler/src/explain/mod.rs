@@ -234,11 +234,16 @@ pub fn large_table(structure: &LargeStructure) -> Vec<Row> {
 
 /// Explains a compiled loss.
 pub fn explain(compiled: &Compiled) -> Explanation {
-    let loss = &compiled.loss;
+    let bound = bind::bind(&compiled.loss).loss();
+    let stable_rho = match &bound {
+        Some(bound) => stable_rho(bound),
+        None => compiled.rho.clone(),
+    };
+    let loss = bound.as_ref().unwrap_or(&compiled.loss);
     let found = structure(loss);
     let Around { link, outside } = around::around(loss);
     let mut warnings = compiled.warnings.clone();
-    warnings.extend(gradient::usable(compiled));
+    warnings.extend(gradient::usable(compiled, loss, stable_rho.as_ref()));
     let large = large(loss);
     let (structure, no_core) = match found {
         Ok(f) => (Some(f.structure), None),
@@ -261,7 +266,7 @@ pub fn explain(compiled: &Compiled) -> Explanation {
         core,
         rows,
         no_core,
-        rho: compiled.rho.clone().or_else(|| stable_rho(loss)).map(|g| infix(&g, g.roots[0].node)),
+        rho: stable_rho.map(|g| infix(&g, g.roots[0].node)),
         link,
         outside,
         value: infix(&compiled.value.graph, compiled.value.graph.roots[0].node),
@@ -274,9 +279,9 @@ pub fn explain(compiled: &Compiled) -> Explanation {
     }
 }
 
-/// rho in its stable form where the text does not name it.
-fn stable_rho(loss: &hir::Loss) -> Option<Graph> {
-    let lowered = lower::lower(&bind::bind(loss).loss()?);
+/// rho in its stable form, of a loss whose text does not name it.
+fn stable_rho(bound: &hir::Loss) -> Option<Graph> {
+    let lowered = lower::lower(bound);
     let written = Graph { stage: Stage::Written, ..lower::rho(&lowered)? };
     let options = rewrite::Options { purpose: Purpose::Final, ..rewrite::Options::default() };
     rewrite::optimise(&written, &options).ok().map(|done| done.graph)

@@ -226,3 +226,6 @@ fn policy_atom(loss: &Loss, structure: &Structure, y: &str) -> Option<usize> {
             if *model == policy.name && response == y)
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,7 +26,7 @@ pub(super) struct Reading {
 impl Reading {
     /// Whether its rho is the one of a structure, either way up.
     pub(super) fn is_of(&self, structure: &Structure) -> bool {
-        self.is_same(structure) || self.is_same(&swapped(structure))
+        self.is_same(structure) || self.is_same(&structure.negated())
     }
 
     pub(super) fn is_same(&self, structure: &Structure) -> bool {
@@ -41,13 +41,8 @@ impl Reading {
 
     /// The structure of rho.
     pub(super) fn oriented(&self, loss: &Loss) -> Structure {
-        if self.is_turned(loss) { swapped(&self.structure) } else { self.structure.clone() }
+        if self.is_turned(loss) { self.structure.negated() } else { self.structure.clone() }
     }
-}
-
-/// Winning and losing rows exchanged: minus rho.
-pub(super) fn swapped(s: &Structure) -> Structure {
-    Structure { atoms: s.atoms.clone(), wins: s.loses, loses: s.wins }
 }
 
 /// Whether rho rises with the policy's probability of the preferred response where all others are 1/2;

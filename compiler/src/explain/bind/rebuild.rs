@@ -2,7 +2,7 @@
 
 use super::Binder;
 use super::margins::Form;
-use super::read::{Reading, swapped};
+use super::read::Reading;
 use crate::decompile::{self, BinaryOp, ExprKind, UnaryOp};
 use crate::hir::{ExprId, Fn1, Fn2, Kind, Link, Loss};
 use crate::logic::Structure;
@@ -43,7 +43,7 @@ impl Binder {
             if structure.sorted() == wanted.sorted() {
                 return Some(inner);
             }
-            if structure.sorted() == swapped(wanted).sorted() {
+            if structure.sorted() == wanted.negated().sorted() {
                 return Some(self.negated(inner));
             }
         }
