@@ -235,10 +235,7 @@ pub fn large_table(structure: &LargeStructure) -> Vec<Row> {
 /// Explains a compiled loss.
 pub fn explain(compiled: &Compiled) -> Explanation {
     let bound = bind::bind(&compiled.loss).loss();
-    let stable_rho = match &bound {
-        Some(bound) => stable_rho(bound),
-        None => compiled.rho.clone(),
-    };
+    let stable_rho = stable_rho(compiled);
     let loss = bound.as_ref().unwrap_or(&compiled.loss);
     let found = structure(loss);
     let Around { link, outside } = around::around(loss);
@@ -279,9 +276,10 @@ pub fn explain(compiled: &Compiled) -> Explanation {
     }
 }
 
-/// rho in its stable form, of a loss whose text does not name it.
-fn stable_rho(bound: &hir::Loss) -> Option<Graph> {
-    let lowered = lower::lower(bound);
+/// rho in its stable form, also where the text does not name it.
+fn stable_rho(compiled: &Compiled) -> Option<Graph> {
+    let Some(bound) = bind::bind(&compiled.loss).loss() else { return compiled.rho.clone() };
+    let lowered = lower::lower(&bound);
     let written = Graph { stage: Stage::Written, ..lower::rho(&lowered)? };
     let options = rewrite::Options { purpose: Purpose::Final, ..rewrite::Options::default() };
     rewrite::optimise(&written, &options).ok().map(|done| done.graph)

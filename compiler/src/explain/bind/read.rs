@@ -2,7 +2,7 @@
 
 use super::margins::{Form, Margin};
 use super::{Binder, policy_atom};
-use crate::decompile::{self, BinaryOp, ExprKind, NotLogic};
+use crate::decompile::{self, BinaryOp, ExprKind, NotLogic, Reason};
 use crate::explain::rho;
 use crate::hir::{DataShape, ExprId, Fn1, Fn2, Kind, Link, Loss};
 use crate::logic::{Atom, Structure};
@@ -83,6 +83,17 @@ impl Binder {
 
     fn read(&mut self, margin: Margin) -> Result<Reading, NotLogic> {
         let constants = matches!(margin.form, Form::Hinge | Form::Squared);
+        match self.read_without(margin, constants) {
+            // Which side a constant stands on decides what its atom does: it is no part of rho then.
+            Err(why) if matches!(why.reason, Reason::UnknownSign { .. }) => {
+                self.read_without(margin, true)
+            }
+            found => found,
+        }
+    }
+
+    /// Reads a margin; numbers beside the weights are no part of rho where `constants`.
+    fn read_without(&mut self, margin: Margin, constants: bool) -> Result<Reading, NotLogic> {
         let link_falls = match self.kind(margin.node) {
             Kind::Link(link, ..) => link != Link::Squared,
             _ => false,
@@ -98,7 +109,7 @@ impl Binder {
             Ok(Reading { margin, kept, rest, scale, structure, falls })
         };
         let found = read(self, kept, rest)?;
-        let numbers = rest.is_none_or(|r| self.loss.expr(r).level == Level::Uniform);
+        let numbers = rest.is_none_or(|r| self.is_number(r));
         if numbers || self.speaks_of_both(&found.structure) {
             return Ok(found);
         }

@@ -11,7 +11,7 @@ const DPO: &str = "pi(l) & ref(w) -> pi(w) & ref(l)";
 
 fn loss(data: &str, minimize: &str) -> Loss {
     let text = format!(
-        "loss x(beta = 0.1 in (0, inf), gamma = 0.5 in [0, inf), lambda = 0.2 in [0, 1)) {{\n \
+        "loss x(beta = 0.1 in (0, inf), gamma = 0.5 in [0, inf), lambda = 0.2 in [0, 1), shift = 1) {{\n \
          data {data}\n column offset in (0, 9)\n model pi = policy\n model ref = reference\n \
          minimize {}\n}}\n",
         minimize.replace('D', D)
@@ -33,7 +33,7 @@ fn p_of(loss: &Loss) -> String {
 }
 
 /// What is minimised, P, the link.
-const SPELLINGS: [(&str, &str, Option<&str>); 34] = [
+const SPELLINGS: [(&str, &str, Option<&str>); 35] = [
     ("-log_sigmoid(beta * D)", DPO, Some("logistic(beta * rho)")),
     ("-log(sigmoid(beta * D))", DPO, Some("logistic(beta * rho)")),
     ("-log(1 / (1 + exp(-beta * D)))", DPO, Some("logistic(beta * rho)")),
@@ -67,6 +67,8 @@ const SPELLINGS: [(&str, &str, Option<&str>); 34] = [
         None,
     ),
     ("-log_sigmoid(beta * D - offset)", DPO, Some("logistic(beta * rho - offset)")),
+    // A constant of either sign has no side.
+    ("-log_sigmoid(beta * D - shift)", DPO, Some("logistic(beta * rho - shift)")),
     ("-log_sigmoid(beta * D) - lambda * logp(pi, w)", DPO, Some("logistic(beta * rho)")),
     ("-log_sigmoid(beta * D) * stop_gradient(exp(logp(pi, w)))", DPO, Some("logistic(beta * rho)")),
     ("sigmoid(beta * (logp(pi, w) - logp(ref, w))) + 1 - sigmoid(beta * D)", DPO, None),
