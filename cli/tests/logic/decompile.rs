@@ -196,7 +196,10 @@ fn a_loss_as_its_authors_write_it_is_read() {
     assert_eq!(outside["place"]["file"], "mine.loss");
     assert_eq!(pointed(&outside["place"], text), "lambda * nll(pi, w)");
     let found = json_in(&place, &["explain", "mine.loss"]).done().json();
-    assert_eq!((&found["link"], &found["node"]), (&"logistic(beta * rho)".into(), &"CPO_ref".into()));
+    assert_eq!(
+        (&found["link"], &found["node"]),
+        (&"logistic(beta * rho)".into(), &"CPO_ref".into())
+    );
     let same = json_in(&place, &["compare", "mine.loss", "rpo"]).done().json();
     assert_eq!((&same["relation"], &same["loss_equal"]), (&"equal".into(), &true.into()), "{same}");
 }

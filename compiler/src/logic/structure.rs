@@ -1,6 +1,8 @@
 //! Preference structures: which rows of the truth table win and which lose.
 
-use super::{Atom, AtomKind, Formula, Fraction, MAX_ATOMS, MAX_VARIABLES, Polynomial, Table, minimise};
+use super::{
+    Atom, AtomKind, Formula, Fraction, MAX_ATOMS, MAX_VARIABLES, Polynomial, Table, minimise,
+};
 use std::fmt;
 
 /// A preference structure: the winning rows and the losing rows over named atoms.
@@ -34,8 +36,11 @@ impl fmt::Display for StructureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooManyAtoms(n) => {
-                write!(f, "the logic has {n} atoms, and a truth table holds at most {MAX_ATOMS}, a \
-                           decision diagram {MAX_VARIABLES}")
+                write!(
+                    f,
+                    "the logic has {n} atoms, and a truth table holds at most {MAX_ATOMS}, a \
+                           decision diagram {MAX_VARIABLES}"
+                )
             }
             Self::RepeatedAtom(name) => write!(f, "the atom {name} is listed twice"),
             Self::NoWinningRow => f.write_str(

@@ -28,7 +28,8 @@ fn pair(minimize: &str) -> Loss {
 }
 
 fn p_of(loss: &Loss) -> String {
-    let found = structure(loss).unwrap_or_else(|n| panic!("{}: {}", loss.display(loss.minimize), n.reason));
+    let found =
+        structure(loss).unwrap_or_else(|n| panic!("{}: {}", loss.display(loss.minimize), n.reason));
     found.structure.core().p.shown(&found.structure.atoms).to_string()
 }
 
@@ -57,7 +58,11 @@ const SPELLINGS: [(&str, &str, Option<&str>); 35] = [
     ("(D - 1 / (2 * beta))^2", DPO, Some("squared(rho, 1 / (2 * beta))")),
     ("square(1 / (2 * beta) - D)", DPO, Some("squared(rho, 1 / (2 * beta))")),
     ("square(log(pi(w) * ref(l) / (pi(l) * ref(w))) - 5)", DPO, Some("squared(rho, 5)")),
-    ("-(1 - lambda) * log_sigmoid(beta * D) - lambda * log_sigmoid(-beta * D)", DPO, Some("logistic(beta * rho)")),
+    (
+        "-(1 - lambda) * log_sigmoid(beta * D) - lambda * log_sigmoid(-beta * D)",
+        DPO,
+        Some("logistic(beta * rho)"),
+    ),
     ("smooth(lambda, logistic(beta * D))", DPO, Some("logistic(beta * rho)")),
     ("1 - sigmoid(beta * D)", DPO, None),
     ("exp(-beta * D)", DPO, None),
@@ -88,9 +93,17 @@ const SPELLINGS: [(&str, &str, Option<&str>); 35] = [
         "pi(l) -> pi(w)",
         Some("logistic(rho)"),
     ),
-    ("max(0, mean_logp(pi, l) - mean_logp(pi, w)) - logp(pi, w)", "pi(l) -> pi(w)", Some("hinge(rho, 0)")),
+    (
+        "max(0, mean_logp(pi, l) - mean_logp(pi, w)) - logp(pi, w)",
+        "pi(l) -> pi(w)",
+        Some("hinge(rho, 0)"),
+    ),
     // A loss that prefers the loser says so.
-    ("softplus(beta * (logp(pi, w) - logp(pi, l)))", "pi(w) -> pi(l)", Some("logistic(beta * rho)")),
+    (
+        "softplus(beta * (logp(pi, w) - logp(pi, l)))",
+        "pi(w) -> pi(l)",
+        Some("logistic(beta * rho)"),
+    ),
     // Minus the logarithm of a probability: cross-entropy, unlikelihood, Bradley-Terry, W or not L.
     ("-logp(pi, w)", "pi(w)", Some("logistic(rho)")),
     ("-logp(pi, w) - log1mexp(logp(pi, l))", "pi(w) & !pi(l)", Some("logistic(rho)")),
