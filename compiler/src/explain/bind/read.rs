@@ -153,18 +153,29 @@ impl Binder {
             }
             Kind::Call2(Fn2::Mul, u, a) if factor(self, u) => {
                 let (k, r) = self.separate(a, constants);
-                let times = |b: &mut Binder, x| b.push(Kind::Call2(Fn2::Mul, u, x), span);
-                (k.map(|x| times(self, x)), r.map(|x| times(self, x)))
+                let times = |x| Kind::Call2(Fn2::Mul, u, x);
+                (k.map(|x| self.applied(times, x, span)), r.map(|x| self.applied(times, x, span)))
             }
             Kind::Call2(op @ (Fn2::Mul | Fn2::Div), a, u) if factor(self, u) => {
                 let (k, r) = self.separate(a, constants);
-                let by = |b: &mut Binder, x| b.push(Kind::Call2(op, x, u), span);
-                (k.map(|x| by(self, x)), r.map(|x| by(self, x)))
+                let by = |x| Kind::Call2(op, x, u);
+                (k.map(|x| self.applied(by, x, span)), r.map(|x| self.applied(by, x, span)))
             }
             _ if self.is_part(id) || is_readable(&rho::expression(&self.loss, id)) => {
                 (Some(id), None)
             }
             _ => (None, Some(id)),
+        }
+    }
+
+    /// A factor on an expression, a sign carried outwards.
+    fn applied(&mut self, by: impl Fn(ExprId) -> Kind, x: ExprId, span: Span) -> ExprId {
+        match self.kind(x) {
+            Kind::Call1(Fn1::Neg, inner) => {
+                let scaled = self.push(by(inner), span);
+                self.negated(scaled)
+            }
+            _ => self.push(by(x), span),
         }
     }
 
