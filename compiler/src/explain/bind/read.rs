@@ -108,7 +108,10 @@ impl Binder {
             let falls = margin.form.falls(link_falls);
             Ok(Reading { margin, kept, rest, scale, structure, falls })
         };
-        let found = read(self, kept, rest)?;
+        let found = read(self, kept, rest).map_err(|why| {
+            // Factors in front belong to the link: without them what is wrong is said better.
+            self.logic(self.peeled(kept)).err().unwrap_or(why)
+        })?;
         let numbers = rest.is_none_or(|r| self.is_number(r));
         if numbers || self.speaks_of_both(&found.structure) {
             return Ok(found);

@@ -59,7 +59,7 @@ impl Binder {
     }
 
     /// What is behind signs and numbers in front.
-    fn peeled(&self, id: ExprId) -> ExprId {
+    pub(super) fn peeled(&self, id: ExprId) -> ExprId {
         match self.kind(id) {
             Kind::Call1(Fn1::Neg, a) => self.peeled(a),
             Kind::Call2(Fn2::Mul, u, a) if self.is_number(u) => self.peeled(a),
