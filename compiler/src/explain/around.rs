@@ -37,7 +37,7 @@ pub fn around(loss: &Loss) -> Around {
     let mut result = Around { link: None, outside: Vec::new() };
     for (id, minus) in terms {
         if mentions_rho(loss, id) {
-            core_term(loss, id, &mut result);
+            core_term(loss, id, minus, &mut result);
         } else {
             let sign = if minus { "-" } else { "" };
             let why = match bind::own_core(loss, id) {
@@ -77,7 +77,7 @@ fn mentions_rho(loss: &Loss, id: ExprId) -> bool {
 }
 
 /// Finds the link inside the term that holds rho; what scales, smooths or shifts it lies outside.
-fn core_term(loss: &Loss, id: ExprId, out: &mut Around) {
+fn core_term(loss: &Loss, id: ExprId, minus: bool, out: &mut Around) {
     let outside = |id: ExprId, why: &str| Outside {
         text: loss.display(id),
         why: why.to_owned(),
@@ -98,16 +98,22 @@ fn core_term(loss: &Loss, id: ExprId, out: &mut Around) {
         }
         Kind::Noise(_, rate, plain, _) => {
             out.outside.push(outside(rate, "rate of label noise"));
-            core_term(loss, plain, out);
+            core_term(loss, plain, minus, out);
         }
         Kind::Call2(Fn2::Mul | Fn2::Div, a, b)
             if mentions_rho(loss, a) != mentions_rho(loss, b) =>
         {
             let (inner, weight) = if mentions_rho(loss, a) { (a, b) } else { (b, a) };
             out.outside.push(outside(weight, "weight of the preference term"));
-            core_term(loss, inner, out);
+            core_term(loss, inner, minus, out);
         }
-        _ => out.outside.push(outside(id, "a value function of rho, not a link")),
+        _ => {
+            let mut part = outside(id, "a value function of rho, not a link");
+            if minus {
+                part.text.insert(0, '-');
+            }
+            out.outside.push(part);
+        }
     }
 }
 
