@@ -16,6 +16,7 @@ mod generate;
 mod landscape;
 mod list;
 mod models;
+mod outside;
 mod progress;
 mod report;
 mod samples;
