@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks the feature `cuda` of ponens-runtime on a machine without a CUDA toolkit, so that it does not rot.
 #
-#   scripts/check-cuda-feature.sh          types only: seconds after a build without the feature
+#   scripts/check-cuda-feature.sh          lints and types of the whole workspace, with the feature
 #   scripts/check-cuda-feature.sh --link   also links the tests against stand-ins for CUDA's libraries and
 #                                          runs those of the fused operations on the CPU; minutes
 #
@@ -47,7 +47,7 @@ export PATH=$stand_in/bin:$PATH CUDA_HOME=$stand_in CUDA_PATH=$stand_in CUDA_COM
 
 features=(-p ponens-runtime --features ponens-runtime/cuda --locked)
 if [ "${1:-}" != --link ]; then
-    exec cargo clippy "${features[@]}" -- -D warnings
+    exec cargo clippy --workspace --all-targets "${features[@]:2}" -- -D warnings
 fi
 
 # The names of all functions that the bindings declare, from their sources.

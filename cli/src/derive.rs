@@ -9,7 +9,9 @@ use crate::known::Known;
 use crate::refusal::{Refusal, Result};
 use ponens_compiler::explain::{self, Explanation};
 use ponens_compiler::hir::{Loss, NoLibrary, Program};
-use ponens_compiler::logic::{LargeStructure, Structure, StructureError};
+use ponens_compiler::logic::{
+    Atom, Core, Formula, LargeStructure, MAX_ATOMS, Structure, StructureError,
+};
 use ponens_compiler::session::{self, Compiled, Options};
 use ponens_dsl::ast::{Expr, ExprKind, Item};
 use ponens_dsl::{Diagnostic, SourceMap, parse, parse_expr, print};
@@ -90,12 +92,15 @@ impl std::fmt::Debug for Derived {
 pub fn derive(wish: &Wish) -> Result<Derived> {
     let (typed, loss) = resolve(wish)?;
     if let Some(large) = explain::large(&loss) {
-        return derive_large(wish, &typed, &large);
+        return derive_large(wish, typed, large);
     }
     let structure = match explain::structure(&loss) {
         Ok(found) => found.structure,
         Err(n) => return Err(Diagnostic::error("E0501", n.reason).into()),
     };
+    if wish.reference && structure.n() + 2 > MAX_ATOMS {
+        return derive_large(wish, typed, LargeStructure::from(&structure));
+    }
     let (body, structure) = if wish.reference {
         let (referenced, structure) = with_reference(wish, &structure)?;
         (embedded(&referenced)?, structure)
@@ -118,19 +123,20 @@ pub fn derive(wish: &Wish) -> Result<Derived> {
     Ok(Derived { text, compiled, explanation, notes, sources })
 }
 
-/// The same for formulas of more atoms than a truth table holds.
-fn derive_large(wish: &Wish, typed: &Embedded, large: &LargeStructure) -> Result<Derived> {
-    if wish.reference {
-        let text = "--reference is for formulas of at most four atoms";
-        let d = Diagnostic::error("E0503", text);
-        return Err(d.help("write the atoms of the reference into the formulas").into());
-    }
+/// The same for logic of more atoms than a truth table holds.
+fn derive_large(wish: &Wish, typed: Embedded, own: LargeStructure) -> Result<Derived> {
+    let (typed, large) = if wish.reference {
+        let large = own.relative_to("ref", "w", "l").map_err(no_room)?;
+        (embedded(&reworded(wish, &large.core(), &large.atoms))?, large)
+    } else {
+        (typed, own)
+    };
     let body = canonical(typed.as_str())?;
     let notes = vec![format!("Its logic speaks of {} atoms.", large.n())];
     let text = canonical(&format!("// {}\n{body}", notes[0]))?;
     let (compiled, sources) = compile(&text, wish)?;
     let explanation = explain::explain(&compiled);
-    let same = |s: &LargeStructure| s.over(&large.atoms).as_ref() == Some(large);
+    let same = |s: &LargeStructure| s.over(&large.atoms).as_ref() == Some(&large);
     if !explanation.large.as_ref().is_some_and(same) {
         let text = "the text that was written has another structure than the formulas";
         return Err(Diagnostic::error("E0603", text).into());
@@ -191,22 +197,31 @@ fn canonical(text: &str) -> Result<String> {
 
 /// The same wish with the formulas of the reference version, and its structure.
 fn with_reference(wish: &Wish, structure: &Structure) -> Result<(Wish, Structure)> {
-    let relative = structure.relative_to("ref", "w", "l").map_err(|e| match e {
+    let relative = structure.relative_to("ref", "w", "l").map_err(no_room)?;
+    Ok((reworded(wish, &relative.core(), &relative.atoms), relative))
+}
+
+/// Why a reference version cannot be.
+fn no_room(error: StructureError) -> Diagnostic {
+    match error {
         StructureError::RepeatedAtom(name) => Diagnostic::error(
             "E0106",
             format!("--reference adds {name}, of which the logic speaks already"),
         )
         .help("leave --reference out, or call the model of the formulas by another name"),
         e => Diagnostic::error("E0503", format!("the reference version has too many atoms: {e}")),
-    })?;
-    let core = explain::core_text(&relative);
-    let wish = Wish {
-        core: core.p,
-        given: (core.given != "true").then_some(core.given),
-        tie: (core.tie != "false").then_some(core.tie),
+    }
+}
+
+/// The same wish with other formulas.
+fn reworded(wish: &Wish, core: &Core, atoms: &[Atom]) -> Wish {
+    let text = |f: &Formula| f.shown(atoms).to_string();
+    Wish {
+        core: text(&core.p),
+        given: (core.given != Formula::True).then(|| text(&core.given)),
+        tie: (core.tie != Formula::False).then(|| text(&core.tie)),
         ..wish.clone()
-    };
-    Ok((wish, relative))
+    }
 }
 
 /// What a reader wants to know about the loss before training with it.

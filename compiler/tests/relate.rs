@@ -344,6 +344,39 @@ proptest! {
     }
 
     #[test]
+    fn the_order_is_transitive(
+        (a, b, c) in (2..=3usize).prop_flat_map(|n| (structure(n), structure(n), structure(n))),
+    ) {
+        // Random structures are rarely comparable: joins and meets make chains of them.
+        let join = Structure { wins: a.wins | b.wins, loses: a.loses & b.loses, ..a.clone() };
+        let meet = Structure { wins: a.wins & c.wins, loses: a.loses | c.loses, ..a.clone() };
+        let all: Vec<Structure> =
+            [join, meet, a, b, c].into_iter().filter(|s| s.validate().is_ok()).collect();
+        let below = |x: &Structure, y: &Structure| -> Result<bool, TestCaseError> {
+            let relation = judged(x, y);
+            prop_assert!(relation.dominates == Verdict::Yes || !relation.entails.given);
+            let undecided = matches!(relation.dominates, Verdict::Undecided { .. });
+            prop_assert!(!undecided);
+            Ok(relation.dominates == Verdict::Yes)
+        };
+        let mut order = Vec::new();
+        for x in &all {
+            order.push(all.iter().map(|y| below(x, y)).collect::<Result<Vec<bool>, _>>()?);
+        }
+        for i in 0..all.len() {
+            prop_assert!(order[i][i]);
+            for j in 0..all.len() {
+                if order[i][j] && order[j][i] {
+                    prop_assert!(all[i].same_rho(&all[j]));
+                }
+                for k in 0..all.len() {
+                    prop_assert!(order[i][k] || !(order[i][j] && order[j][k]));
+                }
+            }
+        }
+    }
+
+    #[test]
     fn weakening_a_structure_is_entailed(a in structure(4), more in any::<u64>(), less in any::<u64>()) {
         let weaker = Structure { wins: a.wins | Table(more) & Table::full(4), loses: a.loses & Table(less), ..a.clone() };
         prop_assume!(weaker.validate().is_ok());

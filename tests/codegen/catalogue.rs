@@ -234,12 +234,12 @@ fn no_value_or_gradient_is_nan_at_the_ends_of_the_domain() {
                 let roots =
                     evaluate::<f64>(graph, &params, &batch(&compiled.loss, graph, &columns))
                         .expect("total");
-                let nan = trained(&compiled).any(|r| roots[r].iter().any(|x| x.is_nan()));
+                let nan = trained(compiled).any(|r| roots[r].iter().any(|x| x.is_nan()));
                 assert!(!nan, "{name} in f64 at {a:e}, {b:e}: {roots:?}");
                 let roots =
                     evaluate::<f32>(graph, &params, &batch(&compiled.loss, graph, &columns))
                         .expect("total");
-                let nan = trained(&compiled).any(|r| roots[r].iter().any(|x| x.is_nan()));
+                let nan = trained(compiled).any(|r| roots[r].iter().any(|x| x.is_nan()));
                 assert!(!nan, "{name} in f32 at {a:e}, {b:e}: {roots:?}");
             }
         }

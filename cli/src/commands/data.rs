@@ -26,8 +26,14 @@ Examples:
   ponens data check pairs.csv --model model.gguf --max-length 256   also what is cut
   ponens data check pairs.jsonl --format json | jq .columns";
 
+const BOTH_EXAMPLES: &str = "\
+Examples:
+  ponens data check pairs.parquet
+  ponens data score pairs.jsonl --model model.gguf";
+
 /// Look into preference data before training on them
 #[derive(Debug, clap::Args)]
+#[command(after_help = BOTH_EXAMPLES)]
 pub(crate) struct Args {
     #[command(subcommand)]
     command: Command,

@@ -3,12 +3,13 @@
 mod large;
 
 use super::explain::{rows, truth_table};
+use super::outside::Parts;
 use super::verify::literal;
 use crate::args::assignment;
 use crate::failure::{Failure, Outcome, Status};
 use crate::output::Ui;
 use ponens::compiler::decompile::{self, Decompiled, Nearest, Step};
-use ponens::compiler::explain::{self, NoStructure, Outside};
+use ponens::compiler::explain::{self, NoStructure};
 use ponens::compiler::hir;
 use ponens::compiler::logic::{Atom, Core, Structure};
 use ponens::dsl::{Diagnostic, FileId, SourceMap, parse_expr};
@@ -85,6 +86,7 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
     let loss = &source.loss;
     // Around an expression stands only the link that it was given here.
     let outside = if args.rho.is_some() { Vec::new() } else { explain::around(loss).outside };
+    let outside = Parts { list: &outside, sources: &source.sources };
     match explain::decompiled(loss) {
         Ok((rho, found)) => {
             decompile::check(&rho, &found).map_err(|e| {
@@ -110,7 +112,7 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
                 ui.json(&all)?;
             } else {
                 read(&source, ui)?;
-                list(&outside, ui)?;
+                outside.show(ui)?;
             }
             let mut found = vec![no_logic(loss, &none)];
             source.relocate(&mut found);
@@ -182,7 +184,10 @@ fn typed(rho: &str, args: &Args) -> Result<Source, Failure> {
     }
     let mut sources = program.sources;
     text.relocate(file, &mut sources, &mut found);
-    for d in found.iter_mut().filter(|d| d.code == "E0101" && d.help.is_some()) {
+    let of_a_name = |d: &&mut Diagnostic| {
+        d.code == "E0101" && d.help.is_some() && !d.message.starts_with("there is no function")
+    };
+    for d in found.iter_mut().filter(of_a_name) {
         d.help = Some("declare a parameter: --params 'name = 1 in (0, inf)'".to_owned());
     }
     match loss {
@@ -216,10 +221,6 @@ fn clauses_json(core: &Core, atoms: &[Atom]) -> Value {
     json!({ "p": text(&core.p), "given": text(&core.given), "tie": text(&core.tie) })
 }
 
-fn outside_json(outside: &[Outside]) -> Value {
-    outside.iter().map(|o| json!({ "text": o.text, "why": o.why })).collect()
-}
-
 fn proof_json(steps: &[Step]) -> Value {
     steps
         .iter()
@@ -235,7 +236,7 @@ fn constants_json(constants: &[(Atom, decompile::Expr)], atoms: &[Atom]) -> Valu
         .collect()
 }
 
-fn document(name: &str, rho: &str, found: &Decompiled, outside: &[Outside]) -> Value {
+fn document(name: &str, rho: &str, found: &Decompiled, outside: &Parts<'_>) -> Value {
     json!({
         "name": name,
         "rho": rho,
@@ -243,7 +244,7 @@ fn document(name: &str, rho: &str, found: &Decompiled, outside: &[Outside]) -> V
         "rows": rows(&explain::table(&found.structure)),
         "constants": constants_json(&found.constants, &found.structure.atoms),
         "cancelled": written(found).map(|s| core_json(&s.core(), s)),
-        "outside": outside_json(outside),
+        "outside": outside.json(),
         "proof": proof_json(&found.steps),
     })
 }
@@ -253,7 +254,7 @@ fn written(found: &Decompiled) -> Option<&Structure> {
     found.written.as_ref().filter(|s| s.sorted() != found.structure.sorted())
 }
 
-fn refusal(name: &str, none: &NoStructure, outside: &[Outside]) -> Value {
+fn refusal(name: &str, none: &NoStructure, outside: &Parts<'_>) -> Value {
     let cause = none.cause.as_deref();
     let nearest = |n: &Nearest| {
         json!({ "reading": n.reading, "core": core_json(&n.core, &n.structure),
@@ -267,11 +268,11 @@ fn refusal(name: &str, none: &NoStructure, outside: &[Outside]) -> Value {
         "reason": cause.map_or_else(|| none.reason.clone(), |c| c.reason.to_string()),
         "monomials": cause.map(|c| c.monomials.clone()).unwrap_or_default(),
         "nearest": cause.and_then(|c| c.nearest.as_deref()).map(nearest),
-        "outside": outside_json(outside),
+        "outside": outside.json(),
     })
 }
 
-fn show(rho: &str, found: &Decompiled, outside: &[Outside], ui: &mut Ui) -> Result<(), Failure> {
+fn show(rho: &str, found: &Decompiled, outside: &Parts<'_>, ui: &mut Ui) -> Result<(), Failure> {
     let core = explain::core_text(&found.structure);
     let style = ui.style;
     ui.line(format!("{}     {rho}", style.strong("rho")))?;
@@ -284,7 +285,7 @@ fn show(rho: &str, found: &Decompiled, outside: &[Outside], ui: &mut Ui) -> Resu
     }
     ui.line("")?;
     truth_table(&explain::table(&found.structure), ui)?;
-    list(outside, ui)?;
+    outside.show(ui)?;
     proof(&found.steps, ui)
 }
 
@@ -300,15 +301,4 @@ fn proof(steps: &[Step], ui: &mut Ui) -> Result<(), Failure> {
         ui.lines(indented(s.after()))?;
     }
     ui.line("every step was checked")
-}
-
-fn list(outside: &[Outside], ui: &mut Ui) -> Result<(), Failure> {
-    if outside.is_empty() {
-        return Ok(());
-    }
-    let style = ui.style;
-    ui.line("")?;
-    ui.line(style.strong("outside the logic"))?;
-    let line = |o: &Outside| format!("  {}  {}", o.text, style.faint(&format!("({})", o.why)));
-    ui.lines(outside.iter().map(line))
 }

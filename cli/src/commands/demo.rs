@@ -34,7 +34,7 @@ pub(super) fn run(args: &Args, ui: &mut Ui) -> Outcome {
             ui.text(text)?;
             ui.line("")?;
         }
-        explain::show(&meaning::explain(&compiled), ui)?;
+        explain::show(&meaning::explain(&compiled), &located.program.sources, ui)?;
         ui.line("")?;
         ui.line(ui.style.strong("the task: answer four letters in alphabetical order"))?;
         ui.flush()?;

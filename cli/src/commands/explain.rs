@@ -3,6 +3,7 @@
 mod picture;
 mod pulls;
 
+use super::outside::Parts;
 use crate::args::{Format, LossArg};
 use crate::failure::{Failure, Outcome, Status};
 use crate::output::Ui;
@@ -49,7 +50,7 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
         document["dynamics"] = pulls::document(&d);
         ui.json(&document)?;
     } else {
-        show(&e, ui)?;
+        show(&e, sources, ui)?;
         pulls::show(&d, ui)?;
         ui.report(sources, &e.warnings);
     }
@@ -105,8 +106,7 @@ pub(super) fn rows(rows: &[Row]) -> Value {
 /// An explanation as JSON.
 pub(super) fn document(e: &Explanation, sources: &SourceMap) -> Value {
     let core = e.core.as_ref().map(|c| json!({ "p": c.p, "given": c.given, "tie": c.tie }));
-    let outside: Value =
-        e.outside.iter().map(|o| json!({ "text": o.text, "why": o.why })).collect();
+    let outside = Parts { list: &e.outside, sources }.json();
     let gradients: Map<String, Value> =
         e.gradients.iter().map(|(c, g)| (c.clone(), Value::from(g.as_str()))).collect();
     let place = e.place.clone().unwrap_or_default();
@@ -129,7 +129,7 @@ pub(super) fn document(e: &Explanation, sources: &SourceMap) -> Value {
 }
 
 /// Prints the parts that people read first at the top.
-pub(super) fn show(e: &Explanation, ui: &mut Ui) -> Result<(), Failure> {
+pub(super) fn show(e: &Explanation, sources: &SourceMap, ui: &mut Ui) -> Result<(), Failure> {
     let style = ui.style;
     ui.line(format!("{}  {}", style.strong(&e.name), e.title))?;
     if let Some(source) = &e.source {
@@ -155,13 +155,7 @@ pub(super) fn show(e: &Explanation, ui: &mut Ui) -> Result<(), Failure> {
         }
     }
     ui.line(format!("{}  {}", style.strong("loss"), indented(&e.value, 6)))?;
-    if !e.outside.is_empty() {
-        ui.line("")?;
-        ui.line(style.strong("outside the logic"))?;
-        for o in &e.outside {
-            ui.line(format!("  {}  {}", o.text, style.faint(&format!("({})", o.why))))?;
-        }
-    }
+    Parts { list: &e.outside, sources }.show(ui)?;
     if let Some(place) = &e.place {
         ui.line("")?;
         ui.line(style.strong("in the two-atom lattice"))?;

@@ -17,6 +17,7 @@ mod landscape;
 mod list;
 mod lsp;
 mod models;
+mod outside;
 mod progress;
 mod report;
 mod samples;

@@ -73,7 +73,8 @@ fn tensors(subject: &Subject, bound: &Bound) -> candle::Result<Vec<BTreeMap<Stri
             }
             Some(m) => {
                 let (sum, len) = (given(&m.sum).expect("a sum"), given(&m.len).expect("a length"));
-                let mean: Vec<f64> = sum.iter().zip(len).map(|(s, n)| s / f64::max(*n, 1.0)).collect();
+                let mean: Vec<f64> =
+                    sum.iter().zip(len).map(|(s, n)| s / f64::max(*n, 1.0)).collect();
                 columns.push(Var::from_tensor(&Tensor::new(mean.as_slice(), &Device::Cpu)?)?);
                 shares.push((m.sum.clone(), Some(len)));
             }

@@ -134,11 +134,15 @@ const CASES: &[Case] = &[
     ("t.loss:faint", "lattice.CPO", &[], [YES, YES, YES, None], Some("equal")),
     ("t.loss:faint", "lattice.CPO", &["--param", "eps=1e-25"], [YES, YES, YES, NO], Some("equal")),
     // Without a logical core the values are compared all the same.
-    ("kto", "kto", &[], [None, None, None, YES], None),
-    ("kto", "kto", &["--param-b", "desirable=2"], [None, None, None, NO], None),
+    ("kto", "kto", &[], [YES; 4], Some("equal")),
+    ("kto", "kto", &["--param-b", "desirable=2"], [YES, YES, YES, NO], Some("equal")),
+    // One response with a label: the same logic, whatever is done with it.
+    ("kto", "apo_zero_unpaired", &[], [YES, YES, YES, NO], Some("equal")),
+    ("apo_down", "dpo", &[], [YES, YES, YES, NO], Some("equal")),
+    ("sft", "sft", &[], [None, None, None, YES], None),
     ("dpo", "ld_dpo", &["--param", "alpha=1"], [None, None, None, YES], None),
     ("dpo", "ld_dpo", &[], [None, None, None, NO], None),
-    ("dpo", "kto", &[], [None, None, None, NO], None),
+    ("dpo", "kto", &[], [NO, NO, NO, NO], Some("incomparable")),
     ("aot", "aot", &["--param-a", "beta=0.2"], [None, None, None, NO], None),
 ];
 
@@ -251,15 +255,20 @@ fn sums_and_means_are_named_apart() {
 
 #[test]
 fn a_loss_without_logic_says_why() {
-    let found = json(&["compare", "dpo", "kto"]).done().json();
+    let found = json(&["compare", "dpo", "grpo"]).done().json();
     assert_eq!(
         found["reason"],
-        "`kto` has no logical core: no single rho: the loss is arithmetic only"
+        "`grpo` has no logical core: no single rho: the loss is arithmetic only"
     );
     assert_eq!(found["difference"], Value::Null);
     assert_eq!(
         found["loss_evidence"],
-        "they read different data: pair(w > l) and labelled(y, good)"
+        "they read different data: pair(w > l) and group(y[G], reward[G])"
+    );
+    let found = json(&["compare", "dpo", "bco_pair"]).done().json();
+    assert_eq!(
+        found["reason"],
+        "`bco_pair` has no logical core: no single rho: the loss has 2 of them in its terms"
     );
 }
 

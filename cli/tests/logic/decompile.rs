@@ -169,11 +169,54 @@ fn a_refusal_is_shown_under_the_argument() {
 
 #[test]
 fn a_loss_without_rho_is_refused() {
-    let ran = json(&["decompile", "kto"]);
+    let ran = json(&["decompile", "sft"]);
     assert_eq!((ran.status, ran.codes()), (1, vec!["E0501".to_owned()]));
     let found = ran.json();
     assert_eq!(found["core"], serde_json::Value::Null);
     assert_eq!(found["outside"][0]["why"], "term over the whole batch");
+}
+
+#[test]
+fn a_loss_as_its_authors_write_it_is_read() {
+    let place = Place::new();
+    let text = "loss mine(beta = 0.1 in (0, inf), lambda = 1 in [0, inf)) {
+    data pair(w > l)
+    model pi = policy
+    model ref = reference
+    minimize -log_sigmoid(beta * ((logp(pi, w) - logp(ref, w)) - (logp(pi, l) - logp(ref, l))))
+             + lambda * nll(pi, w)
+}
+";
+    place.write("mine.loss", text);
+    let found = json_in(&place, &["decompile", "mine.loss"]).done().json();
+    assert_eq!(found["core"]["p"], "pi(l) & ref(w) -> pi(w) & ref(l)");
+    // What lies outside is named with its place.
+    let outside = &found["outside"][0];
+    assert_eq!(outside["why"], "likelihood term");
+    assert_eq!(outside["place"]["file"], "mine.loss");
+    assert_eq!(pointed(&outside["place"], text), "lambda * nll(pi, w)");
+    let found = json_in(&place, &["explain", "mine.loss"]).done().json();
+    assert_eq!(
+        (&found["link"], &found["node"]),
+        (&"logistic(beta * rho)".into(), &"CPO_ref".into())
+    );
+    let same = json_in(&place, &["compare", "mine.loss", "rpo"]).done().json();
+    assert_eq!((&same["relation"], &same["loss_equal"]), (&"equal".into(), &true.into()), "{same}");
+}
+
+#[test]
+fn a_function_of_another_name_is_found() {
+    let near = [
+        ("logit(pi(w)) - logit(pi(l))", "log(p / (1 - p))"),
+        ("log(odds(pi(w)) / odds(pi(l)))", "p / (1 - p)"),
+        ("logsumexp(logp(pi, w), logp(pi, l))", "logaddexp(a, b)"),
+    ];
+    for (rho, help) in near {
+        let ran = json(&["decompile", "--rho", rho]);
+        assert_eq!(ran.codes()[0], "E0101", "{ran}");
+        let d = &ran.diagnostics()[0];
+        assert!(d["help"].as_str().is_some_and(|h| h.contains(help)), "{d}");
+    }
 }
 
 #[test]

@@ -192,9 +192,32 @@ fn errors_point_into_the_arguments() {
 fn a_second_reference_has_no_room() {
     let ran = json(&["derive", "--core", "pi(l) & ref(w) -> pi(w)", "--reference"]);
     assert_eq!((ran.status, ran.codes()), (1, vec!["E0106".to_owned()]), "{ran}");
-    let five = "pi(w) & pi(l) & pi(a) & pi(b) & pi(c)";
-    let ran = json(&["derive", "--core", five, "--reference"]);
+    let eleven = ('a'..='i').fold("pi(w) & pi(l)".to_owned(), |f, y| format!("{f} & pi({y})"));
+    let ran = json(&["derive", "--core", &eleven, "--reference"]);
     assert_eq!((ran.status, ran.codes()), (1, vec!["E0503".to_owned()]), "{ran}");
+}
+
+#[test]
+fn a_reference_of_many_atoms_takes_itself_off() {
+    // rho of the reference version is rho less the log-ratio of the reference.
+    let place = Place::new();
+    let core = ["--core", "pi(l) | pi(a) -> pi(w) | aux(w) & aux(l)"];
+    let text = ponens(&with(&["derive", "--name", "own"], &core)).done().stdout;
+    place.write("own.loss", text);
+    let text = ponens(&with(&["derive", "--reference", "--name", "own"], &core)).done().stdout;
+    place.write("relative.loss", text);
+    let row = "{\"logp(pi,w)\": -0.5, \"logp(pi,l)\": -1.25, \"logp(pi,a)\": -2, \
+               \"logp(aux,w)\": -0.75, \"logp(aux,l)\": -1.5, \"logp(ref,w)\": -0.25, \
+               \"logp(ref,l)\": -3}";
+    place.write("row.jsonl", row);
+    let rho = |loss: &str| {
+        let ran = json_in(&place, &["value", loss, "--data", "row.jsonl", "-p", "beta=1"]).done();
+        let value = ran.json()["loss"].as_f64().expect("a value");
+        // The inverse of softplus(-rho).
+        -value.exp_m1().ln()
+    };
+    let (own, relative) = (rho("own.loss"), rho("relative.loss"));
+    assert!((own - relative - (-0.25 - -3.0)).abs() < 1e-9, "{own} {relative}");
 }
 
 #[test]

@@ -243,6 +243,8 @@ fn losses_outside_the_landscape_are_refused() {
     let ran = json(&["landscape", "--between", "dpo", "lattice.unCPO_ref", "--count"]);
     assert_eq!((ran.status, ran.codes()), (1, vec!["E0503".to_owned()]), "{ran}");
     let ran = json(&["landscape", "--between", "kto", "dpo", "--count"]);
+    assert_eq!((ran.status, ran.codes()), (1, vec!["E0503".to_owned()]), "{ran}");
+    let ran = json(&["landscape", "--between", "grpo", "dpo", "--count"]);
     assert_eq!((ran.status, ran.codes()), (1, vec!["E0501".to_owned()]), "{ran}");
 }
 

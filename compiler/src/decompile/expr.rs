@@ -249,7 +249,8 @@ impl Expr {
                 f.write_str(")")
             }
             ExprKind::LogSumExp(list) => {
-                f.write_str("logsumexp(")?;
+                // Of two numbers the loss language has it under its own name.
+                f.write_str(if list.len() == 2 { "logaddexp(" } else { "logsumexp(" })?;
                 for (i, a) in list.iter().enumerate() {
                     if i > 0 {
                         f.write_str(", ")?;

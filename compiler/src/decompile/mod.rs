@@ -120,6 +120,28 @@ pub fn decompile_over(rho: &Expr, order: &[Atom]) -> Result<Decompiled, NotLogic
 /// # Errors
 /// The reason why there is none.
 pub fn decompile_any(rho: &Expr, order: &[Atom]) -> Result<Found, NotLogic> {
+    let Normal { normaliser, product, steps, plain } = normal(rho, order)?;
+    read::Reader { normaliser, tag: rho.tag, steps, plain }.read_any(&product)
+}
+
+/// What the powers of all factors of an expression have in common, as a factor of its logarithm: `beta` of
+/// `beta * (log a - log b)`. Written without a minus, so that dividing by it may leave the ratio either way up.
+/// `None` where that is 1, or the expression is no logarithm of a product.
+pub fn scale(rho: &Expr) -> Option<Expr> {
+    let Normal { normaliser, product, .. } = normal(rho, &[]).ok()?;
+    let power = read::common_power(&product.coprime()?)?;
+    (power.as_integer() != Some(1)).then(|| power.expr(&normaliser.symbols, rho.tag))
+}
+
+/// The logarithm of a product, and the way there.
+struct Normal {
+    normaliser: Normaliser,
+    product: product::Product,
+    steps: Vec<Step>,
+    plain: Expr,
+}
+
+fn normal(rho: &Expr, order: &[Atom]) -> Result<Normal, Failure> {
     define::bounded(rho).map_err(Failure::too_large)?;
     let mut steps = Vec::new();
     let mut plain = rho.clone();
@@ -136,10 +158,10 @@ pub fn decompile_any(rho: &Expr, order: &[Atom]) -> Result<Found, NotLogic> {
     let mut normaliser = Normaliser { atoms, atom_tags, ..Normaliser::default() };
     let product = match normaliser.value(&plain)? {
         Value::Log(product) => product,
-        Value::Weight(_) => return Err(Failure::new(Reason::NotALogarithm, rho.tag).into()),
-        Value::Scalar(_) => return Err(Failure::new(Reason::Constant, rho.tag).into()),
+        Value::Weight(_) => return Err(Failure::new(Reason::NotALogarithm, rho.tag)),
+        Value::Scalar(_) => return Err(Failure::new(Reason::Constant, rho.tag)),
     };
-    read::Reader { normaliser, tag: rho.tag, steps, plain }.read_any(&product)
+    Ok(Normal { normaliser, product, steps, plain })
 }
 
 /// rho of a structure written out: log(T / B), the weighted counts of its winning and losing rows as

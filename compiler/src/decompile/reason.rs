@@ -91,7 +91,9 @@ impl fmt::Display for Reason {
             Self::NotALogarithm => {
                 f.write_str("this is a ratio of weights; rho is the logarithm of one")
             }
-            Self::Constant => f.write_str("no weight is left once common factors cancel"),
+            Self::Constant => {
+                f.write_str("rho is constant: no weight is left once common factors cancel")
+            }
             Self::FractionalPower(e) => {
                 write!(f, "a weight is raised to the power {e}, which is no whole number")
             }

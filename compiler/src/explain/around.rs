@@ -1,6 +1,10 @@
 //! The arithmetic around the core: link, margins, noise, further terms.
 
-use crate::hir::{ExprId, Fn1, Fn2, Kind, Loss};
+use super::bind::{self, Binding};
+use super::rho;
+use crate::decompile::{self, BinaryOp};
+use crate::hir::{Core, ExprId, Fn1, Fn2, Kind, Loss};
+use ponens_dsl::Span;
 
 /// A part of the loss that the logic does not say.
 #[derive(Clone, Debug, PartialEq)]
@@ -9,6 +13,8 @@ pub struct Outside {
     pub text: String,
     /// What it is.
     pub why: String,
+    /// Where it was written.
+    pub span: Span,
 }
 
 /// What stands around the core.
@@ -20,27 +26,37 @@ pub struct Around {
     pub outside: Vec<Outside>,
 }
 
-/// Splits `minimize` into the term that holds rho and the terms that do not.
+/// Splits `minimize` into the term that holds rho and the terms that do not; rho may be one that the
+/// text does not name.
 pub fn around(loss: &Loss) -> Around {
+    if let Binding::Bound(bound) = bind::bind(loss) {
+        return around(&bound);
+    }
     let mut terms = Vec::new();
     split(loss, loss.minimize, false, &mut terms);
     let mut result = Around { link: None, outside: Vec::new() };
     for (id, minus) in terms {
         if mentions_rho(loss, id) {
-            core_term(loss, id, &mut result);
+            core_term(loss, id, minus, &mut result);
         } else {
             let sign = if minus { "-" } else { "" };
-            result.outside.push(Outside {
-                text: format!("{sign}{}", loss.display(id)),
-                why: term_kind(loss, id).to_owned(),
-            });
+            let why = match bind::own_core(loss, id) {
+                Some(own) => format!(
+                    "{} with a core of its own: {}",
+                    term_kind(loss, id),
+                    own.core().p.shown(&own.atoms)
+                ),
+                None => term_kind(loss, id).to_owned(),
+            };
+            let text = format!("{sign}{}", loss.display(id));
+            result.outside.push(Outside { text, why, span: loss.expr(id).span });
         }
     }
     result
 }
 
 /// The additive terms of an expression with their signs.
-fn split(loss: &Loss, id: ExprId, minus: bool, out: &mut Vec<(ExprId, bool)>) {
+pub(super) fn split(loss: &Loss, id: ExprId, minus: bool, out: &mut Vec<(ExprId, bool)>) {
     match loss.expr(id).kind {
         Kind::Call2(Fn2::Add, a, b) => {
             split(loss, a, minus, out);
@@ -61,43 +77,43 @@ fn mentions_rho(loss: &Loss, id: ExprId) -> bool {
 }
 
 /// Finds the link inside the term that holds rho; what scales, smooths or shifts it lies outside.
-fn core_term(loss: &Loss, id: ExprId, out: &mut Around) {
+fn core_term(loss: &Loss, id: ExprId, minus: bool, out: &mut Around) {
+    let outside = |id: ExprId, why: &str| Outside {
+        text: loss.display(id),
+        why: why.to_owned(),
+        span: loss.expr(id).span,
+    };
     match loss.expr(id).kind {
         Kind::Link(_, x, _) => {
-            let text = loss.display(id);
             if !is_scaled_rho(loss, x) {
-                out.outside.push(Outside {
-                    text: loss.display(x),
-                    why: "the argument of the link is more than a multiple of rho".to_owned(),
-                });
+                let mut why = "the argument of the link is more than a multiple of rho".to_owned();
+                if let Some(reading) = penalised(loss, x) {
+                    why = format!("{why}; {reading}");
+                }
+                out.outside.push(outside(x, &why));
             }
             if out.link.is_none() {
-                out.link = Some(text);
+                out.link = Some(loss.display(id));
             }
         }
         Kind::Noise(_, rate, plain, _) => {
-            out.outside
-                .push(Outside { text: loss.display(rate), why: "rate of label noise".to_owned() });
-            core_term(loss, plain, out);
+            out.outside.push(outside(rate, "rate of label noise"));
+            core_term(loss, plain, minus, out);
         }
-        Kind::Call2(Fn2::Mul | Fn2::Div, a, b) => {
+        Kind::Call2(Fn2::Mul | Fn2::Div, a, b)
+            if mentions_rho(loss, a) != mentions_rho(loss, b) =>
+        {
             let (inner, weight) = if mentions_rho(loss, a) { (a, b) } else { (b, a) };
-            if !mentions_rho(loss, weight) {
-                out.outside.push(Outside {
-                    text: loss.display(weight),
-                    why: "weight of the preference term".to_owned(),
-                });
-                return core_term(loss, inner, out);
-            }
-            out.outside.push(Outside {
-                text: loss.display(id),
-                why: "a value function of rho, not a link".to_owned(),
-            });
+            out.outside.push(outside(weight, "weight of the preference term"));
+            core_term(loss, inner, minus, out);
         }
-        _ => out.outside.push(Outside {
-            text: loss.display(id),
-            why: "a value function of rho, not a link".to_owned(),
-        }),
+        _ => {
+            let mut part = outside(id, "a value function of rho, not a link");
+            if minus {
+                part.text.insert(0, '-');
+            }
+            out.outside.push(part);
+        }
     }
 }
 
@@ -112,6 +128,46 @@ fn is_scaled_rho(loss: &Loss, id: ExprId) -> bool {
         }
         Kind::Call2(Fn2::Div, a, b) => is_scaled_rho(loss, a) && !mentions_rho(loss, b),
         _ => false,
+    }
+}
+
+/// The reading of a penalty `max(0, log-ratio)` on rho where it acts, with weight 1: what is charged twice is
+/// a copy (DPO-Positive).
+fn penalised(loss: &Loss, argument: ExprId) -> Option<String> {
+    let Some(Core::Arithmetic { value, .. }) = loss.core else { return None };
+    let (penalty, minus) = penalty(loss, argument, false)?;
+    let tag = penalty.0 as usize;
+    let (rho, penalty) = (rho::expression(loss, value), rho::expression(loss, penalty));
+    let op = if minus { BinaryOp::Sub } else { BinaryOp::Add };
+    let order: Vec<_> = loss.atoms.iter().map(|a| a.atom.clone()).collect();
+    let charged = decompile::Expr::binary(op, rho, penalty, tag);
+    let found = match decompile::decompile_over(&charged, &order) {
+        Ok(found) => found.core.p.shown(&found.structure.atoms).to_string(),
+        Err(none) => {
+            let nearest = none.nearest?;
+            nearest.core.p.shown(&nearest.structure.atoms).to_string()
+        }
+    };
+    Some(format!("where the penalty acts, with weight 1, it is {found}"))
+}
+
+/// The x of the one `max(0, x)` in a sum of multiples, and whether it is subtracted.
+fn penalty(loss: &Loss, id: ExprId, minus: bool) -> Option<(ExprId, bool)> {
+    let is_zero = |id: ExprId| loss.expr(id).kind == Kind::Number(0.0);
+    match loss.expr(id).kind {
+        Kind::Call2(Fn2::Max, zero, x) if is_zero(zero) => Some((x, minus)),
+        Kind::Call2(Fn2::Max, x, zero) if is_zero(zero) => Some((x, minus)),
+        Kind::Call2(op @ (Fn2::Add | Fn2::Sub), a, b) => {
+            let right = minus != (op == Fn2::Sub);
+            match (penalty(loss, a, minus), penalty(loss, b, right)) {
+                (Some(_), Some(_)) => None,
+                (a, b) => a.or(b),
+            }
+        }
+        Kind::Call1(Fn1::Neg, a) => penalty(loss, a, !minus),
+        Kind::Call2(Fn2::Mul, a, b) => penalty(loss, a, minus).or_else(|| penalty(loss, b, minus)),
+        Kind::Call2(Fn2::Div, a, _) => penalty(loss, a, minus),
+        _ => None,
     }
 }
 

@@ -2,8 +2,8 @@
 
 use crate::adjoint::{self, Wrt};
 use crate::codegen::interp::{Batch, evaluate};
-use crate::hir::{Kind, Link, Quantity};
-use crate::mir::{Root, Unary};
+use crate::hir::{Kind, Link, Loss, Quantity};
+use crate::mir::{Graph, Root, Unary};
 use crate::session::Compiled;
 use ponens_dsl::Diagnostic;
 
@@ -13,15 +13,15 @@ const SUMMED: f64 = -100.0;
 const USABLE: f64 = 1e-6;
 
 /// The warning, if every gradient is negligible at [`SUMMED`].
-pub(super) fn usable(compiled: &Compiled) -> Option<Diagnostic> {
-    let loss = &compiled.loss;
+/// `loss` has its rho bound, and `rho` is its stable form.
+pub(super) fn usable(compiled: &Compiled, loss: &Loss, rho: Option<&Graph>) -> Option<Diagnostic> {
     let summed = loss.columns.iter().all(|c| matches!(c.quantity, Quantity::Logp { .. }));
     let logistic = loss.exprs.iter().any(|e| matches!(e.kind, Kind::Link(Link::Logistic, ..)));
     if !summed || !logistic || loss.core.is_none() {
         return None;
     }
     // The property is that of the structure: the link is the logistic one with beta 1.
-    let mut graph = compiled.rho.clone()?;
+    let mut graph = rho?.clone();
     let minus = graph.unary(Unary::Neg, graph.roots.first()?.node);
     let node = graph.unary(Unary::Softplus, minus);
     graph.roots = vec![Root { name: "loss".to_owned(), node }];

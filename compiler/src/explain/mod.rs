@@ -4,6 +4,7 @@
 //! the core and the parts outside it together make up the whole loss (SEMANTICS, section 7).
 
 mod around;
+pub mod bind;
 pub mod dynamics;
 mod gradient;
 mod names;
@@ -18,8 +19,12 @@ pub use place::Place;
 use crate::decompile::{self, Decompiled, LargeDecompiled, NotLogic};
 use crate::hir::{self, Core};
 use crate::logic::{Atom, Core as Clauses, LargeStructure, MAX_ATOMS, Mark, Structure};
+use crate::lower;
 use crate::mir::infix::infix;
+use crate::mir::{Graph, Stage};
+use crate::rewrite::{self, Purpose};
 use crate::session::Compiled;
+use bind::Binding;
 use ponens_dsl::{Diagnostic, Span};
 
 /// A row of the truth table.
@@ -113,9 +118,25 @@ pub fn structure(loss: &hir::Loss) -> Result<Found, NoStructure> {
         let reason = format!("its {} atoms are more than a truth table holds", loss.atoms.len());
         return Err(NoStructure { reason, span: Some(*span), cause: None });
     }
+    let binding = bind::bind(loss);
+    if let Binding::Bound(bound) = binding {
+        return structure(&bound);
+    }
     let Some(id) = rho::core_expression(loss) else {
-        let reason = "no single rho: the loss is arithmetic only".to_owned();
-        return Err(NoStructure { reason, span: None, cause: None });
+        let whole = Some(loss.expr(loss.minimize).span);
+        return Err(match binding {
+            Binding::Failed(cause, span) => {
+                NoStructure { reason: cause.to_string(), span: span.or(whole), cause: Some(cause) }
+            }
+            Binding::Several(n) => {
+                let reason = format!("no single rho: the loss has {n} of them in its terms");
+                NoStructure { reason, span: whole, cause: None }
+            }
+            _ => {
+                let reason = "no single rho: the loss is arithmetic only".to_owned();
+                NoStructure { reason, span: whole, cause: None }
+            }
+        });
     };
     match rho::decompile(loss, id) {
         Ok((rho, d)) => {
@@ -213,11 +234,13 @@ pub fn large_table(structure: &LargeStructure) -> Vec<Row> {
 
 /// Explains a compiled loss.
 pub fn explain(compiled: &Compiled) -> Explanation {
-    let loss = &compiled.loss;
+    let bound = bind::bind(&compiled.loss).loss();
+    let stable_rho = stable_rho(compiled);
+    let loss = bound.as_ref().unwrap_or(&compiled.loss);
     let found = structure(loss);
     let Around { link, outside } = around::around(loss);
     let mut warnings = compiled.warnings.clone();
-    warnings.extend(gradient::usable(compiled));
+    warnings.extend(gradient::usable(compiled, loss, stable_rho.as_ref()));
     let large = large(loss);
     let (structure, no_core) = match found {
         Ok(f) => (Some(f.structure), None),
@@ -240,7 +263,7 @@ pub fn explain(compiled: &Compiled) -> Explanation {
         core,
         rows,
         no_core,
-        rho: compiled.rho.as_ref().map(|g| infix(g, g.roots[0].node)),
+        rho: stable_rho.map(|g| infix(&g, g.roots[0].node)),
         link,
         outside,
         value: infix(&compiled.value.graph, compiled.value.graph.roots[0].node),
@@ -251,4 +274,13 @@ pub fn explain(compiled: &Compiled) -> Explanation {
             .collect(),
         warnings,
     }
+}
+
+/// rho in its stable form, also where the text does not name it.
+fn stable_rho(compiled: &Compiled) -> Option<Graph> {
+    let Some(bound) = bind::bind(&compiled.loss).loss() else { return compiled.rho.clone() };
+    let lowered = lower::lower(&bound);
+    let written = Graph { stage: Stage::Written, ..lower::rho(&lowered)? };
+    let options = rewrite::Options { purpose: Purpose::Final, ..rewrite::Options::default() };
+    rewrite::optimise(&written, &options).ok().map(|done| done.graph)
 }

@@ -95,6 +95,10 @@ pub fn expression(loss: &Loss, id: ExprId) -> Expr {
             Expr::unary(op, sub(a), tag)
         }
         Kind::Call2(f, a, b) => {
+            let length = if f == Fn2::Div { length_of(loss, b) } else { None };
+            if let Some(mean) = length.and_then(|y| averaged(loss, a, y)) {
+                return mean;
+            }
             let op = match f {
                 Fn2::Add => BinaryOp::Add,
                 Fn2::Sub => BinaryOp::Sub,
@@ -113,8 +117,44 @@ pub fn expression(loss: &Loss, id: ExprId) -> Expr {
     }
 }
 
+/// The response whose length a divisor is: `len(w)`, `max(len(w), 1)`.
+fn length_of(loss: &Loss, id: ExprId) -> Option<&str> {
+    match loss.expr(id).kind {
+        Kind::Column(c) => match &loss.columns[c].quantity {
+            Quantity::Len { response } => Some(response),
+            _ => None,
+        },
+        Kind::Call2(Fn2::Max, a, b) => match (loss.expr(a).kind, loss.expr(b).kind) {
+            (Kind::Number(1.0), _) => length_of(loss, b),
+            (_, Kind::Number(1.0)) => length_of(loss, a),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A sum of log-probabilities of one response, each in place of its sum over tokens the mean.
+fn averaged(loss: &Loss, id: ExprId, y: &str) -> Option<Expr> {
+    let tag = id.0 as usize;
+    match loss.expr(id).kind {
+        Kind::Column(c) => match &loss.columns[c].quantity {
+            Quantity::Logp { model, response } if response == y => {
+                let (model, response) = (model.clone(), response.clone());
+                Some(Expr::logp(atom(&Quantity::MeanLogp { model, response })?, tag))
+            }
+            _ => None,
+        },
+        Kind::Call1(Fn1::Neg, a) => Some(Expr::unary(UnaryOp::Neg, averaged(loss, a, y)?, tag)),
+        Kind::Call2(f @ (Fn2::Add | Fn2::Sub), a, b) => {
+            let op = if f == Fn2::Add { BinaryOp::Add } else { BinaryOp::Sub };
+            Some(Expr::binary(op, averaged(loss, a, y)?, averaged(loss, b, y)?, tag))
+        }
+        _ => None,
+    }
+}
+
 /// The atom whose log-weight a quantity is.
-fn atom(q: &Quantity) -> Option<Atom> {
+pub(super) fn atom(q: &Quantity) -> Option<Atom> {
     let (model, response, mean) = match q {
         Quantity::Logp { model, response } => (model, response, false),
         Quantity::MeanLogp { model, response } => (model, response, true),

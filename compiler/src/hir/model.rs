@@ -486,4 +486,21 @@ impl Kind {
             Kind::Noise(_, e, a, b) => vec![e, a, b],
         }
     }
+
+    /// The same with every operand replaced.
+    pub fn map(self, mut f: impl FnMut(ExprId) -> ExprId) -> Self {
+        match self {
+            Kind::Number(_) | Kind::Param(_) | Kind::Column(_) | Kind::Probability(_) => self,
+            Kind::Rho | Kind::Position(_) | Kind::Size(_) => self,
+            Kind::Call1(g, a) => Kind::Call1(g, f(a)),
+            Kind::Batch(g, a) => Kind::Batch(g, f(a)),
+            Kind::Fold(g, a, level) => Kind::Fold(g, f(a), level),
+            Kind::Scan(g, a) => Kind::Scan(g, f(a)),
+            Kind::Call2(g, a, b) => Kind::Call2(g, f(a), f(b)),
+            Kind::Recurrence(g, a, b) => Kind::Recurrence(g, f(a), f(b)),
+            Kind::If(c, a, b) => Kind::If(f(c), f(a), f(b)),
+            Kind::Link(g, a, b) => Kind::Link(g, f(a), b.map(f)),
+            Kind::Noise(g, e, a, b) => Kind::Noise(g, f(e), f(a), f(b)),
+        }
+    }
 }

@@ -4,6 +4,7 @@
 //! that is decided about a [`Structure`] is decided here by the same definitions on diagrams.
 
 use super::readable::{irredundant, readable};
+use super::structure::{distinct, finite, union, with_reference};
 use super::{
     Atom, Core, Cube, Formula, Function, MAX_VARIABLES, Mark, Polynomial, Structure, StructureError,
 };
@@ -39,14 +40,8 @@ impl LargeStructure {
         wins: Function,
         loses: Function,
     ) -> Result<Self, StructureError> {
-        if atoms.len() > MAX_VARIABLES {
-            return Err(StructureError::TooManyAtoms(atoms.len()));
-        }
-        let repeated = atoms.iter().enumerate().find(|(i, a)| atoms[..*i].contains(a));
-        match repeated {
-            Some((_, atom)) => Err(StructureError::RepeatedAtom(atom.name.clone())),
-            None => Ok(Self { atoms, wins, loses }),
-        }
+        distinct(&atoms, MAX_VARIABLES)?;
+        Ok(Self { atoms, wins, loses })
     }
 
     /// The structure of the clauses `prefer p`, `given`, `tie` over `atoms`.
@@ -60,9 +55,7 @@ impl LargeStructure {
         given: &Formula,
         tie: &Formula,
     ) -> Result<Self, StructureError> {
-        if atoms.len() > MAX_VARIABLES {
-            return Err(StructureError::TooManyAtoms(atoms.len()));
-        }
+        distinct(&atoms, MAX_VARIABLES)?;
         let [p, given, tie] = [p, given, tie].map(Function::of_formula);
         let wins = p.or(&tie).and(&given);
         let loses = p.not().or(&tie).and(&given);
@@ -74,13 +67,7 @@ impl LargeStructure {
     /// # Errors
     /// [`StructureError::NoWinningRow`] and [`StructureError::NoLosingRow`].
     pub fn validate(&self) -> Result<(), StructureError> {
-        if self.wins.is_false() {
-            return Err(StructureError::NoWinningRow);
-        }
-        if self.loses.is_false() {
-            return Err(StructureError::NoLosingRow);
-        }
-        Ok(())
+        finite(self.wins.is_false(), self.loses.is_false())
     }
 
     /// How many atoms it has.
@@ -99,12 +86,7 @@ impl LargeStructure {
 
     /// The mark of a row.
     pub fn mark(&self, row: usize) -> Mark {
-        match (self.wins.holds(row), self.loses.holds(row)) {
-            (true, false) => Mark::Tick,
-            (false, true) => Mark::Cross,
-            (true, true) => Mark::Both,
-            (false, false) => Mark::None,
-        }
+        Mark::of(self.wins.holds(row), self.loses.holds(row))
     }
 
     /// WMC(wins) and WMC(loses) as polynomials in the weights of the atoms; `None` beyond
@@ -172,9 +154,25 @@ impl LargeStructure {
 
     /// The atoms of this structure, then those of `other` that are not among them.
     pub fn union(&self, other: &Self) -> Vec<Atom> {
-        let mut atoms = self.atoms.clone();
-        atoms.extend(other.atoms.iter().filter(|a| !self.atoms.contains(a)).cloned());
-        atoms
+        union(&self.atoms, &other.atoms)
+    }
+
+    /// rho - (log r(winner) - log r(loser)) for a model r; see [`Structure::relative_to`].
+    ///
+    /// # Errors
+    /// As [`LargeStructure::from_rows`].
+    pub fn relative_to(
+        &self,
+        reference: &str,
+        winner: &str,
+        loser: &str,
+    ) -> Result<Self, StructureError> {
+        let n = self.n();
+        let atoms = with_reference(&self.atoms, reference, winner, loser);
+        distinct(&atoms, MAX_VARIABLES)?;
+        let atom = |i: usize| Cube { care: 1 << i, value: 1 << i }.function();
+        let (wins, loses) = (self.wins.and(&atom(n + 1)), self.loses.and(&atom(n)));
+        Self::from_rows(atoms, wins, loses)
     }
 
     /// The structure as one with tables, where six atoms are enough for it.

@@ -34,5 +34,6 @@ pub use minimise::{Minimised, minimise};
 pub use polynomial::{Inadmissible, MAX_TERMS, MAX_VARIABLES, Monomial, Polynomial};
 pub use rational::Rational;
 pub use readable::readable;
+pub(crate) use structure::union;
 pub use structure::{Core, Mark, Row, Structure, StructureError};
 pub use table::{MAX_ATOMS, Table};

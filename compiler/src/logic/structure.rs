@@ -1,6 +1,8 @@
 //! Preference structures: which rows of the truth table win and which lose.
 
-use super::{Atom, AtomKind, Formula, Fraction, MAX_ATOMS, Polynomial, Table, minimise};
+use super::{
+    Atom, AtomKind, Formula, Fraction, MAX_ATOMS, MAX_VARIABLES, Polynomial, Table, minimise,
+};
 use std::fmt;
 
 /// A preference structure: the winning rows and the losing rows over named atoms.
@@ -34,7 +36,11 @@ impl fmt::Display for StructureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooManyAtoms(n) => {
-                write!(f, "the logic has {n} atoms, and a truth table holds at most {MAX_ATOMS}")
+                write!(
+                    f,
+                    "the logic has {n} atoms, and a truth table holds at most {MAX_ATOMS}, a \
+                           decision diagram {MAX_VARIABLES}"
+                )
             }
             Self::RepeatedAtom(name) => write!(f, "the atom {name} is listed twice"),
             Self::NoWinningRow => f.write_str(
@@ -60,6 +66,17 @@ pub enum Mark {
     Both,
     /// It counts on neither.
     None,
+}
+
+impl Mark {
+    pub(super) fn of(wins: bool, loses: bool) -> Self {
+        match (wins, loses) {
+            (true, false) => Mark::Tick,
+            (false, true) => Mark::Cross,
+            (true, true) => Mark::Both,
+            (false, false) => Mark::None,
+        }
+    }
 }
 
 impl fmt::Display for Mark {
@@ -117,13 +134,7 @@ impl Structure {
     /// # Errors
     /// [`StructureError::TooManyAtoms`] and [`StructureError::RepeatedAtom`].
     pub fn from_rows(atoms: Vec<Atom>, wins: Table, loses: Table) -> Result<Self, StructureError> {
-        if atoms.len() > MAX_ATOMS {
-            return Err(StructureError::TooManyAtoms(atoms.len()));
-        }
-        let repeated = atoms.iter().enumerate().find(|(i, a)| atoms[..*i].contains(a));
-        if let Some((_, atom)) = repeated {
-            return Err(StructureError::RepeatedAtom(atom.name.clone()));
-        }
+        distinct(&atoms, MAX_ATOMS)?;
         let full = Table::full(atoms.len());
         Ok(Self { atoms, wins: wins & full, loses: loses & full })
     }
@@ -147,13 +158,7 @@ impl Structure {
     /// # Errors
     /// [`StructureError::NoWinningRow`] and [`StructureError::NoLosingRow`].
     pub fn validate(&self) -> Result<(), StructureError> {
-        if self.wins.is_false() {
-            return Err(StructureError::NoWinningRow);
-        }
-        if self.loses.is_false() {
-            return Err(StructureError::NoLosingRow);
-        }
-        Ok(())
+        finite(self.wins.is_false(), self.loses.is_false())
     }
 
     /// How many atoms it has.
@@ -176,12 +181,7 @@ impl Structure {
 
     /// The mark of a row.
     pub fn mark(&self, row: usize) -> Mark {
-        match (self.wins.get(row), self.loses.get(row)) {
-            (true, false) => Mark::Tick,
-            (false, true) => Mark::Cross,
-            (true, true) => Mark::Both,
-            (false, false) => Mark::None,
-        }
+        Mark::of(self.wins.get(row), self.loses.get(row))
     }
 
     /// All rows, in ascending order.
@@ -246,9 +246,7 @@ impl Structure {
 
     /// The atoms of this structure, then those of `other` that are not among them.
     pub fn union(&self, other: &Structure) -> Vec<Atom> {
-        let mut atoms = self.atoms.clone();
-        atoms.extend(other.atoms.iter().filter(|a| !self.atoms.contains(a)).cloned());
-        atoms
+        union(&self.atoms, &other.atoms)
     }
 
     /// Both structures over the union of their atoms; `None` where that is more than [`MAX_ATOMS`].
@@ -293,13 +291,8 @@ impl Structure {
         winner: &str,
         loser: &str,
     ) -> Result<Structure, StructureError> {
-        let averaged = self.atoms.iter().any(|a| {
-            matches!(&a.kind, AtomKind::Response { response, mean: true, .. } if response == winner)
-        });
         let n = self.n();
-        let mut atoms = self.atoms.clone();
-        atoms.push(Atom::aggregated(reference, winner, averaged));
-        atoms.push(Atom::aggregated(reference, loser, averaged));
+        let atoms = with_reference(&self.atoms, reference, winner, loser);
         if atoms.len() > MAX_ATOMS {
             return Err(StructureError::TooManyAtoms(atoms.len()));
         }
@@ -307,4 +300,43 @@ impl Structure {
         let loses = self.loses.extend(n, n + 2) & Table::var(n, n + 2);
         Structure::from_rows(atoms, wins, loses)
     }
+}
+
+/// Checks that a list of atoms is short enough and names none twice.
+pub(super) fn distinct(atoms: &[Atom], most: usize) -> Result<(), StructureError> {
+    if atoms.len() > most {
+        return Err(StructureError::TooManyAtoms(atoms.len()));
+    }
+    match atoms.iter().enumerate().find(|(i, a)| atoms[..*i].contains(a)) {
+        Some((_, atom)) => Err(StructureError::RepeatedAtom(atom.name.clone())),
+        None => Ok(()),
+    }
+}
+
+/// Whether some row wins and some row loses.
+pub(super) fn finite(none_wins: bool, none_loses: bool) -> Result<(), StructureError> {
+    match (none_wins, none_loses) {
+        (true, _) => Err(StructureError::NoWinningRow),
+        (_, true) => Err(StructureError::NoLosingRow),
+        _ => Ok(()),
+    }
+}
+
+/// The atoms of one list, then those of the other that are not among them.
+pub(crate) fn union(own: &[Atom], others: &[Atom]) -> Vec<Atom> {
+    own.iter().chain(others.iter().filter(|a| !own.contains(a))).cloned().collect()
+}
+
+/// The atoms, then those of a reference; these are averaged where an atom about the winner is.
+pub(super) fn with_reference(
+    atoms: &[Atom],
+    reference: &str,
+    winner: &str,
+    loser: &str,
+) -> Vec<Atom> {
+    let averaged = atoms.iter().any(|a| {
+        matches!(&a.kind, AtomKind::Response { response, mean: true, .. } if response == winner)
+    });
+    let new = [winner, loser].map(|y| Atom::aggregated(reference, y, averaged));
+    atoms.iter().cloned().chain(new).collect()
 }

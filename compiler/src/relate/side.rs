@@ -2,7 +2,7 @@
 
 use crate::logic::{
     Atom, Cube, Fraction, Function, LargeStructure, MAX_VARIABLES, Polynomial, Rational, Structure,
-    Table, conjuncts, minimal_cover, prime_implicants,
+    Table, conjuncts, minimal_cover, prime_implicants, union,
 };
 
 /// A structure seen from a longer list of atoms.
@@ -38,9 +38,7 @@ pub(super) trait Subject: Sized {
 
     /// The atoms of this structure, then the others of `other`.
     fn together(&self, other: &Self) -> Vec<Atom> {
-        let mut atoms = self.atoms().to_vec();
-        atoms.extend(other.atoms().iter().filter(|a| !self.atoms().contains(a)).cloned());
-        atoms
+        union(self.atoms(), other.atoms())
     }
 }
 

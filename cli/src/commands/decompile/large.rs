@@ -1,11 +1,12 @@
 //! A decompilation into more atoms than a truth table of six holds.
 
-use super::{clauses_json, constants_json, list, outside_json, proof, proof_json};
+use super::{clauses_json, constants_json, proof, proof_json};
 use crate::commands::explain::{rows, truth_table};
+use crate::commands::outside::Parts;
 use crate::failure::{Outcome, Status};
 use crate::output::Ui;
 use ponens::compiler::decompile::{self, Expr, LargeDecompiled};
-use ponens::compiler::explain::{self, Outside};
+use ponens::compiler::explain;
 use ponens::dsl::Diagnostic;
 use serde_json::json;
 
@@ -13,7 +14,7 @@ pub(super) fn run(
     name: &str,
     rho: &Expr,
     found: &LargeDecompiled,
-    outside: &[Outside],
+    outside: &Parts<'_>,
     ui: &mut Ui,
 ) -> Outcome {
     decompile::check_large(rho, found).map_err(|e| {
@@ -28,7 +29,7 @@ pub(super) fn run(
             "rows": rows(&table),
             "constants": constants_json(&found.constants, atoms),
             "cancelled": null,
-            "outside": outside_json(outside),
+            "outside": outside.json(),
             "proof": proof_json(&found.steps),
         }))?;
         return Ok(Status::Done);
@@ -42,7 +43,7 @@ pub(super) fn run(
     }
     ui.line("")?;
     truth_table(&table, ui)?;
-    list(outside, ui)?;
+    outside.show(ui)?;
     proof(&found.steps, ui)?;
     Ok(Status::Done)
 }

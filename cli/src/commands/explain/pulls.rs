@@ -87,7 +87,9 @@ fn why(d: &Displacement) -> String {
         Displacement::Impossible => {
             "the loss reads nothing of the policy but the chosen response".to_owned()
         }
-        Displacement::Unread => "the loss does not read the chosen response".to_owned(),
+        Displacement::Unread => {
+            "the loss reads no log-probability of the chosen response".to_owned()
+        }
         Displacement::NotFound(n) => format!("no such step was found at {n} examples"),
     }
 }

@@ -17,7 +17,7 @@ pub enum Displacement {
     Traded(Step),
     /// It cannot: the loss reads nothing else of the policy.
     Impossible,
-    /// The loss does not read the chosen response, so nothing holds it up.
+    /// The loss reads no log-probability of the chosen response, so nothing holds it up.
     Unread,
     /// No step was found at so many examples.
     NotFound(usize),

@@ -47,7 +47,7 @@ pub fn field(compiled: &Compiled, cells: usize, arrows: usize) -> Result<Field, 
     let value = |p: &Point| points.background(p).unwrap_or(f64::NAN);
     Ok(Field {
         cells,
-        what: if compiled.rho.is_some() { "rho" } else { "loss" },
+        what: if points.has_rho() { "rho" } else { "loss" },
         values: (0..cells * cells).map(|i| value(&point(i, cells))).collect(),
         arrows,
         pulls: (0..arrows * arrows)

@@ -26,6 +26,7 @@ pub use displacement::{Displacement, Step};
 pub use field::{FROZEN_PROBABILITY, Field, field};
 
 use crate::explain::around::around;
+use crate::explain::bind::bind;
 use crate::hir::Loss;
 use crate::logic::{AtomKind, Structure};
 use crate::session::Compiled;
@@ -160,6 +161,8 @@ pub fn dynamics(compiled: &Compiled, structure: Option<&Structure>) -> Result<Dy
     let loss = &compiled.loss;
     let params = compiled.bind(&[]).map_err(|_| "a parameter has no default value".to_owned())?;
     let points = Points::new(compiled, params.clone())?;
+    let bound = bind(loss).loss();
+    let loss = bound.as_ref().unwrap_or(loss);
     let link = link::of(loss, &params);
     let whole = link.is_some() && around(loss).outside.is_empty();
     let reduced = structure.map(Structure::canonical);

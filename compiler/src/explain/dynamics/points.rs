@@ -38,7 +38,8 @@ pub(super) struct Points<'a> {
     loss: &'a Loss,
     graph: &'a Graph,
     /// rho, or the loss where there is none.
-    background: &'a Graph,
+    background: Graph,
+    has_rho: bool,
     params: Vec<f64>,
     grid: Vec<Point>,
 }
@@ -59,8 +60,10 @@ impl<'a> Points<'a> {
                 }
             }
         }
-        let background = compiled.rho.as_ref().unwrap_or_else(|| compiled.graph());
-        let points = Self { loss, graph: compiled.graph(), background, params, grid };
+        let rho = crate::explain::stable_rho(compiled);
+        let has_rho = rho.is_some();
+        let background = rho.unwrap_or_else(|| compiled.graph().clone());
+        let points = Self { loss, graph: compiled.graph(), background, has_rho, params, grid };
         let first = Point { policy: [-1.0; 2], frozen: [-1.0; 2] };
         for side in points.sides() {
             points
@@ -141,9 +144,14 @@ impl<'a> Points<'a> {
         values.get(root).copied().filter(|x| x.is_finite())
     }
 
+    /// Whether the background is rho.
+    pub(super) fn has_rho(&self) -> bool {
+        self.has_rho
+    }
+
     /// rho at a point; the loss where there is no rho.
     pub(super) fn background(&self, point: &Point) -> Option<f64> {
-        self.run(self.background, Side::Pair, point, 0.0, &[])?.first().copied()
+        self.run(&self.background, Side::Pair, point, 0.0, &[])?.first().copied()
     }
 
     /// How much a column changes for each nat of its response's log-probability, summed over its tokens

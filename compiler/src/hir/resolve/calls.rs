@@ -116,8 +116,11 @@ impl<'a> Resolver<'a> {
             .at(callee.span, "unknown function");
         let responses = self.shape.as_ref().map(|s| s.responses()).unwrap_or_default();
         let of_response = matches!(args, [ast::Expr { kind: ExprKind::Name(n), .. }] if responses.contains(&n.as_str()));
-        let d = match suggest::closest(name, known) {
-            Some(s) => d.help(format!("did you mean `{s}`?")),
+        let other = spelled(name).map(str::to_owned);
+        let d = match other
+            .or_else(|| Some(format!("did you mean `{}`?", suggest::closest(name, known)?)))
+        {
+            Some(s) => d.help(s),
             None if of_response => d.help(format!(
                 "if it is a model, declare it: `model {name} = reference` (frozen) or \
                  `model {name} = policy` (trained)"
@@ -241,4 +244,25 @@ impl<'a> Resolver<'a> {
         // A column that only the mismatched form uses is not read.
         Some(self.push(kind, span))
     }
+}
+
+/// How the language says what other places have a function for.
+fn spelled(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "logit" | "log_odds" => {
+            "write `log(p / (1 - p))`; of a log-probability a it is `a - log1mexp(a)`"
+        }
+        "odds" => "write `p / (1 - p)`; of a log-probability a it is `exp(a - log1mexp(a))`",
+        "logsumexp" => "of two numbers it is `logaddexp(a, b)`, over an index `logsumexp(i) s[i]`",
+        "logdiffexp" => "write `a + log1mexp(b - a)`",
+        "ln" => "the natural logarithm is `log(x)`",
+        "relu" => "write `max(0, x)`",
+        "detach" | "sg" => "write `stop_gradient(x)`",
+        "expit" => "write `sigmoid(x)`",
+        "tanh" => "write `2 * sigmoid(2 * x) - 1`",
+        "clamp" => "write `clip(x, low, high)`",
+        "pow" => "write `x ^ y`",
+        "log_prob" | "logprob" | "logprobs" => "write `logp(pi, w)`",
+        _ => return None,
+    })
 }
