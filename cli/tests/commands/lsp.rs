@@ -13,6 +13,8 @@ struct Editor {
     child: Child,
     ask: ChildStdin,
     answers: Receiver<Value>,
+    /// What came while something else was waited for.
+    early: Vec<Value>,
     next: u64,
 }
 
@@ -44,7 +46,7 @@ impl Editor {
                 let _ = send.send(serde_json::from_slice(&body).expect("JSON"));
             }
         });
-        let mut editor = Self { child, ask, answers, next: 0 };
+        let mut editor = Self { child, ask, answers, early: Vec::new(), next: 0 };
         let hello = editor.request("initialize", json!({ "capabilities": {} }));
         assert_eq!(hello["result"]["capabilities"]["hoverProvider"], true, "{hello}");
         editor.notify("initialized", json!({}));
@@ -68,17 +70,21 @@ impl Editor {
         self.wait(|m| m["id"] == id)
     }
 
-    fn wait(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+    fn wait(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        if let Some(i) = self.early.iter().position(&wanted) {
+            return self.early.remove(i);
+        }
         loop {
             let message = self.answers.recv_timeout(LONGEST).expect("an answer");
             if wanted(&message) {
                 return message;
             }
+            self.early.push(message);
         }
     }
 
     /// The diagnostics of a version of the text.
-    fn diagnostics(&self, version: i64) -> Vec<Value> {
+    fn diagnostics(&mut self, version: i64) -> Vec<Value> {
         let message = self.wait(|m| {
             m["method"] == "textDocument/publishDiagnostics" && m["params"]["version"] == version
         });
@@ -172,7 +178,9 @@ fn an_editor_is_served() {
     let error = editor.request("textDocument/hover", json!([1, 2]));
     assert_eq!(error["error"]["code"], -32602, "{error}");
     editor.notify("textDocument/didClose", json!({ "textDocument": { "uri": URI } }));
-    let closed = editor.wait(|m| m["method"] == "textDocument/publishDiagnostics");
+    let closed = editor.wait(|m| {
+        m["method"] == "textDocument/publishDiagnostics" && m["params"]["version"].is_null()
+    });
     assert_eq!(closed["params"]["diagnostics"], json!([]));
 
     editor.request("shutdown", Value::Null);
