@@ -68,7 +68,7 @@ pub fn bind(loss: &Loss) -> Binding {
     }
     let classes = binder.classes(&readings);
     match (classes.as_slice(), failed) {
-        ([], Some((why, span))) => Binding::Failed(Box::new(why), span),
+        ([], Some((why, span))) => Binding::Failed(why, span),
         ([], None) => Binding::Nothing,
         ([rho], _) => binder
             .bound(readings.iter().filter(|r| r.is_of(rho)).collect())

@@ -66,12 +66,12 @@ impl Binder {
     pub(super) fn term(
         &mut self,
         margins: &[Margin],
-    ) -> Result<Vec<Reading>, (NotLogic, Option<Span>)> {
+    ) -> Result<Vec<Reading>, (Box<NotLogic>, Option<Span>)> {
         let mut readings: Vec<Reading> = Vec::new();
         for margin in margins {
             let reading = self.read(*margin).map_err(|why| {
                 let span = self.loss.exprs.get(why.tag).map(|e| e.span);
-                (why, span)
+                (Box::new(why), span)
             })?;
             if readings.first().is_some_and(|first| !reading.is_of(&first.structure)) {
                 return Ok(Vec::new());
