@@ -274,7 +274,7 @@ fn from_data_to_a_page() {
     assert!(one.stdout.contains("Held-out reward accuracy went from 50.0 % to"), "{one}");
     let page = place.read("kto.html");
     for part in
-        ["Displacement", "Gradient norm", "d/logp(pi,y)", "No logical core", "Credit by token"]
+        ["Displacement", "Gradient norm", "d/logp(pi,y)", "ref(y) -&gt; pi(y)", "Credit by token"]
     {
         assert!(page.contains(part), "{part}");
     }
