@@ -1,6 +1,6 @@
 //! Evaluation by the kernels on a card.
 //!
-//! In: as for [`super::evaluate`]. Out: the same outcomes, in f32, the kernels' type.
+//! In: as for [`super::evaluate()`]. Out: the same outcomes, in f32, the kernels' type.
 
 use super::bind::Bound;
 use super::evaluate::{Outcome, column, evaluate_by, readable};
