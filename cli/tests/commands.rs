@@ -246,3 +246,41 @@ fn a_closed_pipe_is_no_failure() {
         (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     assert_eq!((text.trim(), errors.trim()), ("[0", ""));
 }
+
+#[test]
+fn accuracy_has_its_keys() {
+    let args =
+        ["accuracy", "orpo", "--points", "12", "--dtype", "f32", "--seed", "3", "--format", "json"];
+    let ran = ponens(&args).done();
+    let report = ran.json();
+    has(&report, &["loss", "params", "dtype"]);
+    assert_eq!(keys(&report["dtype"]), ["f32"]);
+    let f32s = &report["dtype"]["f32"];
+    assert!(f32s["confirmed"].as_u64().is_some_and(|n| n > 0), "{f32s}");
+    let quantities = f32s["quantities"].as_array().expect("a list");
+    assert_eq!(quantities[0]["name"], "loss");
+    assert!(quantities.len() >= 3);
+    for q in quantities {
+        has(q, &["name", "gradient", "stable", "written"]);
+        has(&q["stable"], &["values", "worst", "mean", "failures", "at"]);
+        has(&q["stable"]["at"], &["inputs", "exact", "computed", "conditioning"]);
+        assert_eq!(q["stable"]["failures"], 0, "{q}");
+        // A grid of 12 points, and 12 of each of four kinds.
+        assert_eq!(q["stable"]["values"], 60);
+        assert!(q["stable"]["at"]["inputs"]["mean_logp(pi,w)"].is_number(), "{q}");
+    }
+    assert_eq!(ponens(&args).done().stdout, ran.stdout);
+}
+
+#[test]
+fn accuracy_is_shown_as_a_table_and_wrong_input_is_refused() {
+    let text = ponens(&["accuracy", "lattice.CPO", "--points", "5"]).done().stdout;
+    for part in ["lattice.CPO  beta=1", "as written", "f64", "f32", "d/logp(pi,w)", "at 1024 bits"] {
+        assert!(text.contains(part), "no {part} in\n{text}");
+    }
+    assert_eq!(ponens(&["accuracy"]).status, 2);
+    assert_eq!(ponens(&["accuracy", "dpo", "--all"]).status, 2);
+    assert_eq!(ponens(&["accuracy", "dpo", "--page"]).status, 2);
+    let refused = ponens(&["accuracy", "dpo", "--param", "gamma=1", "--format", "json"]);
+    assert_eq!((refused.status, refused.codes()), (1, vec!["E0303".to_owned()]));
+}

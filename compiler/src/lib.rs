@@ -16,8 +16,9 @@
 //! | [`codegen`] | MIR, LIR | an interpreter, CUDA C, ... |
 //!
 //! Beside the pipeline: [`explain`] says what a loss means, [`relate`] compares two losses, [`landscape`]
-//! counts and lists them.
+//! counts and lists them; [`accuracy`] measures what the stable form gains.
 
+pub mod accuracy;
 pub mod adjoint;
 pub mod circuit;
 pub mod codegen;

@@ -36,6 +36,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("E0601", "an expression is undefined on part of its domain"),
     ("E0602", "the rewriter reached a limit"),
     ("E0603", "the rewriter failed its own check"),
+    ("E0604", "the stable form and the text have different values"),
     ("E0701", "a model cannot be loaded"),
     ("E0702", "a device is missing"),
     ("E0703", "the run cannot be saved or resumed"),

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod accuracy;
 mod bench;
 mod check;
 mod compare;
@@ -38,6 +39,7 @@ pub(crate) enum Command {
     Landscape(landscape::Args),
     Derive(derive::Args),
     Value(value::Args),
+    Accuracy(accuracy::Args),
     Emit(emit::Args),
     Train(Box<train::Args>),
     Score(score::Args),
@@ -68,6 +70,7 @@ pub(crate) fn run(command: &Command, ui: &mut Ui) -> Outcome {
         Command::Landscape(a) => landscape::run(a, ui),
         Command::Derive(a) => derive::run(a, ui),
         Command::Value(a) => value::run(a, ui),
+        Command::Accuracy(a) => accuracy::run(a, ui),
         Command::Emit(a) => emit::run(a, ui),
         Command::Train(a) => train::run(a, ui),
         Command::Score(a) => score::run(a, ui),

@@ -9,6 +9,9 @@
 //! A gradient graph may be differentiated again, but not through a sort. Kinks (`max`, `min`, `abs`, `if`) have derivative 0 from the side that is not chosen, and 0 from
 //! both at the kink itself; of two values that both depend on the inputs and are equal, half of each.
 
+#[cfg(test)]
+mod tests;
+
 use crate::mir::{Binary, Direction, Graph, Level, NodeId, Op, Reduce, Root, Unary};
 
 /// Which inputs get a gradient.

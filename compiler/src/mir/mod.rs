@@ -10,6 +10,7 @@
 //!   non-negative, every divisor of one sign and every `log1mexp` argument non-positive, so that no
 //!   evaluation inside the declared input domain yields NaN.
 
+mod dice;
 pub mod infix;
 pub mod interval;
 pub mod parse;
@@ -23,6 +24,7 @@ mod text_tests;
 pub mod transfer;
 pub mod verify;
 
+pub use dice::Dice;
 pub use interval::Interval;
 pub use verify::{Violation, verify};
 

@@ -3,6 +3,7 @@
 //! In: proptest's choices. Out: graphs that [`super::verify`] accepts, of either stage, with nodes at
 //! every level; and columns inside the declared ranges, with their edges well represented.
 
+pub use super::dice::Dice;
 use super::transfer::{operand_facts, transfer, undefined};
 use super::{
     Binary, Direction, Graph, Input, Interval, Level, NodeId, Op, Param, Reduce, Root, Stage, Unary,
@@ -224,30 +225,7 @@ pub fn columns(graph: &Graph, examples: usize) -> impl Strategy<Value = Columns>
     })
 }
 
-/// A small generator of choices (SplitMix64), so that one number gives a whole batch.
-#[derive(Clone, Debug)]
-pub struct Dice(pub u64);
-
 impl Dice {
-    /// 64 random bits.
-    pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number in `0..n`; 0 for `n` = 0.
-    pub fn below(&mut self, n: usize) -> usize {
-        (self.bits() % n.max(1) as u64) as usize
-    }
-
-    /// A number in [0, 1).
-    pub fn unit(&mut self) -> f64 {
-        (self.bits() >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
     /// A finite value of an interval: of every magnitude, with the edges of log-probabilities more often.
     pub fn value(&mut self, range: &Interval) -> f64 {
         const EDGES: [f64; 12] = [

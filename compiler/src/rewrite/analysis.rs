@@ -42,6 +42,9 @@ pub(super) struct Facts {
     pub(super) rational: bool,
     /// True when a sum or difference is the only way to compute it.
     pub(super) combined: bool,
+    /// True when only sums with the log of a doubt, log(1 - p), compute it: the absolute error grows with
+    /// that log.
+    pub(super) doubt: bool,
     /// How often a union has narrowed the intervals.
     narrowings: u8,
 }
@@ -196,6 +199,7 @@ impl Domain {
             print: self.print(node, &op, &operands),
             rational: rational(node, &operands),
             combined: matches!(node, Expr::Binary(Binary::Add | Binary::Sub, _)),
+            doubt: doubt(node, &operands),
             narrowings: 0,
         }
     }
@@ -260,6 +264,16 @@ fn rational(node: &Expr, operands: &[&Facts]) -> bool {
     field && operands.iter().all(|f| f.rational)
 }
 
+fn doubt(node: &Expr, operands: &[&Facts]) -> bool {
+    match node {
+        Expr::Unary(Unary::Log1mExp, _) => operands.iter().all(|f| f.rational),
+        Expr::Unary(Unary::Neg, _) | Expr::Binary(Binary::Add | Binary::Sub, _) => {
+            operands.iter().any(|f| f.doubt)
+        }
+        _ => false,
+    }
+}
+
 fn exact_point(interval: &Interval) -> Option<f64> {
     interval.is_point().filter(|c| c.is_finite())
 }
@@ -300,6 +314,7 @@ impl Analysis<Expr> for Domain {
             print: a.print,
             rational: a.rational || b.rational,
             combined: a.combined && b.combined,
+            doubt: a.doubt && b.doubt,
         };
         DidMerge(*a != before, *a != b)
     }

@@ -30,7 +30,9 @@ pub(super) fn normalise(egraph: &mut Egraph) -> Vec<Union> {
         pass.part_choice(*id);
         pass.meet_partners(*id);
         pass.meet_choices(*id);
+        pass.meet_doubts(*id);
         pass.expand_exponent(*id);
+        pass.part_log_doubt(*id);
     }
     pass.unions
 }
@@ -97,10 +99,33 @@ impl Pass<'_> {
         if product == Product::atom(id) {
             return;
         }
-        let to = self.builder.product_tree(&product);
-        let to = self.builder.whole(to);
+        let (sign, tree) = self.builder.product_tree(&product);
+        let to = self.builder.whole((sign, tree));
         let from = self.over_trees(&node);
         self.join(from, to, PRODUCT);
+        if sign < 0.0 {
+            self.move_sign(to, tree);
+        }
+    }
+
+    /// -(a / b) is (-a) / b and a / (-b), where that negation is there already: whichever way a text is
+    /// written, it can share it.
+    fn move_sign(&mut self, whole: Id, tree: Id) {
+        let egraph = &*self.builder.egraph;
+        let top = egraph[tree].nodes.iter().filter_map(|n| match n {
+            Expr::Binary(op @ (Binary::Mul | Binary::Div), [a, b]) => Some((*op, [*a, *b])),
+            _ => None,
+        });
+        let Some((op, operands)) = top.min() else { return };
+        for place in 0..operands.len() {
+            let negated = Expr::Unary(Unary::Neg, [operands[place]]);
+            if let Some(negated) = self.builder.egraph.lookup(negated) {
+                let mut moved = operands;
+                moved[place] = negated;
+                let to = self.builder.node(Expr::Binary(op, moved));
+                self.join(whole, to, PRODUCT);
+            }
+        }
     }
 
     /// The node over the canonical trees of its operands.
@@ -233,6 +258,31 @@ impl Pass<'_> {
         }
     }
 
+    /// The log of one doubt and minus the log of another are put side by side, for the rule that divides
+    /// the doubts.
+    fn meet_doubts(&mut self, id: Id) {
+        if !self.builder.egraph.analysis.final_form || !self.builder.forms.sum_node.contains_key(&id)
+        {
+            return;
+        }
+        let sum = self.builder.forms.sum(id);
+        let logs: Vec<(Id, f64)> = sum
+            .terms
+            .iter()
+            .filter(|(atom, _)| self.is_log_doubt(**atom))
+            .map(|(a, k)| (*a, *k))
+            .collect();
+        for (a, k) in logs.iter().filter(|(_, k)| *k > 0.0) {
+            for (b, _) in logs.iter().filter(|(_, l)| *l == -k) {
+                let mut rest = sum.clone();
+                rest.terms.remove(a);
+                rest.terms.remove(b);
+                let pair = self.builder.node(sub(*a, *b));
+                self.split(id, &rest, *k, pair);
+            }
+        }
+    }
+
     /// Inside an exponential, softplus(p - q) stands as logaddexp(p, q) - q where that logaddexp is there:
     /// it may cancel.
     fn expand_exponent(&mut self, id: Id) {
@@ -258,6 +308,29 @@ impl Pass<'_> {
                 self.join(from, to, SUM);
             }
         }
+    }
+
+    /// Inside an exponential, the log of a doubt is put beside the rest of the sum.
+    fn part_log_doubt(&mut self, id: Id) {
+        let last = self.builder.egraph.analysis.final_form;
+        let summed = self.builder.forms.sum_node.contains_key(&id);
+        if !last || !summed || !self.exponents.contains(&id) {
+            return;
+        }
+        let sum = self.builder.forms.sum(id);
+        for atom in sum.terms.iter().filter(|(_, k)| **k == 1.0).map(|(atom, _)| *atom) {
+            if self.is_log_doubt(atom) {
+                let mut rest = sum.clone();
+                rest.terms.remove(&atom);
+                self.split(id, &rest, 1.0, atom);
+            }
+        }
+    }
+
+    /// True for log(1 - p) of field operations on inputs.
+    fn is_log_doubt(&self, atom: Id) -> bool {
+        let egraph = &*self.builder.egraph;
+        operands_of(egraph, atom, Unary::Log1mExp).iter().any(|a| egraph[*a].data.rational)
     }
 
     /// A class of logaddexp(p, q) with p - q = y, and q.

@@ -50,6 +50,8 @@ pub const NAN_AT_ZERO_PARAMETER: u64 = 10_000;
 pub const CANCELLATION: u64 = 1_000;
 /// A logarithm of something that can underflow, overflow or round to 1 on the way.
 pub const LOST_BEFORE_LOG: u64 = 1_000;
+/// A difference of numbers that hold logs of doubts: it can be small where the logs are large.
+pub const LARGE_LOGS: u64 = 200;
 /// An exponential of a large computed number: its rounding error becomes a relative error.
 pub const AMPLIFIED: u64 = 100;
 /// Can overflow to an infinity.
@@ -195,7 +197,7 @@ impl<'a> Model<'a> {
             + match (node, operands.as_slice()) {
                 (Expr::Binary(Binary::Mul, _), [a, b]) => {
                     let meet = (infinite(a) && vanishes(b)) || (vanishes(a) && infinite(b));
-                    if meet { nan(&operands) } else { 0 }
+                    if meet && !self.balances(node) { nan(&operands) } else { 0 }
                 }
                 (Expr::Binary(Binary::Div, _), [a, b]) => {
                     let meet = (infinite(a) && infinite(b)) || (vanishes(a) && vanishes(b));
@@ -203,6 +205,7 @@ impl<'a> Model<'a> {
                 }
                 (Expr::Binary(Binary::Add, _), [a, b]) => self.sum_hazard(class, node, a, b, false),
                 (Expr::Binary(Binary::Sub, _), [a, b]) => self.sum_hazard(class, node, a, b, true),
+                (Expr::Unary(Unary::Log, [x]), _) if self.divides_doubts(*x) => 0,
                 (Expr::Unary(u, _), [x]) => unary_hazard(*u, x),
                 // A disjunction that is nearly certain: two large parts make a small logarithm.
                 (Expr::Binary(Binary::LogAddExp, _), _) if self.facts(class).interval.hi == 0.0 => {
@@ -241,9 +244,114 @@ impl<'a> Model<'a> {
         if meet && ((signed && !(a.rational && b.rational)) || (limit && saturates)) {
             hazard += CANCELLATION;
         }
+        if meet && a.doubt && b.doubt {
+            hazard += LARGE_LOGS;
+        }
+        if meet && self.are_slopes(node) {
+            hazard += CANCELLATION;
+        }
         hazard
     }
+
+    /// True for a quotient of doubts, 1 - p: it holds all digits, and its logarithm shows them.
+    fn divides_doubts(&self, id: Id) -> bool {
+        let doubt = |id: &Id| {
+            self.egraph[*id].nodes.iter().any(|n| match n {
+                Expr::Unary(Unary::Expm1, [a]) => {
+                    self.facts(*a).rational && self.facts(*a).interval.is_nonpos()
+                }
+                _ => false,
+            })
+        };
+        self.egraph[id].nodes.iter().any(|n| match n {
+            Expr::Binary(Binary::Div, operands) => operands.iter().all(doubt),
+            _ => false,
+        })
+    }
+
+    /// True for e^(p - v) expm1(v) with p bounded and v <= 0: the first factor overflows only where the second
+    /// is -1.
+    fn balances(&self, node: &Expr) -> bool {
+        let [a, b] = match node {
+            Expr::Binary(Binary::Mul, operands) => *operands,
+            _ => return false,
+        };
+        let operands = |id: Id, op: Unary| {
+            self.egraph[id].nodes.iter().filter_map(move |n| match n {
+                Expr::Unary(u, [x]) if *u == op => Some(self.egraph.find(*x)),
+                _ => None,
+            })
+        };
+        let bounded = |u: Id, v: Id| {
+            self.facts(v).interval.is_nonpos()
+                && self.egraph[u].nodes.iter().any(|n| match n {
+                    Expr::Binary(Binary::Sub, [p, q]) => {
+                        self.egraph.find(*q) == v && self.facts(*p).practical.hi <= LARGE
+                    }
+                    _ => false,
+                })
+        };
+        let ordered = |a: Id, b: Id| {
+            operands(a, Unary::Exp).any(|u| operands(b, Unary::Expm1).any(|v| bounded(u, v)))
+        };
+        ordered(a, b) || ordered(b, a)
+    }
+
+    /// True where both operands are slopes of sigmoids at different places, up to numbers of the run.
+    fn are_slopes(&self, node: &Expr) -> bool {
+        let places: Option<Vec<[Id; 2]>> = node.children().iter().map(|c| self.slope(*c)).collect();
+        places.is_some_and(|p| p[0] != p[1])
+    }
+
+    /// x and -x where the class is s(x) s(-x), up to numbers of the run.
+    fn slope(&self, id: Id) -> Option<[Id; 2]> {
+        let mut factors = Vec::new();
+        self.sigmoids(id, DEEPEST_SLOPE, &mut factors).then_some(())?;
+        let (a, b) = match factors[..] {
+            [a, b] => (a, b),
+            _ => return None,
+        };
+        let negates = |a: Id, b: Id| {
+            self.egraph[a].nodes.iter().any(|n| match n {
+                Expr::Unary(Unary::Neg, [x]) => self.egraph.find(*x) == b,
+                _ => false,
+            })
+        };
+        (negates(a, b) || negates(b, a)).then_some([a.min(b), a.max(b)])
+    }
+
+    /// Collects the operands of the sigmoids whose product the class is; false where it is anything else.
+    fn sigmoids(&self, id: Id, depth: usize, out: &mut Vec<Id>) -> bool {
+        if self.facts(id).level == Level::Uniform {
+            return true;
+        }
+        if depth == 0 {
+            return false;
+        }
+        let length = out.len();
+        for node in &self.egraph[id].nodes {
+            let found = match node {
+                Expr::Unary(Unary::Sigmoid, [x]) => {
+                    out.push(self.egraph.find(*x));
+                    true
+                }
+                Expr::Unary(Unary::Neg, [a]) => self.sigmoids(*a, depth - 1, out),
+                Expr::Binary(Binary::Mul, [a, b]) => {
+                    self.sigmoids(*a, depth - 1, out) && self.sigmoids(*b, depth - 1, out)
+                }
+                _ => false,
+            };
+            if found {
+                return true;
+            }
+            out.truncate(length);
+        }
+        false
+    }
 }
+
+/// How far into a product the search for a slope goes.
+const DEEPEST_SLOPE: usize = 5;
 
 impl Model<'_> {
     /// e^x - e^y cancels where both are near 1, expm1(x) - expm1(y) where both are near -1.

@@ -5,8 +5,9 @@
 //! acyclic graph that covers the roots; the result depends on the e-graph alone; unless
 //! [`Choice::exhausted`] says otherwise it is the cheapest such graph.
 //!
-//! Method: bottom-up costs of terms and of graphs give two upper bounds; branch and bound over the open
-//! classes improves on them, with the sum of the cheapest nodes of all open classes as lower bound.
+//! Method: bottom-up costs of terms and of graphs give two upper bounds, and exchanging single nodes improves
+//! on them; branch and bound over the open classes ends the search. Its lower bound is the sum of the
+//! cheapest nodes of every class that the open ones need whatever is chosen ([`Needs`]).
 
 use super::analysis::Egraph;
 use super::cost::{Cost, Model};
@@ -53,16 +54,12 @@ pub(super) fn extract(
             incumbent = (cost, graph);
         }
     }
-    let mut search = Search {
-        options: &options,
-        cheapest: options.iter().map(|(id, o)| (*id, o.iter().map(|x| x.0).min())).collect(),
-        incumbent,
-        steps: 0,
-        budget,
-    };
+    exchange(&options, &roots, &greedy, &mut incumbent);
+    let needs = Needs::new(&options);
+    let mut search = Search { options: &options, needs: &needs, incumbent, steps: 0, budget };
     let open: Vec<Id> = roots.iter().copied().collect();
-    let bound = search.bound(&open);
-    search.visit(&mut BTreeMap::new(), open, Cost::default(), bound);
+    let mut decided = Bits::new(needs.cheapest.len());
+    search.visit(&mut BTreeMap::new(), &mut decided, open, Cost::default());
     Ok(Choice {
         cost: search.incumbent.0,
         nodes: search.incumbent.1,
@@ -211,32 +208,142 @@ fn price(options: &BTreeMap<Id, Options>, nodes: &BTreeMap<Id, Expr>) -> Cost {
     nodes.iter().map(own).fold(Cost::default(), |sum, c| sum + c)
 }
 
+/// Exchanges single nodes of the incumbent as long as that makes it cheaper. Classes that come in anew are
+/// decided as in `usual`.
+fn exchange(
+    options: &BTreeMap<Id, Options>,
+    roots: &BTreeSet<Id>,
+    usual: &BTreeMap<Id, Expr>,
+    incumbent: &mut (Cost, BTreeMap<Id, Expr>),
+) {
+    let mut chosen = usual.clone();
+    loop {
+        chosen.extend(incumbent.1.iter().map(|(id, node)| (*id, *node)));
+        let mut better = false;
+        for id in incumbent.1.keys().copied().collect::<Vec<_>>() {
+            for (_, node) in &options[&id] {
+                let old = chosen.insert(id, *node);
+                let found = closure(roots, &chosen).map(|graph| (price(options, &graph), graph));
+                match found.filter(|f| f.0 < incumbent.0) {
+                    Some(found) => {
+                        *incumbent = found;
+                        better = true;
+                    }
+                    None => {
+                        chosen.extend(old.map(|node| (id, node)));
+                    }
+                }
+            }
+        }
+        if !better {
+            return;
+        }
+    }
+}
+
+/// A set of classes, by their places.
+#[derive(Clone, Debug, PartialEq)]
+struct Bits(Vec<u64>);
+
+impl Bits {
+    fn new(size: usize) -> Bits {
+        Bits(vec![0; size.div_ceil(64)])
+    }
+
+    fn set(&mut self, i: usize, on: bool) {
+        if on {
+            self.0[i / 64] |= 1 << (i % 64);
+        } else {
+            self.0[i / 64] &= !(1 << (i % 64));
+        }
+    }
+
+    fn unite(&mut self, other: &Bits) {
+        self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a |= b);
+    }
+
+    fn intersect(&mut self, other: &Bits) {
+        self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a &= b);
+    }
+
+    /// The places that are in this set and not in the other.
+    fn without<'a>(&'a self, other: &'a Bits) -> impl Iterator<Item = usize> + 'a {
+        self.0.iter().zip(&other.0).enumerate().flat_map(|(word, (a, b))| {
+            let mut left = a & !b;
+            std::iter::from_fn(move || {
+                let bit = (left != 0).then(|| left.trailing_zeros() as usize)?;
+                left &= left - 1;
+                Some(64 * word + bit)
+            })
+        })
+    }
+}
+
+/// The classes that every term of a class contains, and the cheapest node of each.
+struct Needs {
+    place: BTreeMap<Id, usize>,
+    cheapest: Vec<Cost>,
+    needs: Vec<Bits>,
+}
+
+impl Needs {
+    /// The greatest solution of: a class needs itself and what all of its nodes need.
+    fn new(options: &BTreeMap<Id, Options>) -> Needs {
+        let place: BTreeMap<Id, usize> = options.keys().enumerate().map(|(i, id)| (*id, i)).collect();
+        let cost = |list: &Options| list.iter().map(|x| x.0).min().unwrap_or_default();
+        let cheapest = options.values().map(cost).collect();
+        let full = Bits(vec![u64::MAX; place.len().div_ceil(64)]);
+        let mut needs = vec![full.clone(); place.len()];
+        loop {
+            let mut changed = false;
+            for (id, list) in options {
+                let mut common = full.clone();
+                for (_, node) in list {
+                    let mut below = Bits::new(place.len());
+                    node.children().iter().for_each(|c| below.unite(&needs[place[c]]));
+                    common.intersect(&below);
+                }
+                common.set(place[id], true);
+                if needs[place[id]] != common {
+                    needs[place[id]] = common;
+                    changed = true;
+                }
+            }
+            if !changed {
+                return Needs { place, cheapest, needs };
+            }
+        }
+    }
+}
+
 struct Search<'a> {
     options: &'a BTreeMap<Id, Options>,
-    cheapest: BTreeMap<Id, Option<Cost>>,
+    needs: &'a Needs,
     incumbent: (Cost, BTreeMap<Id, Expr>),
     steps: usize,
     budget: usize,
 }
 
 impl Search<'_> {
-    fn least(&self, id: Id) -> Cost {
-        self.cheapest.get(&id).copied().flatten().unwrap_or_default()
+    /// The least that the open classes and what they need cost, without what is decided.
+    fn bound(&self, open: &[Id], decided: &Bits) -> Cost {
+        let mut needed = Bits::new(self.needs.cheapest.len());
+        open.iter().for_each(|id| needed.unite(&self.needs.needs[self.needs.place[id]]));
+        let cheapest = &self.needs.cheapest;
+        // Unused bits of the last word have no class.
+        let costs = needed.without(decided).filter_map(|i| cheapest.get(i));
+        costs.fold(Cost::default(), |sum, cost| sum + *cost)
     }
 
-    fn bound(&self, open: &[Id]) -> Cost {
-        open.iter().fold(Cost::default(), |sum, id| sum + self.least(*id))
-    }
-
-    /// `open`: needed and undecided; `bound`: the least that they cost together.
+    /// `open`: needed and undecided.
     fn visit(
         &mut self,
         chosen: &mut BTreeMap<Id, Expr>,
+        decided: &mut Bits,
         mut open: Vec<Id>,
         spent: Cost,
-        bound: Cost,
     ) {
-        if self.steps >= self.budget || spent + bound >= self.incumbent.0 {
+        if self.steps >= self.budget || spent + self.bound(&open, decided) >= self.incumbent.0 {
             return;
         }
         self.steps += 1;
@@ -249,6 +356,8 @@ impl Search<'_> {
             return;
         };
         let id = open.swap_remove(place);
+        let bit = self.needs.place[&id];
+        decided.set(bit, true);
         let options = self.options;
         for (own, node) in &options[&id] {
             if reaches(chosen, node, id) {
@@ -260,11 +369,11 @@ impl Search<'_> {
                     next.push(*child);
                 }
             }
-            let bound = self.bound(&next);
             chosen.insert(id, *node);
-            self.visit(chosen, next, spent + *own, bound);
+            self.visit(chosen, decided, next, spent + *own);
             chosen.remove(&id);
         }
+        decided.set(bit, false);
     }
 }
 

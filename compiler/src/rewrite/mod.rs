@@ -30,6 +30,7 @@ mod shape;
 mod term;
 #[cfg(test)]
 mod tests;
+mod witness;
 
 pub use check::{Rejection, verify_derivation};
 pub use cost::{Cost, Weights};
@@ -268,8 +269,11 @@ fn check_total(graph: &Graph, stopped: Option<&str>) -> Result<(), Diagnostic> {
         ),
         None => Diagnostic::error("E0601", reason.to_string()),
     };
-    Err(refused
+    let mut refused = refused
         .note(format!("in its simplest form the expression is `{text}`"))
-        .note(format!("what is proved of its operands: {}", shown.join(", ")))
-        .help("declare the ranges of parameters and columns, or guard the operation"))
+        .note(format!("what is proved of its operands: {}", shown.join(", ")));
+    if let Some(point) = witness::witness(graph, *node, *reason) {
+        refused = refused.note(point);
+    }
+    Err(refused.help("declare the ranges of parameters and columns, or guard the operation"))
 }

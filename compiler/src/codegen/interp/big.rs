@@ -135,10 +135,26 @@ impl<const BITS: usize> Big<BITS> {
             let rounds_down = precision == Precision::F64 && computed.abs() == f64::MAX;
             return if rounds_down { 1.0 } else { f64::INFINITY };
         }
-        let scale = exact.abs().max(precision.min_normal());
+        self.distance_in_ulps(&Self::from_f64(computed), precision)
+    }
+
+    /// How far another number lies from this one, in units in the last place of this one in a type; NaN
+    /// or infinite where one of them is.
+    pub fn distance_in_ulps(&self, other: &Self, precision: Precision) -> f64 {
+        let scale = self.to_f64().abs().max(precision.min_normal());
         let exponent = scale.log2().floor();
         let ulp = (exponent.exp2() * precision.epsilon()).max(precision.min_subnormal());
-        self.sub(&Self::from_f64(computed)).div(&Self::from_f64(ulp)).abs().to_f64()
+        self.sub(other).div(&Self::from_f64(ulp)).abs().to_f64()
+    }
+
+    /// The same number with another count of significant bits.
+    pub fn to_bits_of<const OTHER: usize>(&self) -> Big<OTHER> {
+        Big(match &self.0 {
+            Finite(x) => Finite(x.clone().with_precision(OTHER).value()),
+            Zero { negative } => Zero { negative: *negative },
+            Infinity { negative } => Infinity { negative: *negative },
+            Nan => Nan,
+        })
     }
 }
 

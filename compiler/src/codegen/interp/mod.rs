@@ -8,6 +8,8 @@
 mod batch;
 mod big;
 mod difference;
+#[cfg(test)]
+mod dual;
 mod error;
 mod evaluate;
 mod fold;
@@ -21,6 +23,8 @@ mod tests;
 pub use batch::Batch;
 pub use big::Big;
 pub use difference::directional_derivative;
+#[cfg(test)]
+pub(crate) use dual::{Dual, forward};
 pub use error::EvalError;
 pub use evaluate::evaluate;
 pub use real::Real;

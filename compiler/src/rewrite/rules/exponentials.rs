@@ -3,7 +3,7 @@
 //! The rules whose right side is `(exp ..)` give a class its logarithm; products of such classes are
 //! then gathered into one exponential, and the cost decides which form is evaluated.
 
-use super::{Fact::NonNegative, Fact::NonPositive, Rule, is, law};
+use super::{Fact::NonNegative, Fact::NonPositive, Guard, Rule, is, law};
 
 pub(super) const RULES: &[Rule] = &[
     // exp inverts ln on x >= 0.
@@ -46,4 +46,22 @@ pub(super) const RULES: &[Rule] = &[
         "(+ (exp ?a) (exp ?b))",
         "(exp (logaddexp ?a ?b))",
     ),
+    // The left side rounds the logarithm, which is large where both terms are small; a sum of positive
+    // numbers loses nothing. Both sides overflow together.
+    law(
+        "exp-neg-logaddexp",
+        "e^-logaddexp(a, b) = 1 / (e^a + e^b)",
+        "(exp (neg (logaddexp ?a ?b)))",
+        "(/ 1 (+ (exp ?a) (exp ?b)))",
+    )
+    .guarded(Guard::Final),
+    // Likewise: the log of a small doubt is large, and the doubt itself is exact.
+    law(
+        "exp-plus-log-doubt",
+        "e^(x + log(1 - p)) = e^x (1 - p)",
+        "(exp (+ ?x (log1mexp ?a)))",
+        "(neg (* (exp ?x) (expm1 ?a)))",
+    )
+    .given(&[is("?a", NonPositive)])
+    .guarded(Guard::Final),
 ];

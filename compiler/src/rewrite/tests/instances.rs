@@ -39,7 +39,12 @@ fn of_pattern(rule: &Rule, lhs: &Pattern, rhs: &str) -> Instance {
         Level::Example
     };
     for (i, var) in lhs.vars().into_iter().enumerate() {
-        let range = Interval::REAL;
+        // A variable whose condition is a sign has the zero of that side, as an input of that domain has.
+        let nonpos = |c: &crate::rewrite::rules::Condition| {
+            c.term == format!("{var}") && c.fact == Fact::NonPositive
+        };
+        let range =
+            if rule.conditions.iter().any(nonpos) { Interval::LOG_PROB } else { Interval::REAL };
         graph.inputs.push(Input { name: format!("{var}"), level, range, differentiable: true });
         bindings.insert(var, Term::new(&Expr::Input(i as u16), Vec::new()));
     }

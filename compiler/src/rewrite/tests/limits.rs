@@ -45,9 +45,27 @@ fn an_undefined_expression_is_refused_with_its_reason() {
         optimise(&written("log(lw - rw)"), &Options::default()).expect_err("a negative log");
     assert_eq!(refused.code, "E0601");
     assert!(refused.notes[0].contains("log(logp(pi,w) - logp(ref,w))"), "{:?}", refused.notes);
+    assert!(refused.notes[1].contains("(-inf, inf)"), "{:?}", refused.notes);
+    let point = "it happens: the argument is -1 at logp(pi,w) = -2, logp(ref,w) = -1";
+    assert_eq!(refused.notes[2], point);
     let refused =
         optimise(&written("1 / (lw - rw)"), &Options::default()).expect_err("a zero divisor");
     assert_eq!(refused.code, "E0601");
+    assert!(refused.notes[2].contains("the divisor is -"), "{:?}", refused.notes);
+    assert!(refused.notes[2].ends_with(": in between it is 0"), "{:?}", refused.notes);
+}
+
+/// A point is looked for among all parameters and inputs, and only what the operation reads is shown.
+#[test]
+fn a_point_shows_what_is_undefined() {
+    let point = |text: &str| {
+        let refused = optimise(&written(text), &Options::default()).expect_err("partial");
+        refused.notes.get(2).cloned().unwrap_or_default()
+    };
+    assert!(point("lw + log(beta - 1)").contains("beta = "), "{}", point("lw + log(beta - 1)"));
+    assert!(!point("lw + log(beta - 1)").contains("logp"));
+    assert!(point("log1mexp(lw + beta)").starts_with("it happens: the argument is "));
+    assert!(point("pow(lw + 1, beta)").starts_with("it happens: the base is -"));
 }
 
 #[test]
