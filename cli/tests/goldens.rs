@@ -83,10 +83,9 @@ impl Failure {
     fn is_excused(&self) -> bool {
         match subject::known(&self.record, &self.id) {
             Some(Reason::Conditioning) => !self.misses.is_empty() && self.within_data,
-            Some(Reason::Overflow(column)) => {
-                let overflows =
-                    |m: &Miss| m.what == "f32" && m.name == column && m.have.is_nan();
-                !self.misses.is_empty() && self.misses.iter().all(overflows)
+            Some(Reason::Overflow(results)) => {
+                let found: Vec<_> = self.misses.iter().map(|m| (m.what, m.name.as_str())).collect();
+                found == results && self.misses.iter().all(|m| !m.have.is_finite())
             }
             None => false,
         }

@@ -111,17 +111,16 @@ impl Pass<'_> {
     /// -(a / b) is (-a) / b and a / (-b), where that negation is there already: whichever way a text is
     /// written, it can share it.
     fn move_sign(&mut self, whole: Id, tree: Id) {
-        let egraph = &*self.builder.egraph;
-        let top = egraph[tree].nodes.iter().filter_map(|n| match n {
-            Expr::Binary(op @ (Binary::Mul | Binary::Div), [a, b]) => Some((*op, [*a, *b])),
-            _ => None,
-        });
-        let Some((op, operands)) = top.min() else { return };
+        // The tree itself and not another node of its class: both sides have the same polynomial.
+        let (op, operands) = match *self.builder.egraph.id_to_node(tree) {
+            Expr::Binary(op @ (Binary::Mul | Binary::Div), operands) => (op, operands),
+            _ => return,
+        };
         for place in 0..operands.len() {
             let negated = Expr::Unary(Unary::Neg, [operands[place]]);
-            if let Some(negated) = self.builder.egraph.lookup(negated) {
+            if self.builder.egraph.lookup(negated).is_some() {
                 let mut moved = operands;
-                moved[place] = negated;
+                moved[place] = self.builder.node(negated);
                 let to = self.builder.node(Expr::Binary(op, moved));
                 self.join(whole, to, PRODUCT);
             }

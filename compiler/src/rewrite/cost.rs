@@ -88,6 +88,8 @@ pub(super) struct Model<'a> {
     egraph: &'a Egraph,
     weights: &'a Weights,
     canonical: BTreeSet<Expr>,
+    /// The classes that have a sum in its normal form. One that is an exponential as well has none.
+    summed: BTreeSet<Id>,
 }
 
 /// Exponents beyond this amplify a rounding error noticeably.
@@ -114,8 +116,11 @@ fn vanishes(f: &Facts) -> bool {
 impl<'a> Model<'a> {
     /// `canonical` are the nodes of the normal forms of sums.
     pub(super) fn new(egraph: &'a Egraph, weights: &'a Weights, canonical: &[Expr]) -> Model<'a> {
-        let canonical = canonical.iter().map(|n| n.map_children(|id| egraph.find(id))).collect();
-        Model { egraph, weights, canonical }
+        let canonical: BTreeSet<Expr> =
+            canonical.iter().map(|n| n.map_children(|id| egraph.find(id))).collect();
+        let sum = |n: &&Expr| matches!(n, Expr::Binary(Binary::Add | Binary::Sub, _));
+        let summed = canonical.iter().filter(sum).filter_map(|n| egraph.lookup(*n)).collect();
+        Model { egraph, weights, canonical, summed }
     }
 
     fn facts(&self, id: Id) -> &Facts {
@@ -186,6 +191,7 @@ impl<'a> Model<'a> {
         use transfer::Undefined::{DivisorSign, NegativeLog, PositiveLog1mExp};
         let regrouped = matches!(node, Expr::Binary(Binary::Add | Binary::Sub, _))
             && !self.canonical.contains(node)
+            && self.summed.contains(&class)
             && self.facts(class).level != Level::Uniform;
         let regrouped = if regrouped { REGROUPED } else { 0 };
         match transfer::undefined(&op, &intervals) {

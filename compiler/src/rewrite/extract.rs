@@ -6,12 +6,14 @@
 //! [`Choice::exhausted`] says otherwise it is the cheapest such graph.
 //!
 //! Method: bottom-up costs of terms and of graphs give two upper bounds, and exchanging single nodes improves
-//! on them; branch and bound over the open classes ends the search. Its lower bound is the sum of the
-//! cheapest nodes of every class that the open ones need whatever is chosen ([`Needs`]).
+//! on them; [`super::needs`] leaves out the nodes that no better graph can hold; branch and bound over the open
+//! classes ends the search. Its lower bounds are sums over the classes that the open ones need whatever is
+//! chosen ([`Needs`]).
 
 use super::analysis::Egraph;
 use super::cost::{Cost, Model};
 use super::language::Expr;
+use super::needs::{Bits, Needs, Price, price as priced, reduced, sum};
 use egg::{Id, Language};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +31,7 @@ pub(super) struct Choice {
 }
 
 /// The nodes of one class with their costs, cheapest first.
-type Options = Vec<(Cost, Expr)>;
+pub(super) type Options = Vec<(Cost, Expr)>;
 
 /// Why no graph could be chosen: a root has no term that is free of cycles.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,11 +57,10 @@ pub(super) fn extract(
         }
     }
     exchange(&options, &roots, &greedy, &mut incumbent);
-    let needs = Needs::new(&options);
+    let (options, needs) = reduced(options, &roots, incumbent.0);
     let mut search = Search { options: &options, needs: &needs, incumbent, steps: 0, budget };
     let open: Vec<Id> = roots.iter().copied().collect();
-    let mut decided = Bits::new(needs.cheapest.len());
-    search.visit(&mut BTreeMap::new(), &mut decided, open, Cost::default());
+    search.visit(&mut BTreeMap::new(), &mut needs.none(), open, Spent::default());
     Ok(Choice {
         cost: search.incumbent.0,
         nodes: search.incumbent.1,
@@ -241,81 +242,6 @@ fn exchange(
     }
 }
 
-/// A set of classes, by their places.
-#[derive(Clone, Debug, PartialEq)]
-struct Bits(Vec<u64>);
-
-impl Bits {
-    fn new(size: usize) -> Bits {
-        Bits(vec![0; size.div_ceil(64)])
-    }
-
-    fn set(&mut self, i: usize, on: bool) {
-        if on {
-            self.0[i / 64] |= 1 << (i % 64);
-        } else {
-            self.0[i / 64] &= !(1 << (i % 64));
-        }
-    }
-
-    fn unite(&mut self, other: &Bits) {
-        self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a |= b);
-    }
-
-    fn intersect(&mut self, other: &Bits) {
-        self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a &= b);
-    }
-
-    /// The places that are in this set and not in the other.
-    fn without<'a>(&'a self, other: &'a Bits) -> impl Iterator<Item = usize> + 'a {
-        self.0.iter().zip(&other.0).enumerate().flat_map(|(word, (a, b))| {
-            let mut left = a & !b;
-            std::iter::from_fn(move || {
-                let bit = (left != 0).then(|| left.trailing_zeros() as usize)?;
-                left &= left - 1;
-                Some(64 * word + bit)
-            })
-        })
-    }
-}
-
-/// The classes that every term of a class contains, and the cheapest node of each.
-struct Needs {
-    place: BTreeMap<Id, usize>,
-    cheapest: Vec<Cost>,
-    needs: Vec<Bits>,
-}
-
-impl Needs {
-    /// The greatest solution of: a class needs itself and what all of its nodes need.
-    fn new(options: &BTreeMap<Id, Options>) -> Needs {
-        let place: BTreeMap<Id, usize> = options.keys().enumerate().map(|(i, id)| (*id, i)).collect();
-        let cost = |list: &Options| list.iter().map(|x| x.0).min().unwrap_or_default();
-        let cheapest = options.values().map(cost).collect();
-        let full = Bits(vec![u64::MAX; place.len().div_ceil(64)]);
-        let mut needs = vec![full.clone(); place.len()];
-        loop {
-            let mut changed = false;
-            for (id, list) in options {
-                let mut common = full.clone();
-                for (_, node) in list {
-                    let mut below = Bits::new(place.len());
-                    node.children().iter().for_each(|c| below.unite(&needs[place[c]]));
-                    common.intersect(&below);
-                }
-                common.set(place[id], true);
-                if needs[place[id]] != common {
-                    needs[place[id]] = common;
-                    changed = true;
-                }
-            }
-            if !changed {
-                return Needs { place, cheapest, needs };
-            }
-        }
-    }
-}
-
 struct Search<'a> {
     options: &'a BTreeMap<Id, Options>,
     needs: &'a Needs,
@@ -324,15 +250,19 @@ struct Search<'a> {
     budget: usize,
 }
 
+/// What the decided classes cost, and their shifted prices ([`Needs::shifted`]).
+#[derive(Clone, Copy, Default)]
+struct Spent {
+    cost: Cost,
+    shifted: Price,
+}
+
 impl Search<'_> {
-    /// The least that the open classes and what they need cost, without what is decided.
-    fn bound(&self, open: &[Id], decided: &Bits) -> Cost {
-        let mut needed = Bits::new(self.needs.cheapest.len());
-        open.iter().for_each(|id| needed.unite(&self.needs.needs[self.needs.place[id]]));
-        let cheapest = &self.needs.cheapest;
-        // Unused bits of the last word have no class.
-        let costs = needed.without(decided).filter_map(|i| cheapest.get(i));
-        costs.fold(Cost::default(), |sum, cost| sum + *cost)
+    /// True when no graph with these choices is cheaper than the incumbent.
+    fn is_hopeless(&self, open: &[Id], decided: &Bits, spent: Spent) -> bool {
+        let (plain, shifted) = self.needs.bound(&self.needs.of(open.iter()), decided);
+        let least = sum(priced(spent.cost), plain).max(sum(spent.shifted, shifted));
+        least >= priced(self.incumbent.0)
     }
 
     /// `open`: needed and undecided.
@@ -341,9 +271,9 @@ impl Search<'_> {
         chosen: &mut BTreeMap<Id, Expr>,
         decided: &mut Bits,
         mut open: Vec<Id>,
-        spent: Cost,
+        spent: Spent,
     ) {
-        if self.steps >= self.budget || spent + self.bound(&open, decided) >= self.incumbent.0 {
+        if self.steps >= self.budget || self.is_hopeless(&open, decided, spent) {
             return;
         }
         self.steps += 1;
@@ -351,7 +281,7 @@ impl Search<'_> {
         let fewest = (0..open.len()).min_by_key(|i| (self.options[&open[*i]].len(), open[*i]));
         let Some(place) = fewest else {
             if order(chosen).is_some() {
-                self.incumbent = (spent, chosen.clone());
+                self.incumbent = (spent.cost, chosen.clone());
             }
             return;
         };
@@ -359,7 +289,7 @@ impl Search<'_> {
         let bit = self.needs.place[&id];
         decided.set(bit, true);
         let options = self.options;
-        for (own, node) in &options[&id] {
+        for (k, (own, node)) in options[&id].iter().enumerate() {
             if reaches(chosen, node, id) {
                 continue;
             }
@@ -370,7 +300,11 @@ impl Search<'_> {
                 }
             }
             chosen.insert(id, *node);
-            self.visit(chosen, decided, next, spent + *own);
+            let spent = Spent {
+                cost: spent.cost + *own,
+                shifted: sum(spent.shifted, self.needs.shifted[bit][k]),
+            };
+            self.visit(chosen, decided, next, spent);
             chosen.remove(&id);
         }
         decided.set(bit, false);

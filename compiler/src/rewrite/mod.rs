@@ -19,6 +19,7 @@ pub mod cost;
 mod exact;
 mod extract;
 pub mod language;
+mod needs;
 mod normal;
 mod numeric;
 mod poly;

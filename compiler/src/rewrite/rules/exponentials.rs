@@ -28,6 +28,13 @@ pub(super) const RULES: &[Rule] = &[
         "(exp (+ ?x (log1mexp (neg ?x))))",
     )
     .given(&[is("?x", NonNegative)]),
+    // The odds of an atom plus 1 are one over the doubt: with x = -log p they are p / (1 - p).
+    law(
+        "odds-plus-one",
+        "1 + 1 / expm1(x) = -1 / expm1(-x)",
+        "(+ 1 (/ 1 (expm1 ?x)))",
+        "(neg (/ 1 (expm1 (neg ?x))))",
+    ),
     // e^log(1 + e^x).
     law("one-plus-exp", "1 + e^x = e^softplus(x)", "(+ 1 (exp ?x))", "(exp (softplus ?x))"),
     // The definition of softplus read backwards.

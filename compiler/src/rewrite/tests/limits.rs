@@ -80,3 +80,18 @@ fn a_broken_graph_is_refused() {
     graph.roots[0].node = NodeId(4_000);
     assert_eq!(optimise(&graph, &Options::default()).expect_err("a root is missing").code, "E0603");
 }
+
+#[test]
+fn zz_debug() {
+    for t in ["sigmoid(beta * (lw - rw)) + 1 - sigmoid(beta * ((lw - rw) - (ll - rl)))", "sigmoid(-(beta * (lw - rw))) + sigmoid(beta * (ll - rl))"] {
+        let f = optimise(&written(t), &Options::default()).expect("x");
+        println!("XX {:?}\n{}", f.cost, crate::rewrite::listing(&f.graph));
+    }
+    let g = super::losses::value(LOSSES[3].1, false).1.graph;
+    let both = crate::adjoint::differentiate(&g, crate::adjoint::Wrt::Policy);
+    for n in [50_000, 1_000_000] {
+        let t = std::time::Instant::now();
+        let f = optimise(&both, &Options { extraction_steps: n, ..Options::default() }).expect("x");
+        println!("{n} {:?} {:?} {:?}\n{}", t.elapsed(), f.warnings.len(), f.cost, crate::rewrite::listing(&f.graph));
+    }
+}
