@@ -275,7 +275,8 @@ fn accuracy_has_its_keys() {
 #[test]
 fn accuracy_is_shown_as_a_table_and_wrong_input_is_refused() {
     let text = ponens(&["accuracy", "lattice.CPO", "--points", "5"]).done().stdout;
-    for part in ["lattice.CPO  beta=1", "as written", "f64", "f32", "d/logp(pi,w)", "at 1024 bits"] {
+    for part in ["lattice.CPO  beta=1", "as written", "f64", "f32", "d/logp(pi,w)", "at 1024 bits"]
+    {
         assert!(text.contains(part), "no {part} in\n{text}");
     }
     assert_eq!(ponens(&["accuracy"]).status, 2);

@@ -278,7 +278,14 @@ fn published_losses_meet_their_records() {
     let (mut unmet, mut text) = (0, String::new());
     for f in failures.iter().filter(|f| !f.is_excused()) {
         unmet += 1;
-        let _ = writeln!(text, "{} {} (within data: {}): {}", f.record, f.id, f.within_data, shown(&f.misses));
+        let _ = writeln!(
+            text,
+            "{} {} (within data: {}): {}",
+            f.record,
+            f.id,
+            f.within_data,
+            shown(&f.misses)
+        );
     }
     assert!(unmet == 0, "{unmet} of {checked} rows do not meet their records:\n{text}");
     let stale = subject::stale(|r, id| failures.iter().any(|f| f.record == r && f.id == id));

@@ -79,12 +79,13 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
     let bar = ui.progress("points");
     let mut all = Vec::new();
     for (i, name) in names.iter().enumerate() {
-        let (compiled, located) = locate::locate(name)?
-            .compile(&Options { wrt: Wrt::AllReal, ..Options::default() })?;
+        let (compiled, located) =
+            locate::locate(name)?.compile(&Options { wrt: Wrt::AllReal, ..Options::default() })?;
         if !args.all {
             ui.report(&located.program.sources, &located.warnings);
         }
-        let part = |done: f64| bar.set((1000.0 * (i as f64 + done)) as u64, 1000 * names.len() as u64);
+        let part =
+            |done: f64| bar.set((1000.0 * (i as f64 + done)) as u64, 1000 * names.len() as u64);
         let measured = measure(args, &compiled, &given, part)?;
         if args.page {
             all.push(measured);

@@ -197,7 +197,11 @@ const KNOWN: &[(&str, &[&str], Reason)] = &[
     ),
     (r#"trl024.dpo.sigmoid+alpha_div {"beta":0.1,"alpha":1.0}"#, &["rand22"], Reason::Conditioning),
     // The difference of exponentials is near its goal.
-    (r#"trl.dpo.ipo {"beta":0.1,"f_divergence_type":"forward_kl"}"#, &["rand03"], Reason::Conditioning),
+    (
+        r#"trl.dpo.ipo {"beta":0.1,"f_divergence_type":"forward_kl"}"#,
+        &["rand03"],
+        Reason::Conditioning,
+    ),
     // d e^-b, where d overflows and e^-b underflows; not a loss of the catalogue.
     (
         r#"trl.dpo.ipo {"beta":0.1,"f_divergence_type":"forward_kl"}"#,

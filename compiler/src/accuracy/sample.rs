@@ -8,19 +8,8 @@ use crate::mir::interval::Precision;
 use crate::mir::{Dice, Graph, Input, Interval, Level, Op};
 
 /// Where formulas break: the ends of the domain, of f64 and of f32, saturation, ln 2, near certainty.
-const EDGES: [f64; 11] = [
-    -1e4,
-    -745.2,
-    -104.0,
-    -88.5,
-    -17.0,
-    -3.0,
-    -std::f64::consts::LN_2,
-    -0.1,
-    -1e-4,
-    -3e-8,
-    -1e-12,
-];
+const EDGES: [f64; 11] =
+    [-1e4, -745.2, -104.0, -88.5, -17.0, -3.0, -std::f64::consts::LN_2, -0.1, -1e-4, -3e-8, -1e-12];
 
 /// Lengths of responses.
 const LENGTHS: [f64; 6] = [1.0, 2.0, 7.0, 100.0, 1024.0, 4096.0];

@@ -8,6 +8,7 @@
 
 use super::analysis::{Egraph, Facts};
 use super::language::Expr;
+use super::normal::is_proper;
 use crate::mir::interval::Precision;
 use crate::mir::{Binary, Level, NodeId, Unary, transfer};
 use egg::{Id, Language};
@@ -88,8 +89,6 @@ pub(super) struct Model<'a> {
     egraph: &'a Egraph,
     weights: &'a Weights,
     canonical: BTreeSet<Expr>,
-    /// The classes that have a sum in its normal form. One that is an exponential as well has none.
-    summed: BTreeSet<Id>,
 }
 
 /// Exponents beyond this amplify a rounding error noticeably.
@@ -116,11 +115,8 @@ fn vanishes(f: &Facts) -> bool {
 impl<'a> Model<'a> {
     /// `canonical` are the nodes of the normal forms of sums.
     pub(super) fn new(egraph: &'a Egraph, weights: &'a Weights, canonical: &[Expr]) -> Model<'a> {
-        let canonical: BTreeSet<Expr> =
-            canonical.iter().map(|n| n.map_children(|id| egraph.find(id))).collect();
-        let sum = |n: &&Expr| matches!(n, Expr::Binary(Binary::Add | Binary::Sub, _));
-        let summed = canonical.iter().filter(sum).filter_map(|n| egraph.lookup(*n)).collect();
-        Model { egraph, weights, canonical, summed }
+        let canonical = canonical.iter().map(|n| n.map_children(|id| egraph.find(id))).collect();
+        Model { egraph, weights, canonical }
     }
 
     fn facts(&self, id: Id) -> &Facts {
@@ -191,7 +187,7 @@ impl<'a> Model<'a> {
         use transfer::Undefined::{DivisorSign, NegativeLog, PositiveLog1mExp};
         let regrouped = matches!(node, Expr::Binary(Binary::Add | Binary::Sub, _))
             && !self.canonical.contains(node)
-            && self.summed.contains(&class)
+            && !self.is_sum_of_parts(class, node)
             && self.facts(class).level != Level::Uniform;
         let regrouped = if regrouped { REGROUPED } else { 0 };
         match transfer::undefined(&op, &intervals) {
@@ -219,6 +215,13 @@ impl<'a> Model<'a> {
                 }
                 _ => 0,
             }
+    }
+
+    /// True for a sum of positive numbers that is a function as well, and so has no normal form as a sum.
+    fn is_sum_of_parts(&self, class: Id, node: &Expr) -> bool {
+        let positive = |id: &Id| self.facts(*id).interval.is_nonneg();
+        matches!(node, Expr::Binary(Binary::Add, operands) if operands.iter().all(positive))
+            && is_proper(self.egraph, class)
     }
 
     fn sum_hazard(&self, class: Id, node: &Expr, a: &Facts, b: &Facts, minus: bool) -> u64 {

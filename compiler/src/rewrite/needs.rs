@@ -27,6 +27,10 @@ impl Bits {
         }
     }
 
+    fn has(&self, i: usize) -> bool {
+        self.0[i / 64] >> (i % 64) & 1 == 1
+    }
+
     pub(super) fn unite(&mut self, other: &Bits) {
         self.0.iter_mut().zip(&other.0).for_each(|(a, b)| *a |= b);
     }
@@ -64,6 +68,9 @@ pub(super) fn sum(a: Price, b: Price) -> Price {
 fn difference(a: Price, b: Price) -> Price {
     std::array::from_fn(|i| a[i].saturating_sub(b[i]))
 }
+
+/// How often prices are moved: some move on only after others have.
+const PASSES: usize = 3;
 
 /// The classes that every term of a class contains, and bounds on costs.
 pub(super) struct Needs {
@@ -127,6 +134,9 @@ impl Needs {
 
     /// Moves prices towards the roots, the classes with the smallest terms first. What `always` holds counts in
     /// every bound already and stays.
+    ///
+    /// A class that another one uses does not need that one in turn, because a graph has no circles: what is
+    /// moved is the least price of its other nodes.
     fn shift(&mut self, options: &BTreeMap<Id, Options>, always: &Bits) {
         let mut users: BTreeMap<Id, BTreeMap<Id, Vec<usize>>> = BTreeMap::new();
         for (id, list) in options {
@@ -136,32 +146,37 @@ impl Needs {
                 }
             }
         }
-        for id in by_height(options) {
-            let own = self.place[&id];
-            let mut single = self.none();
-            single.set(own, true);
-            let moved = self.least[own];
-            if moved <= Price::default() || single.without(always).next().is_none() {
+        let order = by_height(options);
+        for id in (0..PASSES).flat_map(|_| &order) {
+            let own = self.place[id];
+            if always.has(own) {
                 continue;
             }
             // The class of which most nodes use this one; one that every graph holds before others.
-            let Some(users) = users.get(&id) else { continue };
+            let Some(users) = users.get(id) else { continue };
             let share = |(user, nodes): &(&Id, &Vec<usize>)| {
-                let mut single = self.none();
-                single.set(self.place[*user], true);
-                let held = single.without(always).next().is_none();
+                let held = always.has(self.place[*user]);
                 (held, 1000 * nodes.len() / options[*user].len(), std::cmp::Reverse(**user))
             };
-            let Some((user, nodes)) = users.iter().filter(|(u, _)| **u != id).max_by_key(share) else {
-                continue;
-            };
-            self.shifted[own].iter_mut().for_each(|p| *p = difference(*p, moved));
-            self.least[own] = Price::default();
+            let found = users.iter().filter(|(u, _)| *u != id).max_by_key(share);
+            let Some((user, nodes)) = found else { continue };
             let user = self.place[user];
+            let free: Vec<usize> = (0..options[id].len())
+                .filter(|k| !self.of(options[id][*k].1.children().iter()).has(user))
+                .collect();
+            let moved = free.iter().map(|k| self.shifted[own][*k]).min().unwrap_or_default();
+            if moved <= Price::default() {
+                continue;
+            }
+            for k in free {
+                self.shifted[own][k] = difference(self.shifted[own][k], moved);
+            }
             for k in nodes {
                 self.shifted[user][*k] = sum(self.shifted[user][*k], moved);
             }
-            self.least[user] = self.shifted[user].iter().min().copied().unwrap_or_default();
+            for place in [own, user] {
+                self.least[place] = self.shifted[place].iter().min().copied().unwrap_or_default();
+            }
         }
     }
 
@@ -178,24 +193,20 @@ impl Needs {
 
 /// The classes in the order of the height of their smallest terms.
 fn by_height(options: &BTreeMap<Id, Options>) -> Vec<Id> {
-    let mut height: BTreeMap<Id, usize> = BTreeMap::new();
+    let mut done: BTreeSet<Id> = BTreeSet::new();
     let mut out = Vec::new();
-    for level in 0.. {
-        let ready = |list: &Options| {
-            list.iter().any(|(_, n)| n.children().iter().all(|c| height.contains_key(c)))
+    loop {
+        let ready = |(id, list): &(&Id, &Options)| {
+            let known = |(_, n): &(Cost, Expr)| n.children().iter().all(|c| done.contains(c));
+            !done.contains(*id) && list.iter().any(known)
         };
-        let next: Vec<Id> = options
-            .iter()
-            .filter(|(id, list)| !height.contains_key(id) && ready(list))
-            .map(|(id, _)| *id)
-            .collect();
+        let next: Vec<Id> = options.iter().filter(ready).map(|(id, _)| *id).collect();
         if next.is_empty() {
-            break;
+            return out;
         }
-        height.extend(next.iter().map(|id| (*id, level)));
+        done.extend(&next);
         out.extend(next);
     }
-    out
 }
 
 /// Leaves out every node that no graph cheaper than `best` holds, and every node in the place of which another
@@ -213,7 +224,8 @@ pub(super) fn reduced(
         for (id, list) in &options {
             let possible = |k: usize, node: &Expr| {
                 let has_term = |c: &Id| !options[c].is_empty() && !needs.contains(*c, *id);
-                node.children().iter().all(has_term) && needs.least(*id, k, list, &always) < best
+                node.children().iter().all(has_term)
+                    && needs.least_with(*id, k, list, &always) < best
             };
             let mut kept: Options = Vec::new();
             for (k, (cost, node)) in list.iter().enumerate() {
@@ -234,7 +246,7 @@ pub(super) fn reduced(
 impl Needs {
     /// The least cost of a graph for the roots in which a class has its k-th node; `always` is what the roots
     /// need.
-    fn least(&self, id: Id, k: usize, list: &Options, always: &Bits) -> Price {
+    fn least_with(&self, id: Id, k: usize, list: &Options, always: &Bits) -> Price {
         let (cost, node) = &list[k];
         let mut needed = self.of(node.children().iter());
         needed.unite(always);
@@ -247,9 +259,7 @@ impl Needs {
 
     /// True when every graph of a class contains another class.
     fn contains(&self, of: Id, other: Id) -> bool {
-        let mut wanted = self.none();
-        wanted.set(self.place[&other], true);
-        wanted.without(&self.needs[self.place[&of]]).next().is_none()
+        self.needs[self.place[&of]].has(self.place[&other])
     }
 
     /// True when every graph under `node` contains the operands of `other` already. They lie below `node`, so

@@ -24,7 +24,8 @@ can avoid it. A result below the smallest normal number of the type may be 0. A 
 /// The page.
 pub(super) fn page(all: &[Measured]) -> String {
     let mut out = HEAD.to_owned();
-    let types: Vec<_> = all.first().map(|m| m.reports.iter().map(|r| r.precision).collect()).unwrap_or_default();
+    let types: Vec<_> =
+        all.first().map(|m| m.reports.iter().map(|r| r.precision).collect()).unwrap_or_default();
     for precision in types {
         let title = dtype(precision);
         // Writing to a string does not fail.

@@ -83,7 +83,10 @@ fn a_broken_graph_is_refused() {
 
 #[test]
 fn zz_debug() {
-    for t in ["sigmoid(beta * (lw - rw)) + 1 - sigmoid(beta * ((lw - rw) - (ll - rl)))", "sigmoid(-(beta * (lw - rw))) + sigmoid(beta * (ll - rl))"] {
+    for t in [
+        "sigmoid(beta * (lw - rw)) + 1 - sigmoid(beta * ((lw - rw) - (ll - rl)))",
+        "sigmoid(-(beta * (lw - rw))) + sigmoid(beta * (ll - rl))",
+    ] {
         let f = optimise(&written(t), &Options::default()).expect("x");
         println!("XX {:?}\n{}", f.cost, crate::rewrite::listing(&f.graph));
     }
@@ -92,6 +95,12 @@ fn zz_debug() {
     for n in [50_000, 1_000_000] {
         let t = std::time::Instant::now();
         let f = optimise(&both, &Options { extraction_steps: n, ..Options::default() }).expect("x");
-        println!("{n} {:?} {:?} {:?}\n{}", t.elapsed(), f.warnings.len(), f.cost, crate::rewrite::listing(&f.graph));
+        println!(
+            "{n} {:?} {:?} {:?}\n{}",
+            t.elapsed(),
+            f.warnings.len(),
+            f.cost,
+            crate::rewrite::listing(&f.graph)
+        );
     }
 }

@@ -3,16 +3,14 @@
 
 use super::instances::{Instance, instances, leaves, random_term, reads_loop};
 use crate::codegen::interp::{Batch, Big, Real, directional_derivative, evaluate};
-use crate::mir::testing::{Dice, graphs};
+use crate::mir::testing::Dice;
 use crate::mir::transfer::analyse;
-use crate::mir::{Graph, Interval, Level, Stage};
+use crate::mir::{Graph, Interval, Level};
 use crate::rewrite::analysis::{Domain, Egraph};
 use crate::rewrite::numeric::{Verdict, compare};
 use crate::rewrite::rules::{self, Form, Rule};
 use crate::rewrite::runner::{Limits, Runner};
 use crate::rewrite::term::{Pattern, Term};
-use crate::rewrite::{Options, optimise};
-use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -412,19 +410,4 @@ fn a_contradiction_is_caught() {
     egraph.union_trusted(a, b, "a wrong rule");
     egraph.rebuild();
     assert!(egraph.analysis.contradiction.is_some_and(|c| c.contains("a wrong rule")));
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// Graphs with every operation and level: no contradiction, and the same values.
-    #[test]
-    fn random_graphs_keep_their_values(graph in graphs(Stage::Total, 10), seed in any::<u64>()) {
-        let limits = Limits { iterations: 8, nodes: 1_500 };
-        let options = Options { limits, extraction_steps: 2_000, ..Options::default() };
-        match optimise(&graph, &options) {
-            Ok(found) => super::values::same_values(&graph, &found.graph, seed)?,
-            Err(e) => prop_assert_ne!(e.code, "E0603", "{}", e.message),
-        }
-    }
 }
