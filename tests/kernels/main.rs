@@ -6,6 +6,7 @@
 
 mod cache;
 mod catalogue;
+mod columns;
 mod device;
 mod head;
 mod op;

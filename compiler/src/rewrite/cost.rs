@@ -246,7 +246,8 @@ impl<'a> Model<'a> {
 }
 
 impl Model<'_> {
-    /// e^x - e^y cancels where both are near 1, expm1(x) - expm1(y) where both are near -1.
+    /// e^x - e^y cancels where both are near 1, expm1(x) - expm1(y) where both are near -1; with one of the
+    /// two negated it is a sum.
     fn difference_hazard(&self, node: &Expr) -> u64 {
         let direct = |id: Id, op: Unary| {
             self.egraph[id].nodes.iter().find_map(|n| match n {
@@ -254,16 +255,16 @@ impl Model<'_> {
                 _ => None,
             })
         };
-        let operand = |id: &Id, op: Unary| {
-            let negated = |n: &Expr| match n {
+        let negated = |id: Id, op: Unary| {
+            self.egraph[id].nodes.iter().find_map(|n| match n {
                 Expr::Unary(Unary::Neg, [x]) => direct(*x, op),
                 _ => None,
-            };
-            direct(*id, op).or_else(|| self.egraph[*id].nodes.iter().find_map(negated))
+            })
         };
         let both = |op| {
-            let mut ranges = node.children().iter().map(|id| operand(id, op));
-            Some((ranges.next()??, ranges.next()??))
+            let [x, y] = [node.children()[0], node.children()[1]];
+            let alike = direct(x, op).zip(direct(y, op));
+            alike.or_else(|| negated(x, op).zip(negated(y, op)))
         };
         // A class may hold both forms: the node in question is the same, so the milder hazard counts.
         let near_one = both(Unary::Exp).map(|(x, y)| {

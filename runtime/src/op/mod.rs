@@ -22,6 +22,7 @@ mod error;
 pub mod fused;
 mod graph;
 pub mod hidden;
+mod machine;
 mod memory;
 mod rows;
 pub mod tape;
@@ -36,6 +37,7 @@ mod tests;
 pub use column::{Column, Columns};
 pub use error::RuntimeError;
 pub use graph::GraphKernel;
+pub use machine::MachineKernel;
 pub use rows::TokenRows;
 
 use ponens_compiler::mir::Input;
