@@ -182,8 +182,13 @@ impl<'a> Model<'a> {
         let op = node.to_op(|id| NodeId(usize::from(id) as u32));
         let intervals: Vec<_> = operands.iter().map(|f| f.interval).collect();
         use transfer::Undefined::{DivisorSign, NegativeLog, PositiveLog1mExp};
+        // Exponentials have no grouping: their sum is in its normal form as one exponential.
+        let exponential = |id: &Id| {
+            self.egraph[*id].nodes.iter().any(|n| matches!(n, Expr::Unary(Unary::Exp, _)))
+        };
         let regrouped = matches!(node, Expr::Binary(Binary::Add | Binary::Sub, _))
             && !self.canonical.contains(node)
+            && !node.children().iter().all(exponential)
             && self.facts(class).level != Level::Uniform;
         let regrouped = if regrouped { REGROUPED } else { 0 };
         match transfer::undefined(&op, &intervals) {

@@ -3,12 +3,12 @@
 use super::{Guard, Rule, law};
 
 pub(super) const RULES: &[Rule] = &[
-    // The odds p / (1 - p) plus 1 are 1 / (1 - p): one quotient, of the number whose logarithm is log1mexp.
+    // The odds p / (1 - p) plus 1 are 1 / (1 - p): one quotient, by the number whose logarithm is log1mexp.
     law(
         "plus-quotient-by-expm1",
-        "x + x / expm1(-y) = -x / expm1(y)",
+        "x + x / expm1(-y) = x / -expm1(y)",
         "(+ ?x (/ ?x (expm1 (neg ?y))))",
-        "(neg (/ ?x (expm1 ?y)))",
+        "(/ ?x (neg (expm1 ?y)))",
     ),
     // An exponential of a logarithm of exponentials, which would amplify the logarithm's rounding. The gradient
     // of the right side divides an overflow by its square.
