@@ -21,17 +21,17 @@ loss! {
 }
 
 loss! {
-    /// The slope by pi(w) is c(1 - c)(p - q)^2 for the weights p and q of the two equivalences: never
-    /// negative, and 0 wherever they agree, which no finite number of boxes shows.
+    /// The slope by pi(w) is a(1 - a)(p - q)^2, with p the weight of `none of them` and q that of `w or l, not
+    /// both`: never negative, and 0 on a surface, which no finite number of boxes shows.
     #[ponens(monotone)]
     loss level() {
-        data pair(w > l, a, b, c)
+        data pair(w > l, a, b)
         model pi = policy
         model ref = reference
-        prefer ref(w) <-> ref(l)
-        given  ref(c) & ((ref(w) <-> ref(l)) xor (ref(a) <-> ref(b)))
-        tie    ref(c) & (ref(w) <-> ref(l)) & (ref(a) <-> ref(b))
-             | !ref(c) & (pi(w) & (ref(a) <-> ref(b)) | !pi(w) & (ref(w) <-> ref(l)))
+        prefer !ref(w) & !ref(l) & !ref(b)
+        given  ref(a) & ((ref(w) xor ref(l)) | !ref(w) & !ref(l) & !ref(b))
+             | !ref(a) & (pi(w) & (ref(w) xor ref(l)) | !pi(w) & !ref(w) & !ref(l) & !ref(b))
+        tie    !ref(a)
         minimize logistic(rho)
     }
 }
