@@ -182,13 +182,8 @@ impl<'a> Model<'a> {
         let op = node.to_op(|id| NodeId(usize::from(id) as u32));
         let intervals: Vec<_> = operands.iter().map(|f| f.interval).collect();
         use transfer::Undefined::{DivisorSign, NegativeLog, PositiveLog1mExp};
-        // Exponentials have no grouping: their sum is in its normal form as one exponential.
-        let exponential = |id: &Id| {
-            self.egraph[*id].nodes.iter().any(|n| matches!(n, Expr::Unary(Unary::Exp, _)))
-        };
         let regrouped = matches!(node, Expr::Binary(Binary::Add | Binary::Sub, _))
             && !self.canonical.contains(node)
-            && !node.children().iter().all(exponential)
             && self.facts(class).level != Level::Uniform;
         let regrouped = if regrouped { REGROUPED } else { 0 };
         match transfer::undefined(&op, &intervals) {
@@ -251,8 +246,7 @@ impl<'a> Model<'a> {
 }
 
 impl Model<'_> {
-    /// e^x - e^y cancels where both are near 1, expm1(x) - expm1(y) where both are near -1; with one of the
-    /// two negated it is a sum.
+    /// e^x - e^y cancels where both are near 1, expm1(x) - expm1(y) where both are near -1.
     fn difference_hazard(&self, node: &Expr) -> u64 {
         let direct = |id: Id, op: Unary| {
             self.egraph[id].nodes.iter().find_map(|n| match n {
@@ -260,16 +254,16 @@ impl Model<'_> {
                 _ => None,
             })
         };
-        let negated = |id: Id, op: Unary| {
-            self.egraph[id].nodes.iter().find_map(|n| match n {
+        let operand = |id: &Id, op: Unary| {
+            let negated = |n: &Expr| match n {
                 Expr::Unary(Unary::Neg, [x]) => direct(*x, op),
                 _ => None,
-            })
+            };
+            direct(*id, op).or_else(|| self.egraph[*id].nodes.iter().find_map(negated))
         };
         let both = |op| {
-            let [x, y] = [node.children()[0], node.children()[1]];
-            let alike = direct(x, op).zip(direct(y, op));
-            alike.or_else(|| negated(x, op).zip(negated(y, op)))
+            let mut ranges = node.children().iter().map(|id| operand(id, op));
+            Some((ranges.next()??, ranges.next()??))
         };
         // A class may hold both forms: the node in question is the same, so the milder hazard counts.
         let near_one = both(Unary::Exp).map(|(x, y)| {

@@ -12,7 +12,6 @@ mod logs;
 mod logsumexp;
 mod max_select;
 mod quotients;
-mod reciprocals;
 mod sigmoid;
 mod signs;
 mod softplus;
@@ -75,8 +74,6 @@ pub struct Condition {
 pub enum Guard {
     /// Everywhere.
     Always,
-    /// In a final form.
-    FinalForm,
     /// Where this variable can be -inf.
     MayBeNegInf(&'static str),
     /// In a final form, where both variables can overflow when exponentiated.
@@ -190,7 +187,6 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         softplus::RULES,
         signs::RULES,
         quotients::RULES,
-        reciprocals::RULES,
         max_select::RULES,
         differences::RULES,
     ]
