@@ -8,6 +8,7 @@ use crate::hir::{self, Library, Program};
 use crate::lower;
 use crate::mir::{Graph, Param, Stage};
 use crate::rewrite::{self, Optimised, Purpose};
+use crate::strength;
 use ponens_dsl::{Diagnostic, Severity, suggest};
 
 /// What the pipeline is to do.
@@ -38,6 +39,8 @@ pub struct Compiled {
     pub rho: Option<Graph>,
     /// Value and gradients in their stable form: roots `loss` and `d/COLUMN`.
     pub gradient: Optimised,
+    /// The same with fewer transcendental functions.
+    pub reduced: Graph,
     /// What deserves attention.
     pub warnings: Vec<Diagnostic>,
 }
@@ -45,7 +48,7 @@ pub struct Compiled {
 impl Compiled {
     /// The graph with value and gradients that back ends run.
     pub fn graph(&self) -> &Graph {
-        &self.gradient.graph
+        &self.reduced
     }
 
     /// Values for all parameters, from defaults and the ones given by name.
@@ -93,7 +96,8 @@ pub fn compile_resolved(
         let warnings = diagnostics.iter().cloned().chain(found).collect();
         let rho = rho.map(|r| r.graph);
         let written = lowered.graph.clone();
-        Ok(Compiled { loss: loss.clone(), written, value, gradient, rho, warnings })
+        let reduced = strength::reduce(&gradient.graph);
+        Ok(Compiled { loss: loss.clone(), written, value, gradient, reduced, rho, warnings })
     };
     derive().map_err(|d| {
         let d = if d.labels.is_empty() { d.at(loss.span, "in this loss") } else { d };
