@@ -10,9 +10,9 @@
 //! | x + x / expm1(-y), y <= 0 | -(x / expm1(y)) | log1mexp(y) has the exponential of expm1(y) already |
 //!
 //! with -expm1(y) for e^log1mexp(y). Invariants: the two graphs are equal in exact arithmetic, limits at
-//! the border of the domain included; the reduced one never rounds worse; nothing else is touched. It is a
-//! pass of its own and no law of the rewriter, because there each new form of a gradient is one more that
-//! all normal forms are read from.
+//! the border of the domain included; the reduced one rounds by no more than two units in the last place
+//! worse; nothing else is touched. It is a pass of its own and no law of the rewriter, because there each
+//! new form of a gradient is one more that all normal forms are read from.
 
 use crate::mir::transfer::analyse;
 use crate::mir::{Binary, Graph, Interval, Node, NodeId, Op, Root, Unary};
