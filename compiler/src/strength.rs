@@ -2,14 +2,15 @@
 //!
 //! Why: the rewriter decides what is safe, and writes gradients in the logarithms that it reasons with;
 //! what a processor pays for is exponentials and logarithms. In: a total graph. Out: a graph with the
-//! same roots, total as well. Two forms are replaced, each where it is the only user of what it replaces:
+//! same roots, total as well. Three forms are replaced, each where it is the only user of what it replaces:
 //!
 //! | from | to | because |
 //! |---|---|---|
 //! | e^-logaddexp(a, b) | 1 / (e^a + e^b) | no logarithm, whose rounding the exponential would amplify |
 //! | x + x / expm1(-y), y <= 0 | -(x / expm1(y)) | log1mexp(y) has the exponential of expm1(y) already |
+//! | e s(x) - (1 - e) s(-x) | e - s(-x) | s(x) = 1 - s(-x), and the two sides of the difference stay apart |
 //!
-//! with -expm1(y) for e^log1mexp(y). Invariants: the two graphs are equal in exact arithmetic, limits at
+//! with s the sigmoid and -expm1(y) for e^log1mexp(y). Invariants: the two graphs are equal in exact arithmetic, limits at
 //! the border of the domain included; the reduced one rounds by no more than two units in the last place
 //! worse; nothing else is touched. It is a pass of its own and no law of the rewriter, because there each
 //! new form of a gradient is one more that all normal forms are read from.
@@ -37,6 +38,7 @@ pub fn reduce(graph: &Graph) -> Graph {
                 let quotient = all.binary(Binary::Div, place(x), difference);
                 all.unary(Unary::Neg, quotient)
             }
+            Some(Form::Share(e, s)) => all.binary(Binary::Sub, place(e), place(s)),
             None => all.add_at(node.op.map(place), node.level),
         };
         places.push(new);
@@ -52,6 +54,8 @@ enum Form {
     Reciprocal(NodeId, NodeId),
     /// -(x / expm1(y))
     Complement(NodeId, NodeId),
+    /// e - s, a sigmoid
+    Share(NodeId, NodeId),
 }
 
 struct Reader<'a> {
@@ -80,8 +84,30 @@ impl Reader<'_> {
             Op::Binary(Binary::Add, x, y) => {
                 self.complement(x, y).or_else(|| self.complement(y, x))
             }
+            Op::Binary(Binary::Sub, p, q) => self.share(p, q),
             _ => None,
         }
+    }
+
+    /// e s(x) - (1 - e) s(-x)
+    fn share(&self, p: NodeId, q: NodeId) -> Option<Form> {
+        let sigmoid = |id: NodeId| match self.op(id) {
+            Op::Unary(Unary::Sigmoid, x) => Some(x),
+            _ => None,
+        };
+        let scaled = |id: NodeId| {
+            let Op::Binary(Binary::Mul, a, b) = self.op(id) else { return None };
+            let first = sigmoid(b).map(|x| (a, b, x));
+            first.or_else(|| sigmoid(a).map(|x| (b, a, x)))
+        };
+        let ((e, _, x), (f, s, y)) = scaled(p).zip(scaled(q))?;
+        let Op::Binary(Binary::Sub, one, of) = self.op(f) else { return None };
+        let opposite = |a: NodeId, b: NodeId| self.op(a) == Op::Unary(Unary::Neg, b);
+        let fits = of == e
+            && self.op(one) == Op::Const(1.0)
+            && self.facts[e.0 as usize].is_finite()
+            && (opposite(x, y) || opposite(y, x));
+        (fits && self.only_used_here(p) && self.only_used_here(q)).then_some(Form::Share(e, s))
     }
 
     /// x + quotient
@@ -169,7 +195,7 @@ mod tests {
     use super::*;
     use crate::codegen::interp::{Batch, Big, Real, evaluate};
     use crate::mir::interval::Precision;
-    use crate::mir::{Input, Level, Stage, verify};
+    use crate::mir::{Input, Level, Param, Stage, verify};
 
     /// Roots e^-logaddexp(log1mexp(w), w - l), .. of two columns, with the gradient of a log odds.
     fn odds() -> Graph {
@@ -263,6 +289,36 @@ mod tests {
                 let near = (x - y).abs() <= 1e-12 * x.abs();
                 let alike = x == y || near || (x.is_nan() && y.is_nan());
                 assert!(alike, "r{r} at {place:?}: {x:e} and {y:e}");
+            }
+        }
+    }
+
+    /// The gradient of labels that are wrong at a rate e.
+    #[test]
+    fn shares_of_one_and_its_complement_need_one_sigmoid() {
+        let mut g = odds();
+        g.params =
+            vec![Param { name: "e".into(), default: None, range: Interval::closed(0.0, 0.5) }];
+        let (e, one) = (g.add(Op::Param(0)), g.constant(1.0));
+        let rest = g.binary(Binary::Sub, one, e);
+        let (x, y) = (g.add(Op::Input(0)), g.add(Op::Input(1)));
+        let gap = g.binary(Binary::Sub, y, x);
+        let minus = g.unary(Unary::Neg, gap);
+        let (up, down) = (g.unary(Unary::Sigmoid, gap), g.unary(Unary::Sigmoid, minus));
+        let (p, q) = (g.binary(Binary::Mul, e, up), g.binary(Binary::Mul, down, rest));
+        let slope = g.binary(Binary::Sub, p, q);
+        g.roots = vec![Root { name: "slope".into(), node: slope }];
+        let reduced = reduce(&g);
+        assert_eq!(verify::verify(&reduced), Ok(()));
+        assert_eq!(count(&reduced, |op| matches!(op, Op::Unary(Unary::Sigmoid, _))), 1);
+        assert_eq!(count(&reduced, |op| matches!(op, Op::Binary(Binary::Mul, ..))), 0);
+        for at in grid(&[-0.0, -0.3, -40.0, -800.0]) {
+            let mut batch = Batch::<Big<256>>::new(1);
+            at.iter().enumerate().for_each(|(i, x)| batch.set(&g, i as u16, &[*x]).expect("one"));
+            for rate in [0.0, 0.1, 0.5] {
+                let value = |g: &Graph| evaluate(g, &[rate], &batch).expect("total")[0][0].to_f64();
+                let (a, b) = (value(&g), value(&reduced));
+                assert!((a - b).abs() <= 1e-15, "{rate} at {at:?}: {a:e} and {b:e}");
             }
         }
     }
