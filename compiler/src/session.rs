@@ -39,7 +39,7 @@ pub struct Compiled {
     pub rho: Option<Graph>,
     /// Value and gradients in their stable form: roots `loss` and `d/COLUMN`.
     pub gradient: Optimised,
-    /// The same with fewer transcendental functions.
+    /// The same with fewer transcendental functions: what generated Rust computes.
     pub reduced: Graph,
     /// What deserves attention.
     pub warnings: Vec<Diagnostic>,
@@ -48,7 +48,7 @@ pub struct Compiled {
 impl Compiled {
     /// The graph with value and gradients that back ends run.
     pub fn graph(&self) -> &Graph {
-        &self.reduced
+        &self.gradient.graph
     }
 
     /// Values for all parameters, from defaults and the ones given by name.

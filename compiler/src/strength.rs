@@ -1,4 +1,4 @@
-//! Strength reduction: fewer transcendental functions in a graph that is settled.
+//! Strength reduction: fewer transcendental functions in a graph that is settled, for generated Rust.
 //!
 //! Why: the rewriter decides what is safe, and writes gradients in the logarithms that it reasons with;
 //! what a processor pays for is exponentials and logarithms. In: a total graph. Out: a graph with the

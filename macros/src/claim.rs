@@ -363,7 +363,7 @@ fn gradient_in_f32(compiled: &Compiled) -> Result<(), String> {
             "undecided whether the gradient of `{name}` survives f32: a parameter has no default"
         )
     })?;
-    let graph = compiled.graph();
+    let graph = &compiled.reduced;
     for label in [0.0, 1.0] {
         let columns = typical(compiled, label);
         let mut batch = Batch::<f32>::new(1);

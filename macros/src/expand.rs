@@ -74,7 +74,7 @@ fn module_name(name: &str) -> String {
 
 /// The module of a loss and the `use` of its struct.
 pub(crate) fn module(compiled: &Compiled, style: &Style<'_>) -> Result<TokenStream, Refused> {
-    let graph = compiled.graph();
+    let graph = &compiled.reduced;
     let wide = rust::emit(graph, Float::F64)?;
     let narrow = rust::emit(graph, Float::F32)?;
     let loss = &compiled.loss;

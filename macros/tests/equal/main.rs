@@ -96,7 +96,7 @@ fn wide_out_at(out: &&mut [f64], i: usize) -> u64 {
 }
 
 fn catalogue(name: &str) -> Graph {
-    ponens_losses::compile(name, &Default::default()).expect("in the catalogue").graph().clone()
+    ponens_losses::compile(name, &Default::default()).expect("in the catalogue").reduced
 }
 
 fn text(text: &str, name: &str) -> Graph {
@@ -104,7 +104,7 @@ fn text(text: &str, name: &str) -> Graph {
     let (_, found) = program.add_text("a.loss", text);
     assert!(found.is_empty(), "{found:?}");
     let compiled = session::compile(&mut program, name, &Catalogue, &Default::default());
-    compiled.expect("it compiles").graph().clone()
+    compiled.expect("it compiles").reduced
 }
 
 const HINGED: &str = include_str!("../losses/hinged.loss");
