@@ -32,7 +32,7 @@ loss! {
         given  ref(a) & ((ref(w) xor ref(l)) | !ref(w) & !ref(l) & !ref(b))
              | !ref(a) & (pi(w) & (ref(w) xor ref(l)) | !pi(w) & !ref(w) & !ref(l) & !ref(b))
         tie    !ref(a)
-        minimize logistic(rho)
+        minimize nll(pi, w)
     }
 }
 
