@@ -84,6 +84,8 @@ fn usage_is_status_2() {
         &["landscape", "--atoms", "5"],
         &["train"],
         &["value", "dpo", "--data", "x", "--dtype", "f16"],
+        &["train", "--demo", "--data", "pairs.jsonl"],
+        &["train", "--demo", "--lr", "1e-3"],
     ];
     for args in cases {
         let ran = ponens(args);
