@@ -106,6 +106,12 @@ impl<'a> Resolver<'a> {
         }
     }
 
+    /// Whether a function has this name, one of the language or of the file.
+    pub(super) fn is_function(&self, callee: &ast::Name) -> bool {
+        let name = callee.text.as_str();
+        builtin::BUILTINS.iter().any(|b| b.0 == name) || self.functions.contains_key(name)
+    }
+
     fn unknown_function(&mut self, callee: &ast::Name, args: &[ast::Expr]) -> Option<Value> {
         let name = callee.text.as_str();
         let mut known: Vec<&str> = builtin::BUILTINS.iter().map(|b| b.0).collect();

@@ -132,6 +132,12 @@ impl<'a> Resolver<'a> {
             {
                 self.atom(callee, args, e.span).map(Formula::Atom)
             }
+            // One argument, and no function: an atom of a model that is not there.
+            ExprKind::Call { callee, args } if args.len() == 1 && !self.is_function(callee) => {
+                let kind = ExprKind::Name(callee.text.clone());
+                self.model_arg(&ast::Expr { kind, span: callee.span });
+                None
+            }
             _ => {
                 let mut d = Diagnostic::error("E0201", "a formula is wanted here, not a number")
                     .at(e.span, "not a formula");

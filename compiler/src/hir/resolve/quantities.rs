@@ -15,7 +15,7 @@ type Response<'a> = (String, Option<&'a ast::Expr>);
 
 impl<'a> Resolver<'a> {
     /// The model that an argument names.
-    fn model_arg(&mut self, e: &ast::Expr) -> Option<String> {
+    pub(super) fn model_arg(&mut self, e: &ast::Expr) -> Option<String> {
         let names: Vec<String> = self.models.iter().map(|m| m.name.clone()).collect();
         let reference = self.models.iter().any(|m| m.role == Role::Reference);
         let declare = match &e.kind {
