@@ -128,7 +128,7 @@ impl<'a> Resolver<'a> {
                 })
             }
             ExprKind::Call { callee, args }
-                if self.models.iter().any(|m| m.name == callee.text) =>
+                if self.model_named(&callee.text).is_some() =>
             {
                 self.atom(callee, args, e.span).map(Formula::Atom)
             }
