@@ -266,6 +266,10 @@ fn wrong_arguments_are_named_before_anything_is_written() {
     let mut past = world.responses.clone();
     past[1].1[4] = 0..world.targets.len() + 1;
     says(&Rows { responses: past, ..good.clone() }, &["response `l`", "example 4"]);
+    let mut shared = world.responses.clone();
+    let (a, b) = (0..2, 1..3);
+    (shared[0].1[0], shared[0].1[1]) = (b, a);
+    says(&Rows { responses: shared, ..good.clone() }, &["response `w`", "share row 1"]);
     assert!(refused(&good, &[]).0.contains("parameters"));
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let row = world.targets.iter().position(|t| *t >= 0).expect("a row that counts");

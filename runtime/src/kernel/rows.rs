@@ -73,6 +73,13 @@ pub(super) fn check(plan: &Plan, rows: &Rows<'_>) -> Result<(), KernelError> {
             let reason = format!("example {e} has rows {:?} of {n}", ranges[e]);
             return Err(KernelError::input(argument(), reason));
         }
+        // Examples run side by side, and each adds to the gradient of its own rows.
+        let mut filled: Vec<&Range<usize>> = ranges.iter().filter(|r| !r.is_empty()).collect();
+        filled.sort_by_key(|r| r.start);
+        if let Some(w) = filled.windows(2).find(|w| w[1].start < w[0].end) {
+            let reason = format!("two examples share row {}", w[1].start);
+            return Err(KernelError::input(argument(), reason));
+        }
     }
     Ok(())
 }
