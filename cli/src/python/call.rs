@@ -104,7 +104,12 @@ pub(super) fn function(name: &str, args: &Arguments) -> Option<Symbol> {
         "detach" => Some(detached(one(&[])?, span)),
         // Kinds and places of tensors are no part of the mathematics.
         "float" | "double" | "half" | "bfloat16" | "to" | "type_as" | "cpu" | "cuda"
-        | "contiguous" | "clone" | "type" => args.plain.first().cloned(),
+        | "contiguous" | "type" => args.plain.first().cloned(),
+        // Another tensor, which nothing else holds.
+        "clone" => match args.plain.first()? {
+            Symbol::Tensor(t) => Some(Symbol::Tensor(t.with((*t.expr).clone()))),
+            other => Some(other.clone()),
+        },
         _ => None,
     }
 }
@@ -119,9 +124,21 @@ fn mean(name: &str, x: &Symbol, span: Span) -> Option<Symbol> {
 /// What is constant for the gradient.
 pub(super) fn detached(x: &Symbol, span: Span) -> Symbol {
     match x {
-        Symbol::Tensor(t) => call("stop_gradient", &[t], span),
+        Symbol::Tensor(t) if !is_uniform(&t.expr) && !t.is_too_large() => {
+            call("stop_gradient", &[&t.with(attached(&t.expr))], span)
+        }
         other => other.clone(),
     }
+}
+
+/// The same without `stop_gradient`, which says nothing inside another one.
+fn attached(e: &ponens_dsl::ast::Expr) -> ponens_dsl::ast::Expr {
+    super::finish::map(e, &|e| match &e.kind {
+        ExprKind::Call { callee, args } if callee.text == "stop_gradient" => {
+            args.first().map(attached)
+        }
+        _ => None,
+    })
 }
 
 /// softplus(-x).
