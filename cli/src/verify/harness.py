@@ -19,6 +19,17 @@ os.dup2(2, 1)
 path, name = sys.argv[1], sys.argv[2]
 
 
+read = set()
+
+
+class Own(types.SimpleNamespace):
+    """The `self` of a method, which remembers what was asked of it."""
+
+    def __getattribute__(self, attribute):
+        read.add(attribute)
+        return super().__getattribute__(attribute)
+
+
 def answer(document):
     answers.write(json.dumps(document) + "\n")
     answers.flush()
@@ -138,7 +149,7 @@ def tensor(given, dtype):
     kind, rows = given["kind"], given["rows"]
     lengths = shape(rows, depth(rows))
     if kind == "mask":
-        return torch.tensor(fill(rows, lengths, 0, lambda _: 1), dtype=torch.int64).reshape(lengths)
+        return torch.tensor(fill(rows, lengths, 0, lambda _: 1), dtype=torch.bool).reshape(lengths)
     types_ = {"bool": torch.bool, "int": torch.int64, "float": dtype}
     x = torch.tensor(fill(rows, lengths, 0, lambda v: v), dtype=types_[kind]).reshape(lengths)
     return x.requires_grad_(True) if given["grad"] else x
@@ -172,7 +183,7 @@ def run(call, found, method):
         else:
             keywords[given["name"]] = x
     if method:
-        positional.insert(0, types.SimpleNamespace(**call["self"]))
+        positional.insert(0, Own(**call["self"]))
     try:
         result, note = chosen(found(*positional, **keywords), call["output"])
     except (KeyError, IndexError) as e:
@@ -195,6 +206,7 @@ def run(call, found, method):
             for n, g in zip(leaves, gradients)
         },
         "note": note,
+        "read": sorted(n for n in read if not n.startswith("__")),
     }
 
 
