@@ -25,6 +25,10 @@ impl Arguments {
         tensor(self.get(place, name)?, self.span)
     }
 
+    fn all(&self) -> impl Iterator<Item = &Symbol> {
+        self.plain.iter().chain(self.named.iter().map(|(_, s)| s))
+    }
+
     /// True when nothing else than these is given.
     fn only(&self, most: usize, names: &[&str]) -> bool {
         self.plain.len() <= most && self.named.iter().all(|(n, _)| names.contains(&n.as_str()))
@@ -37,7 +41,9 @@ pub(super) fn function(name: &str, args: &Arguments) -> Option<Symbol> {
     // Arguments that do not change what is computed.
     let one = |names: &[&str]| {
         let known = [names, &["input", "x", "inplace", "dim", "keepdim"]].concat();
-        args.only(1, &known).then(|| args.get(0, "input")).flatten()
+        let off = |(n, s): &(String, Symbol)| n != "inplace" || matches!(s, Symbol::Bool(false));
+        let fits = args.only(1, &known) && args.named.iter().all(off);
+        fits.then(|| args.get(0, "input")).flatten()
     };
     let number = |f: fn(f64) -> f64, x: &Symbol| x.number().map(|x| Symbol::Number(f(x)));
     let plain = |theirs: fn(f64) -> f64, ours: &str| {
@@ -98,10 +104,14 @@ pub(super) fn function(name: &str, args: &Arguments) -> Option<Symbol> {
         "zeros_like" => Some(Symbol::Number(0.0)),
         "ones_like" => Some(Symbol::Number(1.0)),
         "full_like" => args.get(1, "fill_value").cloned(),
-        "tensor" | "as_tensor" | "float64" => args.get(0, "data").cloned(),
+        "as_tensor" => args.get(0, "data").cloned(),
+        // A copy that knows nothing of what it was made from.
+        "tensor" | "float64" => Some(detached(args.get(0, "data")?, span)),
         "mean" if args.plain.len() == 1 => mean("batch_mean", one(&[])?, span),
         "sum" if args.plain.len() == 1 => mean("batch_sum", one(&[])?, span),
         "detach" => Some(detached(one(&[])?, span)),
+        // Of whole numbers the type cuts off.
+        "to" | "type" if args.all().any(is_whole) => None,
         // Kinds and places of tensors are no part of the mathematics.
         "float" | "double" | "half" | "bfloat16" | "to" | "type_as" | "cpu" | "cuda"
         | "contiguous" | "type" => args.plain.first().cloned(),
@@ -111,6 +121,17 @@ pub(super) fn function(name: &str, args: &Arguments) -> Option<Symbol> {
             other => Some(other.clone()),
         },
         _ => None,
+    }
+}
+
+/// A type of whole numbers or of truth values.
+fn is_whole(s: &Symbol) -> bool {
+    const TYPES: &[&str] =
+        &["bool", "int", "int8", "int16", "int32", "int64", "long", "short", "uint8"];
+    match s {
+        Symbol::Path(p) => TYPES.contains(&p.rsplit('.').next().unwrap_or_default()),
+        Symbol::Text(t) => t.starts_with("torch."),
+        _ => false,
     }
 }
 

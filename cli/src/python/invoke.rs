@@ -69,8 +69,15 @@ impl<'a> Reader<'a> {
             || (module.is_empty() && matches!(name, "float" | "max" | "min" | "abs" | "pow"));
         let found = match (ours, name) {
             (false, _) => None,
-            (true, "float") if !method => args.plain.first().cloned(),
-            (true, "max" | "min") if !method => self.extreme(name, args),
+            // A number of Python has no gradient.
+            (true, "float") if module.is_empty() => {
+                args.plain.first().map(|x| call::detached(x, args.span))
+            }
+            (true, "max" | "min") if module.is_empty() => self.extreme(name, args),
+            // With a number these look for the extreme along a dimension.
+            (true, "max" | "min") if !args.plain.iter().all(|s| matches!(s, Symbol::Tensor(_))) => {
+                None
+            }
             (true, "where") => match args.plain.first() {
                 Some(Symbol::Bool(b)) => args.plain.get(if *b { 1 } else { 2 }).cloned(),
                 _ => self.labelled(args).or_else(|| function(name, args)),

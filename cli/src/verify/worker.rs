@@ -142,7 +142,7 @@ impl Worker {
                     .help("give it longer: --timeout SECONDS"));
             }
             Err(RecvTimeoutError::Disconnected) => {
-                if !self.has_ended() {
+                if !has_ended(&mut self.child, self.limit.min(LAST)) {
                     let d = format!("{shown}:{function} closed the answers {when} and goes on");
                     return Err(Diagnostic::error("E0801", d).note("it was stopped"));
                 }
@@ -198,26 +198,26 @@ impl Worker {
         }
     }
 
-    /// Waits for the process, but not for long.
-    fn has_ended(&mut self) -> bool {
-        let until = Instant::now() + self.limit.min(LAST);
-        while let Ok(None) = self.child.try_wait() {
-            if Instant::now() >= until {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        true
-    }
-
     /// The last line that Python wrote on standard error.
-    fn last_words(&mut self) -> Option<String> {
+    fn last_words(&self) -> Option<String> {
         // The thread that reads may still hold the end.
         std::thread::sleep(Duration::from_millis(50));
         let kept = self.errors.lock().ok()?;
         let text = String::from_utf8_lossy(&kept);
         text.lines().rev().find(|l| !l.trim().is_empty()).map(|l| l.trim().to_owned())
     }
+}
+
+/// Whether the process ends within this time.
+fn has_ended(child: &mut Child, within: Duration) -> bool {
+    let until = Instant::now() + within;
+    while let Ok(None) = child.try_wait() {
+        if Instant::now() >= until {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    true
 }
 
 impl Drop for Worker {

@@ -210,6 +210,8 @@ const WITHOUT_GRADIENT: &[(&str, &str)] = &[
         "def weight(x):\n    with torch.set_grad_enabled(False):\n        y, z = 2 * x, torch.exp(x)\n    return y + z\n",
         "stop_gradient(2 * logp(pi, w)) + stop_gradient(exp(logp(pi, w)))",
     ),
+    ("def weight(x):\n    return float(torch.exp(x))\n", "stop_gradient(exp(logp(pi, w)))"),
+    ("def weight(x):\n    return torch.tensor(torch.exp(x))\n", "stop_gradient(exp(logp(pi, w)))"),
     // What is computed elsewhere, or not at all, keeps its gradient.
     (
         "def weight(x):\n    with torch.no_grad():\n        y = x\n    return torch.exp(y)\n",
@@ -332,6 +334,15 @@ const GUESSES: &[(&str, &str, &str, &str)] = &[
         "def f(pi_chosen):\n    return g(pi_chosen, more=2)\n",
         "an argument `more`",
         "more=2",
+    ),
+    ("", "def f(pi_chosen):\n    return pi_chosen.max(0)\n", "the method `max`", "max(0)"),
+    ("", "def f(pi_chosen):\n    return torch.max(pi_chosen, 0)\n", "`torch.max`", "max("),
+    ("", "def f(pi_chosen):\n    return pi_chosen.to(torch.int64)\n", "the method `to`", "int64"),
+    (
+        "",
+        "def f(pi_chosen):\n    x = -pi_chosen\n    y = F.relu(x, inplace=True)\n    return x - y\n",
+        "`torch.nn.functional.relu`",
+        "F.relu",
     ),
     (
         "",

@@ -119,6 +119,7 @@ const JUDGED: &[(&str, &str, &str, &str)] = &[
     ("dpo_pl", "dpo_pl", "breaks_at_edges", "none"),
     ("rloo", "rloo", "breaks_at_edges", "none"),
     ("ppo_clip", "ppo_clip", "breaks_at_edges", "none"),
+    ("ppo_clip_by_integers", "ppo_clip", "breaks_at_edges", "none"),
     ("rloo_masked", "rloo", "agrees", "none"),
     ("dpo_swapped", "dpo", "differs", "none"),
     ("dpo_mean_of_first", "dpo", "differs", "mean"),
