@@ -256,7 +256,7 @@ const GUESSES: &[(&str, &str, &str, &str)] = &[
         "BETA * (",
     ),
     ("BETA = 0.3\nfor BETA in range(3):\n    pass\n", SCALED, "`BETA`, whose value", "BETA * ("),
-    ("BETA = 0.3\nfrom constants import *\n", SCALED, "`BETA`, whose value", "BETA * ("),
+    ("BETA = 0.3\nfrom constants import *\n", SCALED, "`F`, whose value", "BETA * ("),
     (
         "BETA = 0.3\ndef set():\n    global BETA\n    BETA = 2\nset()\n",
         SCALED,
