@@ -121,13 +121,6 @@ fn tensors_of_candle_meet_the_records() {
             }
             // The reference is frozen: it has no gradient on the tape.
             want.retain(|name, _| got.contains_key(name));
-            // Where a loss leaves the range of f64, the kernel's tensor may say that it is not a number: training
-            // stops at either.
-            if want["loss"][0].is_infinite() {
-                let loss = got["loss"][0];
-                assert!(!loss.is_finite(), "{} {}: {loss}", record.title(), input.id);
-                continue;
-            }
             let tolerance = F64_TOLERANCE * input.condition(&subject);
             let side = Side { what: "candle", tolerance, floor: 1e-30, ceiling: f64::MAX };
             let mut line = String::new();

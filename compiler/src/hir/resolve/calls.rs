@@ -40,10 +40,10 @@ impl<'a> Resolver<'a> {
         span: Span,
     ) -> Option<Value> {
         let name = callee.text.as_str();
-        if self.models.iter().any(|m| m.name == name) {
+        if self.model_named(name).is_some() {
             return self.probability(callee, args, span);
         }
-        if let Some(f) = self.functions.get(name).copied() {
+        if let Some(f) = self.functions.get(name) {
             return self.unfold(f, callee, args, span);
         }
         let Some((b, usage)) = builtin::builtin(name) else {
@@ -106,10 +106,16 @@ impl<'a> Resolver<'a> {
         }
     }
 
+    /// Whether a function has this name, one of the language or of the file.
+    pub(super) fn is_function(&self, callee: &ast::Name) -> bool {
+        let name = callee.text.as_str();
+        builtin::BUILTINS.iter().any(|b| b.0 == name) || self.functions.contains_key(name)
+    }
+
     fn unknown_function(&mut self, callee: &ast::Name, args: &[ast::Expr]) -> Option<Value> {
         let name = callee.text.as_str();
         let mut known: Vec<&str> = builtin::BUILTINS.iter().map(|b| b.0).collect();
-        known.extend(self.functions.keys());
+        known.extend(self.functions.names());
         known.extend(self.models.iter().map(|m| m.name.as_str()));
         known.sort_unstable();
         let d = Diagnostic::error("E0101", format!("there is no function `{name}`"))

@@ -3,12 +3,12 @@
 //!
 //! `logic_timings losses | decompile | compare | random ATOMS PAIRS | landscape N` prints one JSON document.
 
-use ponens::compiler::decompile;
-use ponens::compiler::explain;
-use ponens::compiler::hir::{Loss, Program};
-use ponens::compiler::landscape;
-use ponens::compiler::logic::{Atom, Structure, Table};
-use ponens::compiler::relate;
+use ponens_compiler::decompile;
+use ponens_compiler::explain;
+use ponens_compiler::hir::{Loss, Program};
+use ponens_compiler::landscape;
+use ponens_compiler::logic::{Atom, Structure, Table};
+use ponens_compiler::relate;
 use ponens_losses::Catalogue;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -101,7 +101,7 @@ fn random(atoms: usize, pairs: u64) -> Value {
         state
     };
     let (mut orders, mut accepted) = (BTreeMap::<String, u64>::new(), 0u64);
-    let start = Instant::now();
+    let (mut seconds, mut longest, mut judging) = (0.0f64, 0.0f64, 0.0f64);
     for i in 0..pairs {
         let rows = [next(), next(), next(), next()].map(Table);
         let [w, l, more, fewer] = rows;
@@ -109,12 +109,24 @@ fn random(atoms: usize, pairs: u64) -> Value {
         let (v, m) = if i % 2 == 0 { (more, fewer) } else { ((w | more) ^ row, l & fewer) };
         let of = |w, l| Structure::from_rows(names.clone(), w, l);
         let (Ok(a), Ok(b)) = (of(w, l), of(v, m)) else { continue };
+        let start = Instant::now();
         let relation = relate::compare(&a, &b);
+        let taken = start.elapsed().as_secs_f64();
+        (seconds, longest) = (seconds + taken, longest.max(taken));
         *orders.entry(relation.order.to_string()).or_default() += 1;
+        let start = Instant::now();
         accepted += u64::from(relate::check(&a, &b, &relation).is_ok());
+        judging += start.elapsed().as_secs_f64();
     }
-    let seconds = start.elapsed().as_secs_f64();
-    json!({ "atoms": atoms, "pairs": pairs, "orders": orders, "accepted": accepted, "seconds": seconds })
+    json!({
+        "atoms": atoms,
+        "pairs": pairs,
+        "orders": orders,
+        "accepted": accepted,
+        "seconds": seconds,
+        "longest_seconds": longest,
+        "check_seconds": judging,
+    })
 }
 
 fn landscape_of(atoms: usize) -> Value {
