@@ -109,7 +109,7 @@ impl<'a> Resolver<'a> {
     /// Whether a function has this name, one of the language or of the file.
     pub(super) fn is_function(&self, callee: &ast::Name) -> bool {
         let name = callee.text.as_str();
-        builtin::BUILTINS.iter().any(|b| b.0 == name) || self.functions.contains_key(name)
+        builtin::BUILTINS.iter().any(|b| b.0 == name) || self.functions.get(name).is_some()
     }
 
     fn unknown_function(&mut self, callee: &ast::Name, args: &[ast::Expr]) -> Option<Value> {
