@@ -25,10 +25,11 @@ fuzz_target!(|input: (u8, u16, u16, u16, u16)| {
         return;
     }
     let canonical = a.canonical();
-    match decompile_over(&quotient(&a), &a.atoms) {
+    let rho = quotient(&a);
+    match decompile_over(&rho, &a.atoms) {
         Ok(found) => {
             assert!(found.structure.same_rho(&a), "{a:?}\n{found:?}");
-            assert!(check(&found).is_ok(), "{a:?}\n{found:?}");
+            assert!(check(&rho, &found).is_ok(), "{a:?}\n{found:?}");
         }
         // Only a rho that depends on nothing has no structure.
         Err(_) => assert!(
