@@ -15,6 +15,7 @@ use ponens_runtime::op::{
     Column, Columns, GraphKernel, LossKernel, RuntimeError, TokenRows, fused, hidden as on_cpu,
 };
 use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
 
 const EXAMPLES: usize = 3;
 const VOCABULARY: usize = 131;
@@ -119,8 +120,13 @@ fn close(what: &str, got: f64, want: f64, relative: f64, absolute: f64) {
 
 const LOSSES: [&str; 5] = ["dpo", "simpo", "tdpo1", "tdpo2", "wpo"];
 
-/// The kernels of all [`LOSSES`] on logits of every type, for short and for long rows.
-fn programs(compiler: Compiler) -> Module {
+/// The kernels of all [`LOSSES`] on logits of every type, for short and for long rows; compiled once.
+fn programs() -> Option<&'static Module> {
+    static PROGRAMS: LazyLock<Option<Module>> = LazyLock::new(|| compiler().map(compile));
+    PROGRAMS.as_ref()
+}
+
+fn compile(compiler: Compiler) -> Module {
     let mut dice = Dice(1);
     let mut all: Vec<Kernel> = Vec::new();
     for loss in LOSSES {
@@ -200,8 +206,7 @@ struct Case {
 
 #[test]
 fn logits_on_a_machine_give_what_they_give_on_the_cpu() {
-    let Some(compiler) = compiler() else { return };
-    let programs = programs(compiler);
+    let Some(programs) = programs() else { return };
     let mut dice = Dice(71);
     for round in 0..20 {
         let case = Case {
@@ -216,9 +221,9 @@ fn logits_on_a_machine_give_what_they_give_on_the_cpu() {
         };
         let loss = LOSSES[round % 5];
         match round % 3 {
-            0 => check::<f32>(&programs, loss, &case, &mut dice),
-            1 => check::<bf16>(&programs, loss, &case, &mut dice),
-            _ => check::<f16>(&programs, loss, &case, &mut dice),
+            0 => check::<f32>(programs, loss, &case, &mut dice),
+            1 => check::<bf16>(programs, loss, &case, &mut dice),
+            _ => check::<f16>(programs, loss, &case, &mut dice),
         }
     }
 }
@@ -251,13 +256,12 @@ fn first_step<L: Stored>(programs: &Module, vocabulary: usize, dice: &mut Dice) 
 
 #[test]
 fn where_policy_and_reference_are_one_dpo_on_a_machine_is_log_2_to_the_bit() {
-    let Some(compiler) = compiler() else { return };
-    let programs = programs(compiler);
+    let Some(programs) = programs() else { return };
     let mut dice = Dice(83);
     for vocabulary in [VOCABULARY, LONG] {
-        first_step::<f32>(&programs, vocabulary, &mut dice);
-        first_step::<bf16>(&programs, vocabulary, &mut dice);
-        first_step::<f16>(&programs, vocabulary, &mut dice);
+        first_step::<f32>(programs, vocabulary, &mut dice);
+        first_step::<bf16>(programs, vocabulary, &mut dice);
+        first_step::<f16>(programs, vocabulary, &mut dice);
     }
 }
 

@@ -3,7 +3,7 @@
 use super::catalogue;
 use super::support::compiler;
 use ponens_compiler::codegen::cuda::stream::{Kernel, kernels};
-use ponens_compiler::codegen::cuda::{Element, example, prelude};
+use ponens_compiler::codegen::cuda::{Element, example, head, prelude};
 use ponens_runtime::kernel::{Arch, resources};
 use std::fmt::Write as _;
 
@@ -26,7 +26,7 @@ fn no_kernel_of_the_catalogue_spills_and_the_streams_are_16_bytes_wide() {
     let Some(compiler) = compiler() else { return };
     let planned: Vec<_> = catalogue::all().iter().filter_map(|(_, p)| p.as_ref().ok()).collect();
     let mut streams: Vec<Kernel> = Vec::new();
-    let mut source = prelude();
+    let mut source = prelude() + &head::program(&Element::ALL);
     for plan in &planned {
         for kernel in kernels(plan, &Element::ALL) {
             if !streams.contains(&kernel) {

@@ -16,7 +16,7 @@ use ponens_compiler::lir::{self, Source, Statistic};
 use ponens_ptx::Module;
 use ponens_runtime::kernel::{Logits, Rows, Step, step};
 use ponens_runtime::logprob::{self, Each, Logit};
-use ponens_runtime::op::{Column, Columns, GraphKernel, LossKernel as _, TokenRows, fused};
+use ponens_runtime::op::{Column, Columns, GraphKernel, TokenRows, fused};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
@@ -130,7 +130,9 @@ impl World {
     fn gradient(&self, case: &Case, slopes: &HashMap<usize, Vec<f64>>) -> Vec<f64> {
         let mut out = vec![0.0; self.values[0].len()];
         for (input, source) in case.plan.sources.iter().enumerate() {
-            let (Source::Tokens(sum), Some(slopes)) = (source, slopes.get(&input)) else { continue };
+            let (Source::Tokens(sum), Some(slopes)) = (source, slopes.get(&input)) else {
+                continue;
+            };
             let response = RESPONSES.iter().position(|r| *r == sum.response);
             let (Some(response), "pi") = (response, sum.model.as_str()) else { continue };
             for (e, slope) in slopes.iter().enumerate() {
@@ -169,7 +171,7 @@ fn slopes(case: &Case, of: impl Fn(usize, usize) -> f64) -> HashMap<usize, Vec<f
     let names: Vec<&str> = case.plan.outputs().iter().map(|(n, _)| n.as_str()).collect();
     let inputs = case.plan.header.inputs.iter().enumerate();
     let with_root = inputs.filter_map(|(i, input)| {
-        let root = names.iter().position(|n| n.strip_prefix("d/") == Some(&input.name))?;
+        let root = names.iter().position(|n| n.strip_prefix("d/") == Some(input.name.as_str()))?;
         Some((i, (0..EXAMPLES).map(|e| of(root, e)).collect()))
     });
     with_root.collect()
@@ -202,7 +204,8 @@ fn check_values(name: &str, case: &Case, params: &[f64], step: &Step) -> usize {
 
 /// The step on the interpreter of PTX.
 fn on_machine(name: &str, case: &Case, world: &World, module: &Module, dice: &mut Dice) -> usize {
-    let params: Vec<f64> = case.graph.params.iter().map(|p| p.default.expect("a default")).collect();
+    let params: Vec<f64> =
+        case.graph.params.iter().map(|p| p.default.expect("a default")).collect();
     let rows = Rows {
         examples: EXAMPLES,
         vocabulary: world.vocabulary,
@@ -254,8 +257,8 @@ fn on_cpu<L: Logit>(name: &str, case: &Case, world: &World, number: fn(f64) -> L
     let sequence = sequence.into_iter().zip(&world.targets).map(counts).collect();
     let targets = world.targets.iter().map(|t| t.cast_unsigned()).collect();
     let rows = TokenRows::new(targets, sequence, 2 * EXAMPLES).expect("rows");
-    let [own, reference] = [0, 1]
-        .map(|m: usize| world.values[m].iter().map(|x| number(*x)).collect::<Vec<L>>());
+    let [own, reference] =
+        [0, 1].map(|m: usize| world.values[m].iter().map(|x| number(*x)).collect::<Vec<L>>());
     let v = world.vocabulary;
     let wanted = Each::new(|s| s == logprob::Statistic::LogProb);
     let sums = |logits: &[L]| {
@@ -292,13 +295,17 @@ fn on_cpu<L: Logit>(name: &str, case: &Case, world: &World, number: fn(f64) -> L
     for (i, column) in numbers.iter().enumerate() {
         batch.set(&case.graph, i as u16, column).expect("a column");
     }
-    let params: Vec<f64> = case.graph.params.iter().map(|p| p.default.expect("a default")).collect();
+    let params: Vec<f64> =
+        case.graph.params.iter().map(|p| p.default.expect("a default")).collect();
     let exact = evaluate(&case.graph, &params, &batch).expect("total");
     let size = numbers.iter().flatten().fold(1.0_f64, |m, x| m.max(x.abs()));
     for (e, got) in value.loss.iter().enumerate() {
         let want = exact[0][e.min(exact[0].len() - 1)].to_f64();
         let same = *got == want || (got.is_nan() && want.is_nan());
-        assert!(same || (got - want).abs() <= 1e-12 * size * size, "{name}[{e}]: {got}, not {want}");
+        assert!(
+            same || (got - want).abs() <= 1e-12 * size * size,
+            "{name}[{e}]: {got}, not {want}"
+        );
     }
     let slopes: HashMap<usize, Vec<f64>> = (value.grads.iter().enumerate())
         .filter_map(|(i, g)| Some((i, g.as_ref()?.iter().map(|g| g / EXAMPLES as f64).collect())))
@@ -314,7 +321,8 @@ fn random_losses_on_random_logits_give_one_answer_everywhere() {
     let Some(compiler) = compiler() else { return };
     let cases = random_texts(LOSSES, 12);
     let mut names = HashSet::new();
-    let mut streams: Vec<Kernel> = cases.iter().flat_map(|c| kernels(&c.plan, &Element::ALL)).collect();
+    let mut streams: Vec<Kernel> =
+        cases.iter().flat_map(|c| kernels(&c.plan, &Element::ALL)).collect();
     streams.retain(|k| names.insert(k.name()));
     let mut source = prelude();
     source.extend(streams.iter().map(Kernel::text));

@@ -16,7 +16,7 @@ use ponens_compiler::codegen::cuda::{self, Element};
 use ponens_compiler::lir::Plan;
 use std::sync::Arc;
 
-fn failed(call: &'static str) -> impl Fn(DriverError) -> KernelError {
+pub(crate) fn failed(call: &'static str) -> impl Fn(DriverError) -> KernelError {
     move |e| KernelError::Cuda { call, reason: format!("{:?}", e.0) }
 }
 

@@ -160,9 +160,8 @@ fn tensors_of_other_types_and_shapes_are_named() {
 fn hidden_states_and_heads_that_give_no_finite_logits_are_named() {
     let kernel = Dpo::new(0.1);
     let columns = dpo_columns(&[1, 1]);
-    let matrix = |values: &[f32]| {
-        Tensor::from_slice(values, (values.len() / 2, 2), &Device::Cpu).unwrap()
-    };
+    let matrix =
+        |values: &[f32]| Tensor::from_slice(values, (values.len() / 2, 2), &Device::Cpu).unwrap();
     let good = ([0.5f32, -1.0, 1.5, 2.0, 0.25, 1.0], [1.0f32, 2.0, 0.5, -1.0, 0.0, 1.0, -2.0, 0.5]);
     let run = |hidden: &[f32], head: &Head, train: bool| {
         let hidden = matrix(hidden);

@@ -9,16 +9,14 @@
 use super::hidden::{DeviceHead, HeadPass};
 use super::logits::DeviceLogits;
 use super::{hidden, logits};
-use crate::device::{Device, Memory, Program};
+use crate::device::{Device, Memory, Program, failed};
 use crate::kernel::{Cache, KernelError};
 use crate::logprob::{Each, HeadGradients};
 use crate::op::{RuntimeError, TokenRows};
 use candle_core::cuda_backend::{CudaDType, CudaDevice, CudaStorage};
 use candle_core::op::BackpropOp;
 use candle_core::{DType, Layout, Shape, Storage, Tensor, WithDType};
-use cudarc::driver::{
-    CudaSlice, CudaView, DevicePtr, DevicePtrMut, DeviceRepr, DriverError, ValidAsZeroBits,
-};
+use cudarc::driver::{CudaSlice, CudaView, DevicePtr, DevicePtrMut, DeviceRepr, ValidAsZeroBits};
 use half::{bf16, f16};
 use ponens_compiler::codegen::cuda::Element;
 use std::collections::HashMap;
@@ -45,10 +43,6 @@ impl OnCard for f16 {
 
 /// Programs by text and card.
 type Loaded = HashMap<(u128, usize), Program>;
-
-fn failed(call: &'static str) -> impl Fn(DriverError) -> KernelError {
-    move |e| KernelError::Cuda { call, reason: format!("{:?}", e.0) }
-}
 
 /// A program on the tensor library's stream: compiled once a disk and loaded once a process.
 fn program(device: &CudaDevice, source: &str) -> Result<Program, RuntimeError> {

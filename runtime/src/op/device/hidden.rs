@@ -156,7 +156,8 @@ pub fn forward<M: Machine>(
         parts.push((Wanted::PartDirection, &part));
         launch.run(machine, Kernel::Direction(element), tiles, &parts)?;
         launch.run(machine, Kernel::Join, threads(n), &parts)?;
-        let own = [(Wanted::PartMax, &max), (Wanted::PartDirection, &part), (Wanted::Direction, &whole)];
+        let own =
+            [(Wanted::PartMax, &max), (Wanted::PartDirection, &part), (Wanted::Direction, &whole)];
         launch.run(machine, Kernel::JoinDirection(element), threads(numbers), &own)?;
         Some(whole)
     } else {
