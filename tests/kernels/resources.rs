@@ -26,7 +26,7 @@ fn no_kernel_of_the_catalogue_spills_and_the_streams_are_16_bytes_wide() {
     let Some(compiler) = compiler() else { return };
     let planned: Vec<_> = catalogue::all().iter().filter_map(|(_, p)| p.as_ref().ok()).collect();
     let mut streams: Vec<Kernel> = Vec::new();
-    let mut source = prelude() + &head::program(&Element::ALL);
+    let mut source = prelude();
     for plan in &planned {
         for kernel in kernels(plan, &Element::ALL) {
             if !streams.contains(&kernel) {
@@ -67,5 +67,28 @@ fn no_kernel_of_the_catalogue_spills_and_the_streams_are_16_bytes_wide() {
     // Registers depend on the compiler's version: the figures stand for the one that CI installs.
     if compiler.version() == (12, 9) {
         insta::assert_snapshot!("resources", table);
+    }
+}
+
+#[test]
+fn no_kernel_of_the_head_spills_and_its_tiles_are_read_16_bytes_at_a_time() {
+    let Some(compiler) = compiler() else { return };
+    let source = prelude() + &head::program(&Element::ALL);
+    for arch in [Arch::SM_80, Arch::SM_90] {
+        let [ptx, cubin] =
+            compiler.compile_both(&source, arch).unwrap_or_else(|e| panic!("{arch}: {e}"));
+        let (wide, all) = (wide(ptx.text()), resources(&cubin.log));
+        for kernel in Element::ALL.into_iter().flat_map(head::Kernel::of) {
+            let name = kernel.name();
+            let (_, r) = all.iter().find(|(n, _)| *n == name).expect("compiled");
+            assert_eq!((r.spills, r.stack), (0, 0), "{name} on {arch}");
+            let (_, loads, _) = wide.iter().find(|(n, ..)| *n == name).expect("compiled");
+            let tiles = matches!(
+                kernel,
+                head::Kernel::Forward(_) | head::Kernel::Direction(_) | head::Kernel::BackwardHead(_)
+            );
+            // Both factors of the logits, and one of the second product.
+            assert!(*loads >= if tiles { 2 } else { 0 }, "{name}: {loads} loads");
+        }
     }
 }
