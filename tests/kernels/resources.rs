@@ -80,12 +80,14 @@ fn no_kernel_of_the_head_spills_and_its_tiles_are_read_16_bytes_at_a_time() {
         let (wide, all) = (wide(ptx.text()), resources(&cubin.log));
         for kernel in Element::ALL.into_iter().flat_map(head::Kernel::of) {
             let name = kernel.name();
-            let (_, r) = all.iter().find(|(n, _)| *n == name).expect("compiled");
+            let r = all.get(&name).expect("compiled");
             assert_eq!((r.spills, r.stack), (0, 0), "{name} on {arch}");
             let (_, loads, _) = wide.iter().find(|(n, ..)| *n == name).expect("compiled");
             let tiles = matches!(
                 kernel,
-                head::Kernel::Forward(_) | head::Kernel::Direction(_) | head::Kernel::BackwardHead(_)
+                head::Kernel::Forward(_)
+                    | head::Kernel::Direction(_)
+                    | head::Kernel::BackwardHead(_)
             );
             // Both factors of the logits, and one of the second product.
             assert!(*loads >= if tiles { 2 } else { 0 }, "{name}: {loads} loads");
