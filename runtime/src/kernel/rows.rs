@@ -4,6 +4,7 @@
 //! that it sums. Invariant: what passes [`check`] lies inside its buffers.
 
 use super::KernelError;
+use half::{bf16, f16};
 use ponens_compiler::codegen::cuda::Element;
 use ponens_compiler::lir::{Part, Plan, SequenceSum, Source};
 use std::ops::Range;
@@ -82,6 +83,22 @@ pub(super) fn check(plan: &Plan, rows: &Rows<'_>) -> Result<(), KernelError> {
         }
     }
     Ok(())
+}
+
+/// The numbers of one row of stored logits.
+pub(crate) fn row_of(
+    element: Element,
+    bytes: &[u8],
+    row: usize,
+    vocabulary: usize,
+) -> impl Iterator<Item = f32> {
+    let number = move |c: &[u8]| match element {
+        Element::F32 => f32::from_le_bytes([c[0], c[1], c[2], c[3]]),
+        Element::Bf16 => bf16::from_le_bytes([c[0], c[1]]).to_f32(),
+        Element::F16 => f16::from_le_bytes([c[0], c[1]]).to_f32(),
+    };
+    let rows = bytes.chunks_exact(element.bytes()).skip(row * vocabulary);
+    rows.take(vocabulary).map(number)
 }
 
 /// Where a column's values come from.

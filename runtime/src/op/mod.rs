@@ -19,6 +19,7 @@ pub mod device;
 mod elementwise;
 mod emit;
 mod error;
+mod finite;
 pub mod fused;
 mod graph;
 pub mod hidden;
