@@ -12,6 +12,8 @@
 
 #[path = "goldens/backends.rs"]
 mod backends;
+#[path = "goldens/kernels.rs"]
+mod kernels;
 #[path = "goldens/reference.rs"]
 mod reference;
 #[path = "goldens/subject.rs"]
