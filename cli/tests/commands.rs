@@ -231,9 +231,17 @@ fn emit_prints_code() {
     assert!(written.contains("log"), "{written}");
     let cuda = ponens(&["emit", "dpo", "--target", "cuda", "--format", "json"]).done().json();
     assert!(cuda["code"].as_str().is_some_and(|c| c.contains("__global__")));
-    for target in ["cuda", "lir"] {
+    for target in ["cuda", "lir", "candle", "rust"] {
         let ran = ponens(&["emit", "ppo_clip", "--target", target, "--format", "json"]);
         assert_eq!((ran.status, ran.codes()), (1, vec!["E0205".to_owned()]), "tokens: {ran}");
+    }
+    let rust = ponens(&["emit", "dpo", "--target", "rust"]).done().stdout;
+    assert!(rust.contains("//! Results: `loss`, `d/logp(pi,w)`, `d/logp(pi,l)`."), "{rust}");
+    assert!(rust.contains("pub fn example("), "{rust}");
+    let dot = ponens(&["emit", "simpo", "--target", "dot", "--stage", "value"]).done().stdout;
+    assert!(dot.starts_with("digraph \"simpo\" {") && dot.ends_with("}\n"), "{dot}");
+    for part in ["label=\"mean_logp(pi,w)\"", "label=\"softplus\"", "label=\"loss\""] {
+        assert!(dot.contains(part), "{part}: {dot}");
     }
     let plan = ponens(&["emit", "aot", "--target", "lir"]).done().stdout;
     assert!(plan.contains("rank %"), "{plan}");

@@ -16,6 +16,8 @@ mod backends;
 mod kernels;
 #[path = "goldens/reference.rs"]
 mod reference;
+#[path = "goldens/rust.rs"]
+mod rust;
 #[path = "goldens/subject.rs"]
 mod subject;
 #[path = "goldens/torch.rs"]

@@ -2,6 +2,7 @@
 
 pub mod candle;
 pub mod cuda;
+pub mod dot;
 mod fingerprint;
 pub mod interp;
 pub mod latex;

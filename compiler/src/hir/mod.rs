@@ -18,5 +18,5 @@ pub use model::{
     Link, Loop, Loss, Model, Noise, Param, Role, Running, Scan,
 };
 pub use quantity::{Column, Quantity};
-pub use resolve::{Library, NoLibrary, Program, functions};
+pub use resolve::{Library, NoLibrary, Program, functions, usages};
 pub use verify::verify;

@@ -119,6 +119,11 @@ pub fn functions() -> impl Iterator<Item = &'static str> {
     BUILTINS.iter().map(|(name, ..)| *name)
 }
 
+/// The names of all functions, each with how it is written.
+pub fn usages() -> impl Iterator<Item = (&'static str, &'static str)> {
+    BUILTINS.iter().map(|(name, _, usage)| (*name, *usage))
+}
+
 /// Looks a name up.
 pub(super) fn builtin(name: &str) -> Option<(Builtin, &'static str)> {
     BUILTINS.iter().find(|(n, ..)| *n == name).map(|(_, b, usage)| (*b, *usage))

@@ -20,7 +20,7 @@ mod shape;
 mod value;
 mod variant;
 
-pub use builtin::functions;
+pub use builtin::{functions, usages};
 pub use program::{Library, NoLibrary, Program};
 
 use program::Functions;
