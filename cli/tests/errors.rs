@@ -112,7 +112,8 @@ fn every_code_of_the_sources_is_known() {
     }
     let mut found = BTreeSet::new();
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    for folder in ["dsl/src", "compiler/src", "losses/src", "runtime/src", "macros/src", "cli/src"] {
+    for folder in ["dsl/src", "compiler/src", "losses/src", "runtime/src", "macros/src", "cli/src"]
+    {
         walk(&root.join(folder), &mut found);
     }
     let known: BTreeSet<String> = codes::CODES.iter().map(|(c, _)| (*c).to_owned()).collect();

@@ -88,12 +88,17 @@ mod tests {
 
     #[test]
     fn a_bound_changes_no_answer_below_it() {
-        let words = ["", "a", "ab", "ba", "abc", "bac", "acb", "minimize", "minimise", "mniimize", "logp"];
+        let words =
+            ["", "a", "ab", "ba", "abc", "bac", "acb", "minimize", "minimise", "mniimize", "logp"];
         for a in words {
             for b in words {
                 let d = distance(a, b);
                 for most in 0..9 {
-                    assert_eq!(within(a, b, most), Some(d).filter(|d| *d <= most), "{a} {b} {most}");
+                    assert_eq!(
+                        within(a, b, most),
+                        Some(d).filter(|d| *d <= most),
+                        "{a} {b} {most}"
+                    );
                 }
             }
         }

@@ -111,7 +111,11 @@ fn functions(tree: &File, found: &mut Found) {
     hir::usages().for_each(|(name, usage)| add(name, usage.to_owned()));
     for reducer in REDUCERS {
         // `max` and `min` of two numbers stand in the list above.
-        let also = if ["max", "min"].contains(reducer) { format!("{reducer}(a, b), ") } else { String::new() };
+        let also = if ["max", "min"].contains(reducer) {
+            format!("{reducer}(a, b), ")
+        } else {
+            String::new()
+        };
         add(reducer, format!("{also}{reducer}(i) x[i]"));
     }
     for item in &tree.items {

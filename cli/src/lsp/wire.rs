@@ -124,9 +124,7 @@ fn frame(input: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
 
 /// The message of a body, or the answer to what is none.
 fn message(body: &[u8]) -> Result<Message, Value> {
-    let refuse = |code: i32, id: Value, text: String| {
-        json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": text } })
-    };
+    let refuse = |code: i32, id: Value, text: String| json!({ "jsonrpc": "2.0", "id": id, "error": { "code": code, "message": text } });
     let value: Value = serde_json::from_slice(body)
         .map_err(|e| refuse(PARSE_ERROR, Value::Null, e.to_string()))?;
     let id = value.get("id").filter(|i| i.is_number() || i.is_string()).cloned();

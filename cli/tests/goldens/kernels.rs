@@ -57,17 +57,14 @@ fn kernels_meet_the_records() {
         let got: Vec<Outcome<f32>> =
             value::evaluate_on_machine(load, subject.graph(), &params, &bound)
                 .unwrap_or_else(|e| panic!("{}: {e:?}", record.title()));
-        let exact = value::evaluate::<Big>(
-            value::Engine::Interpreter,
-            subject.graph(),
-            &params,
-            &bound,
-        )
-        .expect("the graph fits the rows");
+        let exact =
+            value::evaluate::<Big>(value::Engine::Interpreter, subject.graph(), &params, &bound)
+                .expect("the graph fits the rows");
         let single = run::<f32>(&subject, &bound);
         assert_eq!(got.len(), exact.len(), "{}", record.title());
         for (row, (got, exact)) in got.iter().zip(&exact).enumerate() {
-            let rows: Vec<usize> = if got.grouped { (0..places.len()).collect() } else { vec![row] };
+            let rows: Vec<usize> =
+                if got.grouped { (0..places.len()).collect() } else { vec![row] };
             let ids: Vec<&str> = rows.iter().map(|r| inputs[places[*r]].id.as_str()).collect();
             if ids.iter().any(|id| subject::known(&record.title(), id).is_some()) {
                 continue;

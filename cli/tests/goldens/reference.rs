@@ -140,7 +140,8 @@ impl Record {
     /// The record's fields and the columns that they are.
     pub(crate) fn columns(&self) -> BTreeMap<String, String> {
         let columns = self.names["columns"].as_object().expect("an object");
-        let named = columns.iter().map(|(f, c)| (f.clone(), c.as_str().expect("a name").to_owned()));
+        let named =
+            columns.iter().map(|(f, c)| (f.clone(), c.as_str().expect("a name").to_owned()));
         // The shift of BCO is a number of the record, and the loss's running mean.
         let shift = self.params().contains_key("delta");
         named.chain(shift.then(|| ("delta".to_owned(), "running_mean".to_owned()))).collect()

@@ -52,7 +52,8 @@ impl Program {
         let next = self.places.len();
         let k = *self.places.entry(wide.text.clone()).or_insert(next);
         if k == next {
-            for (module, float, bits) in [(&wide, Float::F64, 64), (&emit(Float::F32), Float::F32, 32)]
+            for (module, float, bits) in
+                [(&wide, Float::F64, 64), (&emit(Float::F32), Float::F32, 32)]
             {
                 let name = format!("m{k}_{bits}");
                 let _ = writeln!(self.modules, "mod {name} {{\n{}\n}}", module.text);
@@ -145,7 +146,12 @@ fn columns(module: &Module, bound: &Bound) -> Vec<Column> {
 }
 
 /// Results of some examples by name; derivatives of the mean loss.
-fn results(module: &Module, columns: &[Column], out: &[f64], rows: &[usize]) -> BTreeMap<String, Vec<f64>> {
+fn results(
+    module: &Module,
+    columns: &[Column],
+    out: &[f64],
+    rows: &[usize],
+) -> BTreeMap<String, Vec<f64>> {
     let n = rows.len();
     let mut all: BTreeMap<String, Vec<f64>> = BTreeMap::new();
     for (root, values) in module.roots.iter().zip(out.chunks(n)) {
@@ -209,7 +215,15 @@ fn generated_rust_meets_the_records() {
                 let given: Vec<Vec<f64>> =
                     own.iter().map(|(_, v, _)| rows.iter().map(|r| v[*r]).collect()).collect();
                 program.ask(k, bits, &subject.params, &given);
-                wanted.push((record.title(), bits, condition, expected, module.clone(), own.clone(), rows));
+                wanted.push((
+                    record.title(),
+                    bits,
+                    condition,
+                    expected,
+                    module.clone(),
+                    own.clone(),
+                    rows,
+                ));
             }
         }
     }
@@ -218,7 +232,12 @@ fn generated_rust_meets_the_records() {
     let (mut text, mut compared) = (String::new(), 0);
     for (out, (title, bits, condition, expected, module, own, rows)) in got.iter().zip(&wanted) {
         let side = match *bits {
-            64 => Side { what: "f64", tolerance: F64_TOLERANCE * condition, floor: 1e-30, ceiling: f64::MAX },
+            64 => Side {
+                what: "f64",
+                tolerance: F64_TOLERANCE * condition,
+                floor: 1e-30,
+                ceiling: f64::MAX,
+            },
             _ => Side {
                 what: "f32",
                 tolerance: F32_TOLERANCE * condition,

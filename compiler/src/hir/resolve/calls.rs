@@ -180,7 +180,8 @@ impl<'a> Resolver<'a> {
             return None;
         }
         let reads = |c: usize| {
-            let of = |r: &Running| self.columns[c].quantity == Quantity::Data { name: r.name.clone() };
+            let of =
+                |r: &Running| self.columns[c].quantity == Quantity::Data { name: r.name.clone() };
             self.running.iter().any(of)
         };
         let mut seen = vec![false; self.exprs.len()];

@@ -302,10 +302,8 @@ impl<'a> Resolver<'a> {
         // 1 where the place before belongs to the same segment, and the same of the place behind.
         let same_before = self.push(Kind::Call2(Fn2::Sub, one, fresh), span);
         let same_behind = self.push(Kind::Scan(Scan::Shift(1), same_before), span);
-        let behind =
-            self.push(Kind::Recurrence(Direction::Later, same_behind, v.id), span);
-        let before =
-            self.push(Kind::Recurrence(Direction::Earlier, same_before, v.id), span);
+        let behind = self.push(Kind::Recurrence(Direction::Later, same_behind, v.id), span);
+        let before = self.push(Kind::Recurrence(Direction::Earlier, same_before, v.id), span);
         let before = self.push(Kind::Scan(Scan::Shift(-1), before), span);
         let before = self.push(Kind::Call2(Fn2::Mul, same_before, before), span);
         let id = self.push(Kind::Call2(Fn2::Add, before, behind), span);
@@ -313,11 +311,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// `segment_start(segment)`: 1 where a segment begins.
-    pub(super) fn segment_start(
-        &mut self,
-        segment: &'a ast::Expr,
-        span: Span,
-    ) -> Option<Value> {
+    pub(super) fn segment_start(&mut self, segment: &'a ast::Expr, span: Span) -> Option<Value> {
         let s = self.all_values(segment)?;
         Some(Value { id: self.fresh(s, span), ..s })
     }
@@ -325,8 +319,7 @@ impl<'a> Resolver<'a> {
     /// 1 at the first place and where the number differs from the one before, else 0.
     fn fresh(&mut self, s: Value, span: Span) -> ExprId {
         let inner = s.open.first().unwrap_or(Loop::Candidates);
-        let (one, zero) =
-            (self.push(Kind::Number(1.0), span), self.push(Kind::Number(0.0), span));
+        let (one, zero) = (self.push(Kind::Number(1.0), span), self.push(Kind::Number(0.0), span));
         let last = self.push(Kind::Scan(Scan::Shift(-1), s.id), span);
         let step = self.push(Kind::Call2(Fn2::Sub, s.id, last), span);
         let step = self.push(Kind::Call1(Fn1::Abs, step), span);

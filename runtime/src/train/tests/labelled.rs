@@ -181,13 +181,18 @@ fn a_running_mean_goes_on_from_batch_to_batch() {
     let data = examples();
     let batch: Vec<&EncodedExample> = data.iter().collect();
     let model = full();
-    let reference: Vec<Vec<f64>> =
-        data.iter().map(|e| vec![-3.0; e.sequence_count()]).collect();
-    let step = |past: &[Running], micro: usize| {
-        match gradient(&model, &kernel, &binding, &batch, Some(&reference), past, micro) {
-            Ok(r) => (r.loss, r.sums, r.running),
-            Err(_) => panic!("a valid batch"),
-        }
+    let reference: Vec<Vec<f64>> = data.iter().map(|e| vec![-3.0; e.sequence_count()]).collect();
+    let step = |past: &[Running], micro: usize| match gradient(
+        &model,
+        &kernel,
+        &binding,
+        &batch,
+        Some(&reference),
+        past,
+        micro,
+    ) {
+        Ok(r) => (r.loss, r.sums, r.running),
+        Err(_) => panic!("a valid batch"),
     };
     // Terms in order: two of each pair, one of each single response. Mismatched ones are not read.
     let terms = |sums: &[f64]| -> Vec<(bool, f64)> {

@@ -194,7 +194,8 @@ fn scores_of_pairs() {
     let binding = Binding::new(&kernel, &Names::default()).expect("binds");
     let (model, data) = (full(), pairs(5));
     let reference = vec![vec![-5.0, -5.0]; 5];
-    let scores = score(&model, &kernel, &binding, &data, Some(&reference), &[], (2, 1)).expect("scores");
+    let scores =
+        score(&model, &kernel, &binding, &data, Some(&reference), &[], (2, 1)).expect("scores");
     assert_eq!(scores.iter().map(|s| s.row).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
     for s in &scores {
         let (chosen, rejected) = (s.chosen.expect("chosen"), s.rejected.expect("rejected"));
