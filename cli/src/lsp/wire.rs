@@ -54,7 +54,7 @@ pub fn connect() -> (Connection, Threads) {
     let (tell, read) = channel();
     thread::spawn(move || {
         let mut input = io::stdin().lock();
-        let mut forward = |body: &[u8]| match message(body) {
+        let forward = |body: &[u8]| match message(body) {
             Ok(message) => {
                 let exit = matches!(&message, Message::Notification(n) if n.method == "exit");
                 sender.send(message).is_ok() && !exit

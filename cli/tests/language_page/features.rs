@@ -1,6 +1,5 @@
 //! What the language can say and which back ends run it: docs/features.md, held to what the compiler does.
 
-use ponens::compiler::adjoint::Wrt;
 use ponens::compiler::codegen::{candle, rust, torch};
 use ponens::compiler::hir::Program;
 use ponens::compiler::lir;
@@ -145,7 +144,7 @@ const FEATURES: &[Feature] = &[
         "softmax over a list",
         "`log_softmax(s)[i]`",
         "info_nca",
-        "R let s[i] = logp(pi, y[i]) minimize -sum(i) (softmax(score)[i] * log_softmax(s)[i])",
+        "R let s[i] = logp(pi, y[i]) minimize -sum(i) (score[i] * log_softmax(s)[i])",
     ),
     Feature(
         "neighbours and ends",
@@ -211,7 +210,7 @@ const FEATURES: &[Feature] = &[
         "logic",
         "`prefer`, `given`, `tie`",
         "lattice.CPO",
-        "P prefer pi(l) & ref(w) -> pi(w) & ref(l) given pi(l) | pi(w) tie pi(l) & pi(w) minimize logistic(rho)",
+        "P prefer pi(l) -> pi(w) given pi(l) | pi(w) tie pi(l) & pi(w) minimize logistic(rho)",
     ),
     Feature(
         "rho as arithmetic",
@@ -267,24 +266,22 @@ fn text(short: &str) -> String {
     format!("loss x() {{ {body} }}")
 }
 
-fn compiled(text: &str, wrt: Wrt) -> Compiled {
+fn compiled(text: &str) -> Compiled {
     let folder = tempfile::TempDir::new().expect("a folder");
     std::fs::write(folder.path().join("links.loss"), "fn steep(x) = softplus(-4 * x)\n")
         .expect("written");
     let mut program = Program::new();
     let (_, found) = program.add_text_at("x", text, folder.path());
     assert!(found.is_empty(), "{text}: {found:?}");
-    let options = Options { wrt, ..Options::default() };
-    let compiled = session::compile(&mut program, "x", &Catalogue, &options);
+    let compiled = session::compile(&mut program, "x", &Catalogue, &Options::default());
     compiled.unwrap_or_else(|e| panic!("{text}: {e:?}"))
 }
 
 fn row(Feature(what, written, example, short): &Feature) -> String {
     let text = text(short);
-    let loss = compiled(&text, Wrt::Policy);
+    let loss = compiled(&text);
     let header = candle::Header { title: String::new(), hash: String::new() };
-    let all = compiled(&text, Wrt::AllReal);
-    let python = |trl: bool| torch::emit(&all, &torch::Options { trl }).is_ok();
+    let python = |trl: bool| torch::emit(&loss, &torch::Options { trl }).is_ok();
     let runs = [
         rust::emit(loss.graph(), rust::Float::F64).is_ok(),
         candle::emit(loss.graph(), &header).is_ok(),
