@@ -91,6 +91,35 @@ fn every_code_has_a_page() {
     }
 }
 
+/// Every code that a source names is in the index.
+#[test]
+fn every_code_of_the_sources_is_known() {
+    fn walk(folder: &Path, found: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let text = std::fs::read_to_string(&path).expect("a text");
+                // What stands between two quotation marks, both on a line.
+                found.extend(text.lines().flat_map(|l| l.split('"')).filter_map(|word| {
+                    let digits = word.strip_prefix(['E', 'W'])?;
+                    let all = digits.len() == 4 && digits.chars().all(|c| c.is_ascii_digit());
+                    all.then(|| word.to_owned())
+                }));
+            }
+        }
+    }
+    let mut found = BTreeSet::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for folder in ["dsl/src", "compiler/src", "losses/src", "runtime/src", "macros/src", "cli/src"]
+    {
+        walk(&root.join(folder), &mut found);
+    }
+    let known: BTreeSet<String> = codes::CODES.iter().map(|(c, _)| (*c).to_owned()).collect();
+    assert_eq!(found, known);
+}
+
 /// Codes whose condition no short text brings about.
 const WITHOUT_EXAMPLE: &[&str] =
     &["E0602", "E0603", "E0604", "E0704", "E0705", "E0805", "E0901", "W0601"];

@@ -7,7 +7,9 @@ use crate::failure::{Failure, Outcome, Status};
 use crate::output::Ui;
 use ponens::compiler::session::Options;
 use ponens::locate;
-use ponens::runtime::train::{Binding, given_log_probs, reference_log_probs, score, summarise};
+use ponens::runtime::train::{
+    Binding, Running, given_log_probs, reference_log_probs, score, summarise,
+};
 use serde_json::{Value, json};
 
 const EXAMPLE: &str = "\
@@ -71,7 +73,10 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
         Some(sums.map_err(models::failed)?)
     };
     let sizes = (args.batch, args.micro_batch);
-    let scores = score(&policy.model, &kernel, &binding, &examples, reference.as_deref(), sizes)
+    // A model alone has no run whose means it could go on from.
+    let running: [Running; 0] = [];
+    let reference = reference.as_deref();
+    let scores = score(&policy.model, &kernel, &binding, &examples, reference, &running, sizes)
         .map_err(models::failed)?;
     let summary = summarise(&scores);
     if ui.is_json() {

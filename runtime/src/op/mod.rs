@@ -36,7 +36,7 @@ mod tests;
 
 pub use column::{Column, Columns};
 pub use error::RuntimeError;
-pub use graph::GraphKernel;
+pub use graph::{GraphKernel, RunningMean};
 pub use rows::TokenRows;
 
 use ponens_compiler::mir::Input;
@@ -63,6 +63,12 @@ pub trait LossKernel: Send + Sync {
     /// False only if the loss of an example depends on no other example of the batch.
     fn couples_examples(&self) -> bool {
         true
+    }
+
+    /// The inputs that hold the mean of something over the whole run so far; whoever keeps the run fills
+    /// them.
+    fn running(&self) -> &[RunningMean] {
+        &[]
     }
 
     /// Evaluates one batch; `columns[i][e]` is input `i` of example `e`.

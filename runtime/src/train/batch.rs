@@ -9,6 +9,7 @@ use crate::op::{LossKernel, RuntimeError};
 
 use super::bind::Binding;
 use super::policy::Policy;
+use super::running_mean::{self, Running};
 
 /// What one batch gave.
 pub(super) struct BatchResult {
@@ -18,6 +19,8 @@ pub(super) struct BatchResult {
     pub(super) sums: Vec<f64>,
     /// The gradient of the mean loss.
     pub(super) gradients: Gradients,
+    /// The loss's running means, this batch included.
+    pub(super) running: Vec<Running>,
 }
 
 /// A batch whose loss is not a number, or whose evaluation failed.
@@ -56,11 +59,14 @@ struct Valued {
     loss: Vec<f64>,
     /// d(sum of `loss`) / d sum, over the number of terms of the whole batch.
     weights: Vec<f64>,
+    running: Vec<Running>,
 }
 
 struct Problem<'a> {
     kernel: &'a dyn LossKernel,
     binding: &'a Binding,
+    /// The loss's running means before the batch.
+    past: &'a [Running],
     /// Terms of the whole batch, by which the loss is averaged.
     terms: usize,
 }
@@ -75,7 +81,9 @@ impl Problem<'_> {
     ) -> Result<Valued, RuntimeError> {
         let columns = self.binding.columns(examples, reference)?;
         statistics[Statistic::LogProb] = sums.to_vec();
-        let value = self.kernel.evaluate(&columns.resolve_all(&statistics)?)?;
+        let mut resolved = columns.resolve_all(&statistics)?;
+        let running = running_mean::advance(self.kernel, self.past, &mut resolved)?;
+        let value = self.kernel.evaluate(&resolved)?;
         let n = self.terms as f64;
         let mut slopes = columns.pull_back_all(&value.grads)?;
         let lost = |s: &Statistic| *s != Statistic::LogProb && slopes[*s].iter().any(|g| *g != 0.0);
@@ -87,7 +95,8 @@ impl Problem<'_> {
             )));
         }
         let weights = std::mem::take(&mut slopes[Statistic::LogProb]);
-        Ok(Valued { loss: value.loss, weights: weights.into_iter().map(|w| w / n).collect() })
+        let weights = weights.into_iter().map(|w| w / n).collect();
+        Ok(Valued { loss: value.loss, weights, running })
     }
 
     /// Names the first quantity that is not finite: a log-probability before the loss that it spoils, the
@@ -198,15 +207,20 @@ pub(super) fn gradient(
     binding: &Binding,
     examples: &[&EncodedExample],
     reference: Option<&[Vec<f64>]>,
+    past: &[Running],
     micro: usize,
 ) -> Result<BatchResult, BatchError> {
     let terms = examples.iter().map(|e| binding.terms(e)).sum();
-    let problem = Problem { kernel, binding, terms };
+    let problem = Problem { kernel, binding, past, terms };
     let parts: Vec<_> =
         (0..examples.len()).step_by(micro).map(|i| i..(i + micro).min(examples.len())).collect();
     let two_passes = kernel.couples_examples() && (parts.len() > 1 || binding.needs_mismatched());
-    let mut out =
-        BatchResult { loss: Vec::new(), sums: Vec::new(), gradients: Gradients::default() };
+    let mut out = BatchResult {
+        loss: Vec::new(),
+        sums: Vec::new(),
+        gradients: Gradients::default(),
+        running: Vec::new(),
+    };
     if two_passes {
         for part in &parts {
             let sums = policy.completion_logps(&rows(&examples[part.clone()]));
@@ -219,6 +233,7 @@ pub(super) fn gradient(
         let valued = problem.value(examples, reference, &out.sums, statistics)?;
         problem.check(examples, &out.sums, &valued)?;
         out.loss = valued.loss;
+        out.running = valued.running;
         for (sequences, weights) in passes(examples, &parts, &valued.weights) {
             let (_, gradients) = policy
                 .backward(&as_rows(sequences.into_iter()), &mut |_| Ok(weights.clone()))
@@ -233,6 +248,8 @@ pub(super) fn gradient(
         let mut statistics = sums_of(policy, binding, mine)?;
         let mut wrong = None;
         let mut loss = Vec::new();
+        // A loss with a running mean couples its examples: then there is one part.
+        let mut running = Vec::new();
         let result = policy.backward(&rows(mine), &mut |sums| {
             let v = problem
                 .value(mine, reference, sums, std::mem::take(&mut statistics))
@@ -244,6 +261,7 @@ pub(super) fn gradient(
                 return Ok(vec![0.0; weights.len()]);
             }
             loss = v.loss;
+            running = v.running;
             Ok(weights)
         });
         let (sums, gradients) = result.map_err(own_error)?;
@@ -251,6 +269,7 @@ pub(super) fn gradient(
             return Err(wrong);
         }
         out.loss.extend(loss);
+        out.running = running;
         out.sums.extend(sums);
         out.gradients.add_assign(&gradients).map_err(RuntimeError::from)?;
     }

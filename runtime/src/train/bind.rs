@@ -130,10 +130,15 @@ impl Binding {
     /// If an input is none that the data and sequence log-probabilities can supply.
     pub fn new(kernel: &dyn LossKernel, names: &Names) -> Result<Self, RuntimeError> {
         let mut columns = Vec::new();
+        let running = |i: usize| kernel.running().iter().any(|r| r.input() == i);
         let sources = kernel
             .inputs()
             .iter()
-            .map(|input| source(input, names, &mut columns, kernel.name()))
+            .enumerate()
+            .map(|(i, input)| match running(i) {
+                true => Ok(Source::Running),
+                false => source(input, names, &mut columns, kernel.name()),
+            })
             .collect::<Result<Vec<_>, _>>()?;
         let shape = names.shape();
         let diverged = diverged(kernel)?;
@@ -287,6 +292,7 @@ impl Binding {
                     let good = |t: &Term| examples[t.example].good.get(t.response) == Some(&true);
                     Ok(terms.iter().map(|t| f64::from(u8::from(good(t)))).collect())
                 }
+                Source::Running => Ok(vec![0.0; terms.len()]),
                 Source::Data(i) => terms
                     .iter()
                     .map(|t| {

@@ -17,6 +17,7 @@ use crate::optim::AdamW;
 use super::config::TrainConfig;
 use super::output::{UNFINISHED, sync_folder};
 use super::reference::ReferenceLogProbs;
+use super::running_mean::Running;
 
 const PREFIX: &str = "checkpoint-";
 const WEIGHTS: &str = "weights.safetensors";
@@ -47,6 +48,9 @@ pub(super) struct State {
     /// Evaluations since then.
     #[serde(default)]
     pub(super) stale: usize,
+    /// The running means of the loss.
+    #[serde(default)]
+    pub(super) running: Vec<Running>,
 }
 
 impl State {
@@ -61,6 +65,7 @@ impl State {
             baseline: None,
             best: None,
             stale: 0,
+            running: Vec::new(),
         }
     }
 }

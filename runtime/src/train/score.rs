@@ -10,6 +10,7 @@ use crate::op::{LossKernel, RuntimeError};
 
 use super::batch::{append, rows, sums_of};
 use super::bind::{Binding, Reward};
+use super::running_mean::{self, Running};
 
 /// The figures of one example. Those of the chosen response are there for a pair and for a single good
 /// response, those of the rejected one for a pair and for a single bad response.
@@ -167,7 +168,8 @@ fn scored(logp: f64, reference: Option<f64>, tokens: usize, reward: Reward) -> R
 
 /// Scores all examples, `micro` at a time; a loss that couples its examples sees batches of `batch`.
 ///
-/// `reference` holds the reference's sums by example, where the loss reads one.
+/// `reference` holds the reference's sums by example, where the loss reads one; `running` the loss's running
+/// means as the run left them, which scoring does not move (0 where there are none).
 ///
 /// # Errors
 /// If an example does not fit the model or the loss cannot be evaluated.
@@ -177,6 +179,7 @@ pub fn score(
     binding: &Binding,
     examples: &[EncodedExample],
     reference: Option<&[Vec<f64>]>,
+    running: &[Running],
     (batch, micro): (usize, usize),
 ) -> Result<Vec<ExampleScore>, RuntimeError> {
     let mut out = Vec::with_capacity(examples.len());
@@ -201,7 +204,9 @@ pub fn score(
         }
         all[Statistic::LogProb] = sums.clone();
         let columns = binding.columns(&part, reference)?;
-        let value = kernel.evaluate(&columns.resolve_all(&all)?)?;
+        let mut resolved = columns.resolve_all(&all)?;
+        running_mean::hold(kernel, running, &mut resolved);
+        let value = kernel.evaluate(&resolved)?;
         out.extend(figures(&part, reference, &value.loss, &sums, binding));
     }
     Ok(out)

@@ -22,6 +22,8 @@ pub(super) enum Source {
     Statistic(Statistic, usize),
     Mismatched(Model),
     Label,
+    /// Filled by the run: the mean over it so far.
+    Running,
     Data(usize),
 }
 

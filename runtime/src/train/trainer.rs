@@ -272,6 +272,7 @@ impl<'a> Session<'a> {
             &self.binding,
             &examples,
             reference.as_deref(),
+            &self.state.running,
             config.micro_batch,
         )
         .map_err(|e| match e {
@@ -287,6 +288,7 @@ impl<'a> Session<'a> {
         let gradients: Vec<Tensor> = result.gradients.iter().map(|(_, g)| g.clone()).collect();
         self.optimiser.step(&gradients, lr, clip_factor(norm, config.clip))?;
         self.state.step = step;
+        self.state.running.clone_from(&result.running);
 
         let (loss, sums) = (&result.loss, &result.sums);
         let s = summarise(&figures(&examples, reference.as_deref(), loss, sums, &self.binding));
@@ -322,6 +324,7 @@ impl<'a> Session<'a> {
             &self.binding,
             self.run.held_out,
             reference,
+            &self.state.running,
             (config.batch_size, config.micro_batch),
         )?;
         if let Some(folder) = self.run.output {

@@ -129,6 +129,16 @@ pub enum Core {
     },
 }
 
+/// `running_mean(x)`: the mean of an expression over all examples of a run so far. The loss reads it as a
+/// column, which whoever keeps the run fills.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Running {
+    /// The column's name.
+    pub name: String,
+    /// What the mean is of: one number an example.
+    pub of: ExprId,
+}
+
 /// A resolved loss.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Loss {
@@ -152,6 +162,8 @@ pub struct Loss {
     pub core: Option<Core>,
     /// The loss of one example.
     pub minimize: ExprId,
+    /// The running means that it reads.
+    pub running: Vec<Running>,
     /// The definition.
     pub span: Span,
 }

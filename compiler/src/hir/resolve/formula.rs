@@ -127,9 +127,7 @@ impl<'a> Resolver<'a> {
                     _ => a.xor(b),
                 })
             }
-            ExprKind::Call { callee, args }
-                if self.model_named(&callee.text).is_some() =>
-            {
+            ExprKind::Call { callee, args } if self.model_named(&callee.text).is_some() => {
                 self.atom(callee, args, e.span).map(Formula::Atom)
             }
             // One argument, and no function: an atom of a model that is not there.

@@ -20,7 +20,7 @@ mod shape;
 mod value;
 mod variant;
 
-pub use builtin::functions;
+pub use builtin::{functions, usages};
 pub use program::{Library, NoLibrary, Program};
 
 use program::Functions;
@@ -71,7 +71,7 @@ struct DataColumn {
 }
 
 /// Errors after which the rest of a loss is not looked at: each may be held against every name in sight.
-const ENOUGH: usize = 2 * MAX_DIAGNOSTICS;
+const ENOUGH: usize = MAX_DIAGNOSTICS + 1;
 
 /// Expressions hold this many nodes, shared ones counted as often as they are used.
 const LARGEST: u32 = 50_000;
@@ -110,6 +110,7 @@ struct Resolver<'a> {
     /// Arguments of the functions being unfolded, innermost last.
     frames: Vec<(&'a str, HashMap<&'a str, Option<Value>>)>,
     core: Option<Core>,
+    running: Vec<Running>,
     /// True while `rho` itself is being resolved, where its own name is not in sight.
     in_core: bool,
     has_core: bool,
@@ -141,6 +142,7 @@ impl<'a> Resolver<'a> {
             lets: HashMap::new(),
             frames: Vec::new(),
             core: None,
+            running: Vec::new(),
             in_core: false,
             has_core: false,
         }
@@ -168,6 +170,7 @@ impl<'a> Resolver<'a> {
             exprs: std::mem::take(&mut self.exprs),
             core: self.core.take(),
             minimize: minimize?,
+            running: std::mem::take(&mut self.running),
             span: loss.span,
         };
         prune::prune(&mut result);

@@ -32,6 +32,7 @@ fn micro_batches_leave_value_and_gradient_as_they_are() {
             &binding,
             &batch,
             Some(&reference),
+            &[],
             micro,
         ) {
             Ok(r) => (r.loss, r.sums, flat(&r.gradients)),
@@ -193,7 +194,8 @@ fn scores_of_pairs() {
     let binding = Binding::new(&kernel, &Names::default()).expect("binds");
     let (model, data) = (full(), pairs(5));
     let reference = vec![vec![-5.0, -5.0]; 5];
-    let scores = score(&model, &kernel, &binding, &data, Some(&reference), (2, 1)).expect("scores");
+    let scores =
+        score(&model, &kernel, &binding, &data, Some(&reference), &[], (2, 1)).expect("scores");
     assert_eq!(scores.iter().map(|s| s.row).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
     for s in &scores {
         let (chosen, rejected) = (s.chosen.expect("chosen"), s.rejected.expect("rejected"));
@@ -203,7 +205,7 @@ fn scores_of_pairs() {
         assert!((s.loss - (1.0 + (-z).exp()).ln()).abs() < 1e-12);
     }
     assert!(summarise(&[]).accuracy.is_nan());
-    assert!(score(&model, &kernel, &binding, &data, Some(&reference[..2]), (2, 1)).is_err());
+    assert!(score(&model, &kernel, &binding, &data, Some(&reference[..2]), &[], (2, 1)).is_err());
 }
 
 #[test]
@@ -215,7 +217,7 @@ fn an_error_of_the_loss_comes_back_as_itself() {
     let (model, data) = (full(), pairs(2));
     let batch: Vec<&EncodedExample> = data.iter().collect();
     let binding = Binding::new(&kernel, &Names::default()).expect("binds");
-    match gradient(&model, &kernel, &binding, &batch, None, 2) {
+    match gradient(&model, &kernel, &binding, &batch, None, &[], 2) {
         Err(BatchError::Other(RuntimeError::Shape(text))) => assert!(text.contains("gradients")),
         Err(BatchError::Other(e)) => panic!("{e}"),
         _ => panic!("one gradient for two inputs"),
@@ -272,7 +274,7 @@ fn a_statistic_weighs_an_example_without_a_gradient() {
     let batch: Vec<&EncodedExample> = data.iter().collect();
     let run = |kernel: &Custom| {
         let binding = Binding::new(kernel, &Names::default()).expect("binds");
-        match gradient(&model, kernel, &binding, &batch, None, 1) {
+        match gradient(&model, kernel, &binding, &batch, None, &[], 1) {
             Ok(r) => Ok((r.loss[0], flat(&r.gradients))),
             Err(BatchError::Other(e)) => Err(e.to_string()),
             Err(BatchError::NotFinite { .. }) => panic!("finite"),
