@@ -204,13 +204,17 @@ fn generated_rust_meets_the_records() {
                 if chosen.iter().any(|i| subject::known(&record.title(), &i.id).is_some()) {
                     continue;
                 }
-                let expected = match (bits, batch) {
-                    (32, _) => Some(exact[g].clone()),
-                    (_, true) => record.expected_batch(&subject.columns),
-                    _ => record.expected(places[g], inputs[places[g]], &subject.columns),
+                let recorded = match batch {
+                    true => record.expected_batch(&subject.columns),
+                    false => record.expected(places[g], inputs[places[g]], &subject.columns),
                 };
-                // Where the record has no value, 256 bits have.
-                let Some(expected) = expected else { continue };
+                let expected = match (bits, recorded) {
+                    (64, Some(recorded)) => recorded,
+                    // Batches without a record are held to 256 bits in one type; rows without one have no
+                    // value: 0/0 at two probabilities of one.
+                    (32, recorded) if batch || recorded.is_some() => exact[g].clone(),
+                    _ => continue,
+                };
                 let condition = chosen.iter().map(|i| i.condition(&subject)).fold(1.0, f64::max);
                 let given: Vec<Vec<f64>> =
                     own.iter().map(|(_, v, _)| rows.iter().map(|r| v[*r]).collect()).collect();
