@@ -16,7 +16,11 @@ pub(super) fn not_whole(
     let symbols = &reader.normaliser.symbols;
     let text = |s: &Scalar| s.expr(symbols, reader.tag).to_string();
     let Some(power) = common_power(own) else {
-        let reason = Reason::FractionalPower(text(&wrong.exponent));
+        let number = wrong.exponent.as_rational().and_then(Rational::as_integer);
+        let reason = match number {
+            Some(_) => Reason::HighPower(text(&wrong.exponent)),
+            None => Reason::FractionalPower(text(&wrong.exponent)),
+        };
         let nearest = powers(reader, product, own).map(Box::new);
         return no_logic(reason, wrong.tag, Vec::new(), nearest);
     };

@@ -275,14 +275,26 @@ impl Normaliser {
         let difference = b.constant.plus(&a.constant.negated().ok_or_else(too_large)?);
         let difference = difference.ok_or_else(too_large)?;
         if !difference.is_zero() {
-            let (side, size) = if self.is_positive(&difference, tag)? {
-                constant = b.constant.clone();
-                (0, difference)
-            } else {
-                (1, difference.negated().ok_or_else(too_large)?)
+            let minus = |c: &Scalar| c.negated().ok_or_else(too_large);
+            // Both below 1: where it is open which is larger, each is an atom.
+            let sizes = [minus(&a.constant)?, minus(&b.constant)?];
+            let shares = sizes.iter().all(|c| self.is_positive(c, tag).unwrap_or(false));
+            let atoms = match self.is_positive(&difference, tag) {
+                Ok(true) => {
+                    constant = b.constant.clone();
+                    [difference, Scalar::default()]
+                }
+                Ok(false) => [Scalar::default(), minus(&difference)?],
+                Err(_) if shares => {
+                    constant = Scalar::default();
+                    sizes
+                }
+                Err(open) => return Err(open),
             };
-            let weight = self.constant_atom(&size, tag)?;
-            rest[side] = rest[side].times(&weight).ok_or_else(too_large)?;
+            for (side, size) in rest.iter_mut().zip(atoms).filter(|(_, size)| !size.is_zero()) {
+                let weight = self.constant_atom(&size, tag)?;
+                *side = side.times(&weight).ok_or_else(too_large)?;
+            }
         }
         let (total, scale) = combine(a, b, unit, &rest).ok_or_else(too_large)?;
         let mut out = Product::of_sum(&total, scale, tag).ok_or_else(too_large)?;

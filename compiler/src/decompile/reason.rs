@@ -35,6 +35,8 @@ pub enum Reason {
     Constant,
     /// A weight is raised to a power that is no whole number.
     FractionalPower(String),
+    /// A weight is raised to a higher power than is read.
+    HighPower(String),
     /// rho is a multiple of a logarithm of weights.
     Scaled {
         /// The factor.
@@ -97,6 +99,12 @@ impl fmt::Display for Reason {
             }
             Self::FractionalPower(e) => {
                 write!(f, "a weight is raised to the power {e}, which is no whole number")
+            }
+            Self::HighPower(e) => {
+                write!(
+                    f,
+                    "a weight is raised to the power {e}; powers up to 255 are multiplied out"
+                )
             }
             Self::Scaled { by } => write!(f, "rho is {by} times a logarithm of weights"),
             Self::Squared => f.write_str("a weight stands more than once in one product"),

@@ -167,6 +167,7 @@ fn a_power_is_read_as_an_event_of_its_own() {
         b.sub(b.mul(Expr::number(0.3, b.tag()), b.logp("w")), b.logp("l")),
         // Neither above 1 nor below it: one event.
         b.sub(b.mul(b.symbol("alpha", 0.0, 9.0), b.logp("w")), b.logp("l")),
+        b.sub(b.mul(b.n(300), b.logp("w")), b.logp("l")),
         // Of a sum it is none.
         b.sub(b.mul(Expr::number(0.3, b.tag()), b.un(UnaryOp::Log1mExp, b.logp("w"))), b.logp("l")),
     ];
