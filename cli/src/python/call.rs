@@ -4,6 +4,7 @@
 //! where the function is not known. A logarithm of a sigmoid becomes a link, which is where rho is
 //! looked for.
 
+use super::finish::again;
 use super::symbol::{Symbol, Tensor, binary, call, choose, compare, negate, tensor};
 use ponens_dsl::Span;
 use ponens_dsl::ast::{BinaryOp, CompareOp, ExprKind, UnaryOp};
@@ -146,7 +147,7 @@ fn mean(name: &str, x: &Symbol, span: Span) -> Option<Symbol> {
 pub(super) fn detached(x: &Symbol, span: Span) -> Symbol {
     match x {
         Symbol::Tensor(t) if !is_uniform(&t.expr) && !t.is_too_large() => {
-            call("stop_gradient", &[&t.with(attached(&t.expr))], span)
+            call("stop_gradient", &[&t.with(again(&attached(&t.expr)))], span)
         }
         other => other.clone(),
     }

@@ -210,6 +210,10 @@ const WITHOUT_GRADIENT: &[(&str, &str)] = &[
         "def weight(x):\n    with torch.set_grad_enabled(False):\n        y, z = 2 * x, torch.exp(x)\n    return y + z\n",
         "stop_gradient(2 * logp(pi, w)) + stop_gradient(exp(logp(pi, w)))",
     ),
+    (
+        "@torch.no_grad()\ndef weight(x):\n    return -(-torch.exp(x))\n",
+        "stop_gradient(exp(logp(pi, w)))",
+    ),
     ("def weight(x):\n    return float(torch.exp(x))\n", "stop_gradient(exp(logp(pi, w)))"),
     ("def weight(x):\n    return torch.tensor(torch.exp(x))\n", "stop_gradient(exp(logp(pi, w)))"),
     // What is computed elsewhere, or not at all, keeps its gradient.
