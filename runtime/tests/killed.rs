@@ -14,7 +14,8 @@ use ponens_runtime::model::{Architecture, Config, Llama, LoraConfig};
 use ponens_runtime::op::{Evaluated, LossKernel, RuntimeError, batch_len};
 use ponens_runtime::optim::{Decay, Schedule};
 use ponens_runtime::train::{
-    Length, Names, Reference, Run, TrainConfig, discard_unsaved, latest_checkpoint, resume, train,
+    Beside, Length, Names, Reference, Run, TrainConfig, discard_unsaved, latest_checkpoint, resume,
+    train,
 };
 
 const FOLDER: &str = "PONENS_TEST_TRAINEE_FOLDER";
@@ -119,9 +120,10 @@ fn go(folder: &Path) {
         kernel: &kernel,
         names: &Names::default(),
         config: &config,
-        train: train_part,
+        train: &train_part,
         held_out,
         reference: Reference::Initial,
+        beside: Beside::default(),
         output: Some(folder),
         stop: &stop,
         observe: &mut |_| {},

@@ -6,8 +6,9 @@ use ponens::compiler::hir::{DataShape, Loss, Role};
 use ponens::compiler::session::Compiled;
 use ponens::dsl::Diagnostic;
 use ponens::runtime::data::{
-    DataError, EncodeOptions, EncodeReport, EncodedExample, PromptFormat, ReadOptions, TextExample,
-    add_mismatched, after_divergence, encode_examples, load_examples,
+    DataError, EncodeOptions, EncodeReport, EncodedExample, Encoding, PromptFormat, ReadOptions,
+    Store, TextExample, add_mismatched, after_divergence, encode_examples, load_examples,
+    store_examples,
 };
 use ponens::runtime::model::{Llama, Source};
 use ponens::runtime::op::{GraphKernel, RuntimeError};
@@ -116,13 +117,12 @@ impl DataArgs {
         }
     }
 
-    /// Reads the rows of a file; with `reference` also the reference's log-probabilities in it.
-    pub(super) fn read(
+    /// What to look for in a file; with `reference` also the reference's log-probabilities.
+    pub(super) fn options(
         &self,
-        path: &Path,
         binding: &Binding,
         reference: bool,
-    ) -> Result<Vec<TextExample>, Failure> {
+    ) -> Result<ReadOptions, Failure> {
         if reference && binding.after_divergence() {
             let text = "the loss reads responses from their divergence point on, and the data give the \
                         reference of whole ones";
@@ -130,14 +130,50 @@ impl DataArgs {
                 .help("give the reference as a model: --reference MODEL, or leave the option out")
                 .into());
         }
-        let options = ReadOptions {
+        Ok(ReadOptions {
             shape: binding.shape(),
+            any: false,
             columns: binding.data_columns().to_vec(),
+            lists: binding.list_columns().to_vec(),
             further: binding.further().to_vec(),
             reference: reference && binding.needs_reference(),
             drop_empty: self.drop_empty,
-        };
+        })
+    }
+
+    /// Reads the rows of a file; with `reference` also the reference's log-probabilities in it.
+    pub(super) fn read(
+        &self,
+        path: &Path,
+        binding: &Binding,
+        reference: bool,
+    ) -> Result<Vec<TextExample>, Failure> {
+        let options = self.options(binding, reference)?;
         Ok(load_examples(path, &options).map_err(|e| refused(&e))?.0)
+    }
+
+    /// The rows of a file as tokens on disk, in a nameless file in `folder`.
+    pub(super) fn store(
+        &self,
+        path: &Path,
+        tokenizer: &Tokenizer,
+        binding: &Binding,
+        reference: bool,
+        folder: &Path,
+    ) -> Result<(Store, EncodeReport), Failure> {
+        if binding.needs_mismatched() {
+            let text = "the loss reads responses to other prompts, which --stream does not look for";
+            return Err(Diagnostic::error("E0704", text).help("leave --stream out").into());
+        }
+        let options = self.options(binding, reference)?;
+        let format = self.prompt_format(tokenizer)?;
+        let encoding = Encoding {
+            format: &format,
+            encoder: tokenizer,
+            lengths: EncodeOptions::new(self.max_length),
+            diverged: binding.after_divergence(),
+        };
+        store_examples(path, &options, &encoding, folder).map_err(|e| refused(&e))
     }
 
     /// How prompts and responses become text.
@@ -228,11 +264,11 @@ pub(super) fn kernel(
 ) -> Result<GraphKernel, Failure> {
     compiled.bind(params)?;
     let values: HashMap<String, f64> = params.iter().cloned().collect();
-    GraphKernel::new(compiled.graph(), &values).map_err(failed)
+    GraphKernel::nested(compiled.graph(), &values).map_err(failed)
 }
 
 /// What the loss calls models and responses.
-pub(super) fn names(loss: &Loss) -> Result<Names, Failure> {
+pub(super) fn names(loss: &Loss) -> Names {
     let responses = match &loss.shape {
         DataShape::Pair { winner, loser, others } => ResponseNames::Pair {
             chosen: winner.clone(),
@@ -242,26 +278,21 @@ pub(super) fn names(loss: &Loss) -> Result<Names, Failure> {
         DataShape::Labelled { response, .. } => {
             ResponseNames::Labelled { response: response.clone() }
         }
-        DataShape::Ranked(_) | DataShape::Group(_) | DataShape::Trajectory { .. } => {
-            return Err(Diagnostic::error(
-                "E0205",
-                format!(
-                    "`{}` reads {} data; models are run on pairs and on labelled responses",
-                    loss.name, loss.shape
-                ),
-            )
-            .at(loss.span, "another kind of data")
-            .help("`ponens value` evaluates it from log-probabilities")
-            .into());
+        DataShape::Ranked(family) | DataShape::Group(family) => {
+            ResponseNames::List { responses: family.response.clone() }
+        }
+        DataShape::Trajectory { response, .. } => {
+            ResponseNames::Trajectory { response: response.clone() }
         }
     };
     let model = |role: Role| loss.models.iter().find(|m| m.role == role).map(|m| m.name.clone());
     let default = Names::default();
-    Ok(Names {
+    Names {
         policy: model(Role::Policy).unwrap_or(default.policy),
         reference: model(Role::Reference).unwrap_or(default.reference),
+        sampler: model(Role::Sampler),
         responses,
-    })
+    }
 }
 
 /// What cutting to length did, if it did anything.

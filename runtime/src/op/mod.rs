@@ -23,6 +23,7 @@ pub mod fused;
 mod graph;
 pub mod hidden;
 mod memory;
+mod nested;
 mod rows;
 pub mod tape;
 
@@ -36,9 +37,10 @@ mod tests;
 pub use column::{Column, Columns};
 pub use error::RuntimeError;
 pub use graph::GraphKernel;
+pub use nested::Loops;
 pub use rows::TokenRows;
 
-use ponens_compiler::mir::Input;
+use ponens_compiler::mir::{Input, Level};
 
 /// The value and the gradient of a loss on one batch of `n` examples.
 #[derive(Clone, Debug, PartialEq)]
@@ -69,6 +71,27 @@ pub trait LossKernel: Send + Sync {
     /// # Errors
     /// If the number of columns is not that of [`LossKernel::inputs`], or their lengths differ.
     fn evaluate(&self, columns: &[Vec<f64>]) -> Result<Evaluated, RuntimeError>;
+
+    /// [`LossKernel::evaluate`] for a loss that reads numbers below the example: column `i` has one number for
+    /// each element of its input's loop, those of the first example first, and so has its gradient.
+    ///
+    /// # Errors
+    /// As [`LossKernel::evaluate`]; also if the kernel takes no such loss.
+    fn evaluate_nested(
+        &self,
+        columns: &[Vec<f64>],
+        _loops: &Loops,
+    ) -> Result<Evaluated, RuntimeError> {
+        match self.inputs().iter().find(|i| i.level > Level::Example) {
+            None => self.evaluate(columns),
+            Some(input) => Err(RuntimeError::Unsupported(format!(
+                "loss `{}` reads `{}` at the {} level",
+                self.name(),
+                input.name,
+                input.level
+            ))),
+        }
+    }
 }
 
 /// The common length of a kernel's columns.

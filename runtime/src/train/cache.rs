@@ -7,13 +7,14 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 
-use crate::data::EncodedExample;
+use crate::data::Examples;
 use crate::model::Llama;
 use crate::op::RuntimeError;
 
 use super::checkpoint::digest;
 use super::output::write_whole;
-use super::reference::reference_log_probs;
+use super::reference::{counts, reference_numbers};
+use super::reward::Grain;
 
 /// A digest (64-bit FNV-1a over words) of a model's weights and hyperparameters. The adapter does not
 /// count: ask for the model without it, or merged.
@@ -51,36 +52,39 @@ impl ReferenceCache {
         Self { folder: folder.to_owned(), model }
     }
 
-    fn path(&self, examples: &[EncodedExample]) -> PathBuf {
-        let data = digest(&[examples]);
-        self.folder.join(format!("reference-{}-{data}.safetensors", self.model))
+    fn path(&self, examples: &dyn Examples, grain: Grain) -> Result<PathBuf, RuntimeError> {
+        let data = digest(&[examples])?;
+        let tokens = if grain == Grain::Token { "-tokens" } else { "" };
+        Ok(self.folder.join(format!("reference-{}-{data}{tokens}.safetensors", self.model)))
     }
 
     /// The sums kept for these examples. A file that does not fit is as good as none.
-    fn find(&self, examples: &[EncodedExample]) -> Option<Vec<Vec<f64>>> {
-        let tensors = candle_core::safetensors::load(self.path(examples), &Device::Cpu).ok()?;
+    fn find(path: &Path, counts: &[usize]) -> Option<Vec<Vec<f64>>> {
+        let tensors = candle_core::safetensors::load(path, &Device::Cpu).ok()?;
         let mut flat = tensors.get("sums")?.to_vec1::<f64>().ok()?.into_iter();
         let sums: Vec<Vec<f64>> =
-            examples.iter().map(|e| flat.by_ref().take(e.sequence_count()).collect()).collect();
-        let whole = sums.iter().zip(examples).all(|(s, e)| s.len() == e.sequence_count());
+            counts.iter().map(|n| flat.by_ref().take(*n).collect()).collect();
+        let whole = sums.iter().zip(counts).all(|(s, n)| s.len() == *n);
         (whole && flat.next().is_none()).then_some(sums)
     }
 
-    /// The sums of all examples: those kept, or computed by `model` and kept. Also says whether they were
+    /// The numbers of all examples: those kept, or computed by `model` and kept. Also says whether they were
     /// there already.
     ///
     /// # Errors
-    /// As [`reference_log_probs`]; if the folder cannot be written.
+    /// As [`reference_numbers`]; if the folder cannot be written.
     pub fn sums(
         &self,
         model: &Llama,
-        examples: &[EncodedExample],
+        examples: &dyn Examples,
         micro: usize,
+        grain: Grain,
     ) -> Result<(Vec<Vec<f64>>, bool), RuntimeError> {
-        if let Some(sums) = self.find(examples) {
+        let path = self.path(examples, grain)?;
+        if let Some(sums) = Self::find(&path, &counts(examples, grain)?) {
             return Ok((sums, true));
         }
-        let sums = reference_log_probs(model, examples, micro, |_| {})?;
+        let sums = reference_numbers(model, examples, micro, grain, |_| {})?;
         let flat: Vec<f64> = sums.iter().flatten().copied().collect();
         if flat.is_empty() {
             return Ok((sums, false));
@@ -88,7 +92,6 @@ impl ReferenceCache {
         std::fs::create_dir_all(&self.folder)
             .map_err(RuntimeError::io("cannot create", &self.folder))?;
         let tensor = Tensor::new(flat, &Device::Cpu)?;
-        let path = self.path(examples);
         let bytes = safetensors::serialize([("sums", &tensor)], None)
             .map_err(|e| RuntimeError::format(&path, e.to_string()))?;
         write_whole(&path, &bytes)?;

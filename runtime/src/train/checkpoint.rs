@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 use candle_core::{Device, Tensor, Var};
 use serde::{Deserialize, Serialize};
 
-use crate::data::EncodedExample;
+use crate::data::Examples;
 use crate::op::RuntimeError;
 use crate::optim::AdamW;
 
 use super::config::TrainConfig;
 use super::output::{UNFINISHED, sync_folder};
-use super::reference::ReferenceLogProbs;
+use super::reference::{ReferenceLogProbs, unreadable};
+use super::reward::Grain;
 
 const PREFIX: &str = "checkpoint-";
 const WEIGHTS: &str = "weights.safetensors";
@@ -66,7 +67,7 @@ impl State {
 }
 
 /// A digest (64-bit FNV-1a) of tokens, borders, labels and columns: tells one data set from another.
-pub(super) fn digest(parts: &[&[EncodedExample]]) -> String {
+pub(super) fn digest(parts: &[&dyn Examples]) -> Result<String, RuntimeError> {
     let mut hash = 0xcbf2_9ce4_8422_2325u64;
     let mut eat = |word: u64| {
         for byte in word.to_le_bytes() {
@@ -75,7 +76,8 @@ pub(super) fn digest(parts: &[&[EncodedExample]]) -> String {
     };
     for part in parts {
         eat(part.len() as u64);
-        for example in *part {
+        for place in 0..part.len() {
+            let example = part.get(place).map_err(unreadable)?;
             eat(example.responses.len() as u64);
             for s in example.sequences() {
                 eat(s.ids.len() as u64);
@@ -84,10 +86,11 @@ pub(super) fn digest(parts: &[&[EncodedExample]]) -> String {
             }
             example.good.iter().for_each(|&g| eat(u64::from(g)));
             example.columns.iter().for_each(|c| eat(c.to_bits()));
+            example.lists.iter().flatten().for_each(|c| eat(c.to_bits()));
             example.reference.iter().flatten().for_each(|r| eat(r.to_bits()));
         }
     }
-    format!("{hash:016x}")
+    Ok(format!("{hash:016x}"))
 }
 
 fn name(step: usize) -> String {
@@ -135,12 +138,14 @@ fn save_tensors(tensors: &HashMap<String, Tensor>, path: &Path) -> Result<(), Ru
     Ok(())
 }
 
+/// Variables with the optimiser that moves them.
+pub(super) type Trained<'a> = (&'a [(String, Var)], &'a AdamW);
+
 /// Writes a checkpoint into the run's folder and removes all but the `keep` newest; returns its folder.
 pub(super) fn save(
     folder: &Path,
     state: &State,
-    variables: &[(String, Var)],
-    optimiser: &AdamW,
+    trained: &[Trained<'_>],
     reference: &ReferenceLogProbs,
 ) -> Result<PathBuf, RuntimeError> {
     fs::create_dir_all(folder).map_err(RuntimeError::io("cannot create", folder))?;
@@ -150,9 +155,14 @@ pub(super) fn save(
         .tempdir_in(folder)
         .map_err(RuntimeError::io("cannot write", folder))?;
     let at = |file: &str| temporary.path().join(file);
-    let weights = variables.iter().map(|(n, v)| (n.clone(), v.as_tensor().clone())).collect();
+    let mut weights = HashMap::new();
+    let mut moments = HashMap::new();
+    for (variables, optimiser) in trained {
+        weights.extend(variables.iter().map(|(n, v)| (n.clone(), v.as_tensor().clone())));
+        moments.extend(optimiser.state()?);
+    }
     save_tensors(&weights, &at(WEIGHTS))?;
-    save_tensors(&optimiser.state()?, &at(OPTIMISER))?;
+    save_tensors(&moments, &at(OPTIMISER))?;
     save_tensors(&reference.tensors()?, &at(REFERENCE))?;
     let text = serde_json::to_vec_pretty(state)
         .map_err(|e| RuntimeError::format(at(STATE), e.to_string()))?;
@@ -200,35 +210,43 @@ pub(super) fn load_state(checkpoint: &Path) -> Result<State, RuntimeError> {
     Ok(state)
 }
 
-/// Puts a checkpoint's weights and optimiser state in place; nothing changes on an error.
+/// Puts a checkpoint's weights and optimiser states in place; nothing changes on an error.
 pub(super) fn restore(
     checkpoint: &Path,
     step: usize,
-    variables: &[(String, Var)],
-    optimiser: &mut AdamW,
-    data: (&[EncodedExample], &[EncodedExample]),
+    trained: &mut [(&[(String, Var)], &mut AdamW)],
+    data: [&dyn Examples; 2],
+    grain: Grain,
 ) -> Result<ReferenceLogProbs, RuntimeError> {
     let path = checkpoint.join(WEIGHTS);
     let weights = load_tensors(&path)?;
-    let mut new = Vec::with_capacity(variables.len());
-    for (name, v) in variables {
+    let mut new = Vec::new();
+    for (name, v) in trained.iter().flat_map(|(variables, _)| *variables) {
         let tensor = weights.get(name).filter(|t| t.dims() == v.dims() && t.dtype() == v.dtype());
-        new.push(tensor.ok_or_else(|| {
+        let tensor = tensor.ok_or_else(|| {
             RuntimeError::format(&path, format!("no fitting weights for `{name}`: another model?"))
-        })?);
+        })?;
+        new.push((v, tensor));
     }
-    if weights.len() != variables.len() {
+    if weights.len() != new.len() {
         let reason = format!(
             "{} tensors for {} trainable variables: another model?",
             weights.len(),
-            variables.len()
+            new.len()
         );
         return Err(RuntimeError::format(&path, reason));
     }
     let path = checkpoint.join(REFERENCE);
-    let reference = ReferenceLogProbs::from_tensors(&load_tensors(&path)?, &path, data)?;
-    optimiser.restore(&load_tensors(&checkpoint.join(OPTIMISER))?, step as u64)?;
-    for ((_, v), tensor) in variables.iter().zip(new) {
+    let reference = ReferenceLogProbs::from_tensors(&load_tensors(&path)?, &path, data, grain)?;
+    let mut moments = load_tensors(&checkpoint.join(OPTIMISER))?;
+    for (variables, optimiser) in trained.iter_mut() {
+        let mut own = HashMap::new();
+        for name in variables.iter().flat_map(|(n, _)| [format!("first.{n}"), format!("second.{n}")]) {
+            own.extend(moments.remove_entry(&name));
+        }
+        optimiser.restore(&own, step as u64)?;
+    }
+    for (v, tensor) in new {
         v.set(tensor)?;
     }
     Ok(reference)

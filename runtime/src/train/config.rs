@@ -27,6 +27,9 @@ pub struct TrainConfig {
     pub micro_batch: usize,
     /// The learning rate.
     pub schedule: Schedule,
+    /// The peak learning rate of a scalar head, where the loss reads one; else that of the policy.
+    #[serde(default)]
+    pub head_rate: Option<f64>,
     /// Gradients longer than this are scaled down to it.
     pub clip: Option<f64>,
     /// The optimiser's constants.
@@ -52,6 +55,7 @@ impl Default for TrainConfig {
             batch_size: 16,
             micro_batch: 4,
             schedule: Schedule { peak: 1e-5, warmup: 10, decay: Decay::Linear },
+            head_rate: None,
             clip: Some(1.0),
             adamw: AdamWConfig::default(),
             seed: 0,
@@ -81,6 +85,9 @@ impl TrainConfig {
         }
         if !(self.schedule.peak >= 0.0 && self.schedule.peak.is_finite()) {
             return wrong(format!("learning rate {} is outside [0, inf)", self.schedule.peak));
+        }
+        if self.head_rate.is_some_and(|r| !(r >= 0.0 && r.is_finite())) {
+            return wrong("the head's learning rate must be in [0, inf)".into());
         }
         if self.clip.is_some_and(|c| c.is_nan() || c <= 0.0) {
             return wrong("the clipping norm must be above 0".into());
@@ -119,6 +126,7 @@ impl TrainConfig {
         same("batch size", self.batch_size == new.batch_size)?;
         same("micro-batch", self.micro_batch == new.micro_batch)?;
         same("learning-rate schedule", self.schedule == new.schedule)?;
+        same("learning rate of the head", self.head_rate == new.head_rate)?;
         same("clipping norm", self.clip == new.clip)?;
         same("optimiser setting", self.adamw == new.adamw)?;
         same("seed", self.seed == new.seed)?;

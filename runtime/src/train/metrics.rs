@@ -68,6 +68,9 @@ pub struct StepRecord {
     pub rejected_logp_per_token: f64,
     /// Euclidean norm of the gradient before clipping.
     pub gradient_norm: f64,
+    /// Mean loss of the scalar head, where it has one of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head_loss: Option<f64>,
     /// The learning rate.
     pub lr: f64,
     /// Tokens of prompts and responses that were trained on, a second.

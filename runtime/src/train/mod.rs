@@ -11,10 +11,16 @@ mod cache;
 mod checkpoint;
 mod ches;
 mod config;
+mod feeds;
 mod metrics;
+mod names;
+mod nested;
 mod output;
 mod policy;
+mod problem;
 mod reference;
+mod reward;
+mod run;
 mod score;
 mod source;
 mod trainer;
@@ -22,14 +28,19 @@ mod trainer;
 #[cfg(test)]
 mod tests;
 
-pub use bind::{Binding, Names, ResponseNames, Reward};
+pub use bind::Binding;
 pub use cache::{ReferenceCache, model_digest};
 pub use checkpoint::latest as latest_checkpoint;
 pub use ches::{Ches, ches};
 pub use config::{Length, TrainConfig};
 pub use metrics::{EvalRecord, Record, RunRecord, SavedRecord, StepRecord};
 pub use output::discard_unsaved;
+pub use names::{Names, ResponseNames};
 pub use policy::Policy;
-pub use reference::{ReferenceLogProbs, given_log_probs, reference_log_probs};
+pub use reference::{
+    ReferenceLogProbs, given_log_probs, reference_log_probs, reference_numbers,
+};
+pub use reward::{Grain, HeadKind, Reward};
+pub use run::{Beside, Outcome, Reference, Run};
 pub use score::{ExampleScore, ResponseScore, Summary, score, summarise};
-pub use trainer::{Outcome, Reference, Run, resume, train};
+pub use trainer::{resume, train};

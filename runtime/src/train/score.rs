@@ -4,12 +4,13 @@ use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
 use crate::data::EncodedExample;
-use crate::logprob::{Each, Statistic};
-use crate::model::CausalLm;
+use crate::model::{CausalLm, TokenNumbers};
 use crate::op::{LossKernel, RuntimeError};
 
-use super::batch::{append, rows, sums_of};
-use super::bind::{Binding, Reward};
+use super::bind::Binding;
+use super::problem::{Problem, Sums, append};
+use super::reward::{Grain, Reward};
+use super::run::Beside;
 
 /// The figures of one example. Those of the chosen response are there for a pair and for a single good
 /// response, those of the rejected one for a pair and for a single bad response.
@@ -25,11 +26,11 @@ pub struct ExampleScore {
     pub margin: Option<f64>,
     /// Of a pair: 1 if the chosen response has the higher reward, 0 if the rejected one has, 1/2 if they
     /// differ by no more than the rounding of log-probabilities, as they do where policy and reference
-    /// are the same.
+    /// are the same. Of a list: the mean of that over all couples of which one is better.
     pub correct: Option<f64>,
-    /// The chosen, or good, response.
+    /// The chosen, or good, response; of a list the best.
     pub chosen: Option<ResponseScore>,
-    /// The rejected, or bad, response.
+    /// The rejected, or bad, response; of a list the worst.
     pub rejected: Option<ResponseScore>,
 }
 
@@ -122,31 +123,46 @@ pub(super) fn figures(
     examples: &[&EncodedExample],
     reference: Option<&[Vec<f64>]>,
     loss: &[f64],
-    sums: &[f64],
+    sums: &Sums,
     binding: &Binding,
 ) -> Vec<ExampleScore> {
-    let (mut loss, mut sums) = (loss, sums);
+    let mut loss = loss;
+    let mut first = 0;
     let one = |(e, example): (usize, &&EncodedExample)| {
         let terms = binding.terms(example);
         let (mine, rest) = loss.split_at(terms.min(loss.len()));
         loss = rest;
-        let (own, rest) = sums.split_at(example.sequence_count().min(sums.len()));
-        sums = rest;
         let reference = reference.and_then(|r| r.get(e));
-        let response = |wanted: bool| {
-            let side = example.good.iter().position(|g| *g == wanted)?;
-            let reference = reference.and_then(|r| r.get(side).copied());
+        let reference = reference.map(|r| by_sequence(example, r, binding.grain()));
+        let at = |side: usize| {
+            let reference = reference.as_ref().and_then(|r| r.get(side).copied());
             let tokens = example.responses.get(side)?.response_len();
-            Some(scored(*own.get(side)?, reference, tokens, binding.reward()))
+            let head = sums.head.get(first + side).copied();
+            Some(scored(*sums.logp.get(first + side)?, reference, head, tokens, binding.reward()))
         };
-        let (chosen, rejected) = (response(true), response(false));
-        let pair = chosen.as_ref().zip(rejected.as_ref());
+        let (chosen, rejected, correct);
+        if example.is_list() {
+            let all: Vec<Option<ResponseScore>> = (0..example.responses.len()).map(at).collect();
+            let quality = &example.quality;
+            let extreme = |sign: f64| {
+                let better = |a: &usize, b: &usize| (sign * quality[*a]).total_cmp(&(sign * quality[*b]));
+                (0..all.len()).max_by(better).and_then(|i| all[i])
+            };
+            (chosen, rejected) = (extreme(1.0), extreme(-1.0));
+            correct = couples_in_order(&all, quality);
+        } else {
+            let place = |wanted: bool| example.good.iter().position(|g| *g == wanted);
+            chosen = place(true).and_then(at);
+            rejected = place(false).and_then(at);
+            correct = chosen.zip(rejected).map(|(c, r): (ResponseScore, _)| c.above(&r));
+        }
+        first += example.sequence_count();
         ExampleScore {
             row: example.row,
             loss: mine.iter().sum::<f64>() / terms.max(1) as f64,
             terms,
-            margin: pair.map(|(c, r)| c.reward - r.reward),
-            correct: pair.map(|(c, r)| c.above(r)),
+            margin: chosen.zip(rejected).map(|(c, r)| c.reward - r.reward),
+            correct,
             chosen,
             rejected,
         }
@@ -154,15 +170,44 @@ pub(super) fn figures(
     examples.iter().enumerate().map(one).collect()
 }
 
-fn scored(logp: f64, reference: Option<f64>, tokens: usize, reward: Reward) -> ResponseScore {
-    let size = if reward.mean { logp.abs() / tokens.max(1) as f64 } else { logp.abs() };
-    ResponseScore {
-        logp,
-        reference_logp: reference,
-        tokens,
-        reward: reward.of(logp, reference, tokens),
-        noise: ROUNDING * size,
+/// The share of a list's couples, of which one is better, that the rewards put in order.
+fn couples_in_order(all: &[Option<ResponseScore>], quality: &[f64]) -> Option<f64> {
+    let mut shares = Vec::new();
+    for (a, better) in all.iter().zip(quality) {
+        for (b, _) in all.iter().zip(quality).filter(|(_, worse)| *worse < better) {
+            shares.push(a.zip(*b).map_or(0.5, |(a, b)| a.above(&b)));
+        }
     }
+    (!shares.is_empty()).then(|| mean(shares.into_iter()))
+}
+
+/// The reference's sum over each sequence.
+fn by_sequence(example: &EncodedExample, numbers: &[f64], grain: Grain) -> Vec<f64> {
+    match grain {
+        Grain::Sequence => numbers.to_vec(),
+        Grain::Token => {
+            let mut numbers = numbers.iter();
+            let lengths = example.sequences().map(|s| s.response_len());
+            lengths.map(|n| numbers.by_ref().take(n).sum()).collect()
+        }
+    }
+}
+
+fn scored(
+    logp: f64,
+    reference: Option<f64>,
+    head: Option<f64>,
+    tokens: usize,
+    reward: Reward,
+) -> ResponseScore {
+    let reward_of = reward.of(logp, reference, head, tokens);
+    let size = match (reward.head, reward.mean) {
+        (true, _) => reward_of.abs(),
+        (_, true) => logp.abs() / tokens.max(1) as f64,
+        (_, false) => logp.abs(),
+    };
+    let noise = ROUNDING * size;
+    ResponseScore { logp, reference_logp: reference, tokens, reward: reward_of, noise }
 }
 
 /// Scores all examples, `micro` at a time; a loss that couples its examples sees batches of `batch`.
@@ -175,6 +220,19 @@ pub fn score(
     policy: &dyn CausalLm,
     kernel: &dyn LossKernel,
     binding: &Binding,
+    beside: Beside<'_>,
+    examples: &[EncodedExample],
+    reference: Option<&[Vec<f64>]>,
+    sizes: (usize, usize),
+) -> Result<Vec<ExampleScore>, RuntimeError> {
+    let problem = Problem { live: beside.reference, ..Problem::plain(kernel, binding) };
+    score_problem(policy, problem, examples, reference, sizes)
+}
+
+/// As [`score`], of a loss with all that it reads.
+pub(super) fn score_problem(
+    policy: &dyn CausalLm,
+    problem: Problem<'_>,
     examples: &[EncodedExample],
     reference: Option<&[Vec<f64>]>,
     (batch, micro): (usize, usize),
@@ -193,16 +251,13 @@ pub fn score(
             })?),
             None => None,
         };
-        let mut sums = Vec::with_capacity(2 * part.len());
-        let mut all = Each::default();
+        let mut numbers = TokenNumbers::default();
         for few in part.chunks(micro.max(1)) {
-            sums.extend(policy.completion_logps(&rows(few))?);
-            append(&mut all, sums_of(policy, binding, few)?);
+            append(&mut numbers, problem.numbers(policy, few)?);
         }
-        all[Statistic::LogProb] = sums.clone();
-        let columns = binding.columns(&part, reference)?;
-        let value = kernel.evaluate(&columns.resolve_all(&all)?)?;
-        out.extend(figures(&part, reference, &value.loss, &sums, binding));
+        let loss = problem.losses(&part, reference, &numbers)?;
+        let sums = problem.sums(&numbers);
+        out.extend(figures(&part, reference, &loss, &sums, problem.binding));
     }
     Ok(out)
 }

@@ -55,11 +55,11 @@ pub(super) fn run(args: &Args, ui: &mut Ui) -> Outcome {
     for loss in &losses {
         texts.push(Data::read(args, loss)?);
     }
-    let base = Base::load(args, losses.iter().any(Loss::needs_reference))?;
+    let (base, model) = Base::load(args, losses.iter().any(Loss::needs_reference))?;
     make_folder(output)?;
     let mut data = Vec::with_capacity(losses.len());
     for (loss, text) in losses.iter().zip(texts) {
-        data.push(text.encode(args, &base, loss)?);
+        data.push(text.encode(args, &base, loss, output)?);
     }
     let seeds: Vec<u64> = (args.seed..).take(args.seeds as usize).collect();
     let cells: Vec<(usize, u64)> =
@@ -81,7 +81,7 @@ pub(super) fn run(args: &Args, ui: &mut Ui) -> Outcome {
     }
     write_json(&list, &plan)?;
     let kept = output.join("reference");
-    let cache = single::cache(args, &base, Some(&kept))?;
+    let cache = single::cache(args, &base, &model, Some(&kept))?;
     let stop = stop_flag();
     for (i, &(l, seed)) in cells.iter().enumerate() {
         let name = losses[l].kernel.name();
@@ -111,7 +111,7 @@ pub(super) fn run(args: &Args, ui: &mut Ui) -> Outcome {
             stop: &stop,
             cache: cache.as_ref(),
         };
-        let ended = job.run(ui)?;
+        let ended = job.run(base.start(args, &losses[l], &model, seed)?, ui)?;
         if ended.outcome.finished {
             write_json(&place.join("done.json"), &json!({ "steps": ended.outcome.steps }))?;
         }

@@ -29,6 +29,8 @@ Examples:
   ponens train --loss dpo --model model.gguf --data pairs.jsonl --output runs/dpo --steps 50 --resume
   ponens train --loss kto --model model.gguf --data ratings.parquet --output runs/kto --steps 50
   ponens train --loss dpo --model model.gguf --stages easy.jsonl,hard.jsonl --output runs/curry --steps 50
+  ponens train --loss dpo_pl --model model.gguf --data ranked.jsonl --output runs/ranked --steps 50
+  ponens train --loss oreo_policy --head-loss oreo_value --head-lr 1e-3 --model model.gguf --data steps.jsonl --output runs/oreo --steps 50
   ponens train --losses dpo,simpo,orpo --seeds 3 --model model.gguf --data pairs.jsonl --output runs/lab --steps 50
 
 The output folder gets metrics.jsonl, checkpoints, and the trained adapter or model. Ctrl-C saves and
@@ -76,6 +78,9 @@ pub(crate) struct Args {
     /// The part of --data that is held out
     #[arg(long, default_value_t = 0.1, value_name = "FRACTION")]
     eval_fraction: f64,
+    /// Keep the tokens of --data on disk beside the run, for data larger than the memory; wants --eval-data
+    #[arg(long, requires = "eval_data", conflicts_with_all = ["flip", "demo"])]
+    stream: bool,
     /// Turn this share of the training labels, at random: a study of label noise
     #[arg(long, default_value_t = 0.0, value_name = "SHARE", value_parser = share)]
     flip: f64,
@@ -100,6 +105,12 @@ pub(crate) struct Args {
     /// Peak learning rate [default: 5e-4 for an adapter, 5e-6 for --full]
     #[arg(long, value_name = "X")]
     lr: Option<f64>,
+    /// With a loss that reads a value head: the loss of that head, which a second optimiser follows
+    #[arg(long, value_name = "LOSS", conflicts_with_all = ["losses", "demo"])]
+    head_loss: Option<String>,
+    /// Peak learning rate of a value or reward head [default: that of the policy]
+    #[arg(long, value_name = "X")]
+    head_lr: Option<f64>,
     /// Steps of linear warm-up
     #[arg(long, default_value_t = 5, value_name = "N")]
     warmup: usize,
@@ -234,6 +245,7 @@ impl Args {
             batch_size: self.batch,
             micro_batch: self.micro_batch,
             schedule: Schedule { peak, warmup: self.warmup, decay },
+            head_rate: self.head_lr,
             clip: Some(self.clip),
             adamw: AdamWConfig::default(),
             seed,

@@ -30,13 +30,13 @@ pub(super) fn run(args: &Args, ui: &mut Ui) -> Outcome {
     claim(args, output)?;
     let stop = stop_flag();
     let count = stages.len();
-    let mut model = wanted(args.model.as_deref(), "model")?.to_owned();
+    let mut name = wanted(args.model.as_deref(), "model")?.to_owned();
     for (i, (mut own, text)) in stages.into_iter().enumerate() {
         let place = output.join(format!("stage-{}", i + 1));
         if !done(&place) {
-            own.model = Some(model);
-            let base = Base::load(&own, loss.needs_reference())?;
-            let data = text.encode(&own, &base, &loss)?;
+            own.model = Some(name);
+            let (base, model) = Base::load(&own, loss.needs_reference())?;
+            let data = text.encode(&own, &base, &loss, output)?;
             let path = own.data.data.as_deref().unwrap_or(Path::new("")).display().to_string();
             if ui.is_json() {
                 ui.json_line(&json!({ "type": "start", "stage": i + 1, "data": path }))?;
@@ -46,7 +46,7 @@ pub(super) fn run(args: &Args, ui: &mut Ui) -> Outcome {
                 ui.flush()?;
             }
             make_folder(&place)?;
-            let cache = single::cache(&own, &base, None)?;
+            let cache = single::cache(&own, &base, &model, None)?;
             let job = Job {
                 args: &own,
                 loss: &loss,
@@ -58,15 +58,15 @@ pub(super) fn run(args: &Args, ui: &mut Ui) -> Outcome {
                 stop: &stop,
                 cache: cache.as_ref(),
             };
-            let ended = job.run(ui)?;
+            let ended = job.run(base.only_start(&own, &loss, model)?, ui)?;
             if !ended.outcome.finished {
                 return said(i, count, "", ui);
             }
             write_json(&place.join("done.json"), &json!({ "steps": ended.outcome.steps }))?;
         }
-        model = single::result(args, &place).display().to_string();
+        name = single::result(args, &place).display().to_string();
     }
-    said(count, count, &model, ui)
+    said(count, count, &name, ui)
 }
 
 /// Says how many stages are done.

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::data::add_mismatched;
-use crate::train::batch::gradient;
 
 const BETA: f64 = 0.4;
 
@@ -60,7 +59,7 @@ fn a_pair_is_two_terms() {
         .collect();
     let columns = binding.columns(&batch, Some(&reference)).expect("columns");
     let sums: Vec<f64> = (0..12).map(|i| -f64::from(i)).collect();
-    let got = columns.resolve(&sums).expect("sums");
+    let got = resolve(&columns, &sums);
     assert_eq!(got[0], [1.0, 0.0, 1.0, 0.0, 0.0, 1.0]);
     // Sequences: chosen 0, rejected 1, their mismatched 2, 3; the second pair 4 to 7; 8, 9; 10, 11.
     assert_eq!(got[1], [0.0, -1.0, -4.0, -5.0, -8.0, -10.0]);
@@ -99,7 +98,7 @@ fn the_gradient_is_that_of_the_whole_batch() {
             Some(&reference),
             micro,
         ) {
-            Ok(r) => (r.loss, r.sums.len(), flat(&r.gradients)),
+            Ok(r) => (r.loss, r.sums.logp.len(), flat(&r.gradients)),
             Err(_) => panic!("a valid batch"),
         };
         let (loss, sums, whole) = at(4);
@@ -116,7 +115,7 @@ fn the_gradient_is_that_of_the_whole_batch() {
         // Along the gradient itself the loss falls as the gradient says. The baseline is held fixed
         // where it has no gradient.
         let value = || {
-            let scores = score(&model, &kernel, &binding, &data, Some(&reference), (4, 4));
+            let scores = score(&model, &kernel, &binding, Beside::default(), &data, Some(&reference), (4, 4));
             summarise(&scores.expect("scores")).loss
         };
         if leak {
@@ -170,9 +169,10 @@ fn it_trains_on_single_responses_and_resumes() {
             kernel: &kernel,
             names: &names,
             config: &config,
-            train: train_part,
+            train: &train_part,
             held_out: held,
             reference: Reference::Initial,
+            beside: Beside::default(),
             output,
             stop: &stop,
             observe: &mut observe,
@@ -213,7 +213,7 @@ fn the_quantity_that_went_first_is_named() {
     let batch: Vec<&EncodedExample> = data.iter().collect();
     let reference = vec![vec![-5.0, -5.0]; 3];
     match gradient(&model, &kernel, &binding, &batch, Some(&reference), 2) {
-        Err(crate::train::batch::BatchError::NotFinite { what, value }) => {
+        Err(BatchError::NotFinite { what, value }) => {
             assert_eq!(what, "the policy's log-probability of the chosen response of row 0");
             assert!(value.is_nan());
         }

@@ -10,9 +10,12 @@ use std::sync::atomic::AtomicBool;
 
 use candle_core::Device;
 
+use super::batch::BatchResult;
+use super::nested::Inputs;
+use super::problem::{BatchError, Problem};
 use super::*;
 use crate::data::{EncodedExample, Sequence};
-use crate::model::{Architecture, CausalLm, Config, Gradients, Llama, LoraConfig};
+use crate::model::{Architecture, CausalLm, Config, Gradients, Llama, LoraConfig, TokenNumbers};
 use crate::op::fixture::{Custom, Dpo, spread};
 use crate::op::{Evaluated, LossKernel, RuntimeError};
 use crate::optim::{Decay, Schedule};
@@ -121,6 +124,7 @@ impl<'a> Setup<'a> {
             train: &self.train,
             held_out: &held_out,
             reference: Reference::Initial,
+            beside: Beside::default(),
             output: self.output,
             stop: &self.stop,
             observe: &mut observe,
@@ -130,6 +134,24 @@ impl<'a> Setup<'a> {
             Some(checkpoint) => resume(run, checkpoint),
         }
     }
+}
+
+/// [`super::batch::gradient`] of a loss without a head's.
+fn gradient(
+    policy: &Llama,
+    kernel: &dyn LossKernel,
+    binding: &Binding,
+    examples: &[&EncodedExample],
+    reference: Option<&[Vec<f64>]>,
+    micro: usize,
+) -> Result<BatchResult, BatchError> {
+    batch::gradient(policy, Problem::plain(kernel, binding), examples, reference, micro)
+}
+
+/// The columns of sums, each at the first token of its sequence.
+fn resolve(inputs: &Inputs, sums: &[f64]) -> Vec<Vec<f64>> {
+    let logps = sums.iter().map(|s| vec![*s as f32]).collect();
+    inputs.resolve(&TokenNumbers { logps, ..TokenNumbers::default() }).expect("sums")
 }
 
 fn weights(model: &Llama) -> Vec<(String, Vec<f32>)> {

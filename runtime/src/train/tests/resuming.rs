@@ -146,13 +146,23 @@ fn a_checkpoint_of_something_else_is_refused_untouched() {
 #[test]
 fn the_digest_sees_every_token() {
     let data = pairs(3);
-    let base = checkpoint::digest(&[&data, &[]]);
-    assert_ne!(base, checkpoint::digest(&[&[], &data]), "the split counts");
+    let none: Vec<EncodedExample> = Vec::new();
+    let digest = |a: &Vec<EncodedExample>, b: &Vec<EncodedExample>| {
+        checkpoint::digest(&[a, b]).expect("in memory")
+    };
+    let base = digest(&data, &none);
+    assert_ne!(base, digest(&none, &data), "the split counts");
     let mut other = data.clone();
     other[2].responses[1].ids[1] += 1;
-    assert_ne!(base, checkpoint::digest(&[&other, &[]]));
+    assert_ne!(base, digest(&other, &none));
     let mut other = data.clone();
     other[0].responses[0].start -= 1;
-    assert_ne!(base, checkpoint::digest(&[&other, &[]]));
-    assert_eq!(base, checkpoint::digest(&[&data.clone(), &[]]));
+    assert_ne!(base, digest(&other, &none));
+    assert_eq!(base, digest(&data.clone(), &none));
+    // On disk they are the same data.
+    let folder = folder();
+    let mut writer = crate::data::StoreWriter::create(folder.path()).expect("creates");
+    data.iter().for_each(|e| writer.push(e).expect("writes"));
+    let store = writer.finish(folder.path()).expect("finishes");
+    assert_eq!(base, checkpoint::digest(&[&store, &none]).expect("reads"));
 }
