@@ -64,7 +64,9 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
     if let Some(text) = models::cuts(&report) {
         ui.remark(text);
     }
+    let needed = binding.needs_reference() || binding.needs_live_reference();
     let frozen = match args.reference.as_deref() {
+        _ if !needed => None,
         Some("data") => None,
         Some(name) => Some(models::load_reference(name, &policy.tokenizer)?),
         None => Some(policy.model.without_adapter()),

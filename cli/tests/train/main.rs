@@ -2,5 +2,9 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod curriculum;
 mod laboratory;
+mod misfit;
+mod nested;
 mod refused;
+mod tiny;

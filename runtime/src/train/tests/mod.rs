@@ -2,6 +2,7 @@
 
 mod diverging;
 mod labelled;
+mod nested;
 mod resuming;
 mod running;
 
@@ -15,34 +16,14 @@ use super::nested::Inputs;
 use super::problem::{BatchError, Problem};
 use super::*;
 use crate::data::{EncodedExample, Sequence};
-use crate::model::{Architecture, CausalLm, Config, Gradients, Llama, LoraConfig, TokenNumbers};
+use crate::model::{CausalLm, Config, Gradients, Llama, LoraConfig, TokenNumbers};
 use crate::op::fixture::{Custom, Dpo, spread};
 use crate::op::{Evaluated, LossKernel, RuntimeError};
 use crate::optim::{Decay, Schedule};
 
 fn tiny() -> Llama {
-    let config = Config {
-        architecture: Architecture::Llama,
-        hidden_size: 16,
-        intermediate_size: 32,
-        num_hidden_layers: 1,
-        num_attention_heads: 2,
-        num_key_value_heads: 1,
-        head_dim: 8,
-        vocab_size: 12,
-        max_position_embeddings: 32,
-        sliding_window: None,
-        rope_theta: 10_000.0,
-        rope_scaling: None,
-        rms_norm_eps: 1e-5,
-        tie_word_embeddings: true,
-        qkv_bias: false,
-        o_bias: false,
-        mlp_bias: false,
-        initializer_range: 0.02,
-        bos_token_id: None,
-        eos_token_ids: vec![0],
-    };
+    let small = Config::small(12, 16, 1, 2, 1, 32).expect("sizes that fit");
+    let config = Config { intermediate_size: 32, eos_token_ids: vec![0], ..small };
     Llama::random(config, 5, &Device::Cpu).expect("valid configuration")
 }
 
