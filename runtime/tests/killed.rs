@@ -61,12 +61,8 @@ fn kernel() -> Squared {
 
 fn policy() -> Llama {
     let small = Config::small(24, 16, 2, 2, 1, 32).expect("sizes that fit");
-    let config = Config {
-        intermediate_size: 32,
-        initializer_range: 0.1,
-        eos_token_ids: vec![0],
-        ..small
-    };
+    let config =
+        Config { intermediate_size: 32, initializer_range: 0.1, eos_token_ids: vec![0], ..small };
     let model = Llama::random(config, 5, &ponens_runtime::model::cpu()).expect("valid");
     let lora = LoraConfig { rank: 2, dropout: 0.1, ..LoraConfig::default() };
     model.with_adapter(&lora, 3).expect("adapter")

@@ -345,7 +345,9 @@ fn show(found: &DataCheck, path: &Path, ui: &mut Ui) -> Result<(), Failure> {
     }
     let fits = match fits(found).as_slice() {
         [] => "no loss".to_owned(),
-        ["ranked"] => "losses of ranked lists (dpo_pl; with a list of numbers info_nca, grpo)".to_owned(),
+        ["ranked"] => {
+            "losses of ranked lists (dpo_pl; with a list of numbers info_nca, grpo)".to_owned()
+        }
         ["labelled"] => "losses of labelled responses (kto, bco, apo_zero_unpaired)".to_owned(),
         _ => "losses of pairs and losses of labelled responses".to_owned(),
     };

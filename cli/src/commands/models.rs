@@ -162,7 +162,8 @@ impl DataArgs {
         folder: &Path,
     ) -> Result<(Store, EncodeReport), Failure> {
         if binding.needs_mismatched() {
-            let text = "the loss reads responses to other prompts, which --stream does not look for";
+            let text =
+                "the loss reads responses to other prompts, which --stream does not look for";
             return Err(Diagnostic::error("E0704", text).help("leave --stream out").into());
         }
         let options = self.options(binding, reference)?;

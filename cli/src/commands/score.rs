@@ -9,7 +9,9 @@ use ponens::compiler::session::Options;
 use ponens::dsl::Diagnostic;
 use ponens::locate;
 use ponens::runtime::model::CausalLm;
-use ponens::runtime::train::{Beside, Binding, given_log_probs, reference_numbers, score, summarise};
+use ponens::runtime::train::{
+    Beside, Binding, given_log_probs, reference_numbers, score, summarise,
+};
 use serde_json::{Value, json};
 
 const EXAMPLE: &str = "\

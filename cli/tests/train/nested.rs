@@ -4,8 +4,7 @@ use crate::common::Place;
 use crate::tiny::{kind, write_data, write_model};
 use serde_json::{Value, json};
 
-const PROMPTS: [&str; 8] =
-    ["hello=", "what=", "more=", "two=", "one=", "cat=", "dog=", "tree="];
+const PROMPTS: [&str; 8] = ["hello=", "what=", "more=", "two=", "one=", "cat=", "dog=", "tree="];
 
 fn lines(one: impl Fn(usize, &str) -> Value) -> String {
     PROMPTS.iter().enumerate().map(|(i, p)| one(i, p).to_string() + "\n").collect()
@@ -13,8 +12,22 @@ fn lines(one: impl Fn(usize, &str) -> Value) -> String {
 
 fn train(place: &Place, loss: &[&str], data: &str, output: &str, more: &[&str]) -> Vec<Value> {
     let common = [
-        "train", "--model", "model", "--data", data, "--output", output, "--batch", "4", "--lr",
-        "3e-2", "--sample-tokens", "0", "--format", "json", "--loss",
+        "train",
+        "--model",
+        "model",
+        "--data",
+        data,
+        "--output",
+        output,
+        "--batch",
+        "4",
+        "--lr",
+        "3e-2",
+        "--sample-tokens",
+        "0",
+        "--format",
+        "json",
+        "--loss",
     ];
     place.run(&[&common, loss, more].concat()).done().json_lines()
 }
@@ -60,8 +73,8 @@ fn ranked_lists_and_groups_train() {
         ("dpo", "ranked.jsonl", "E0401", "losses such as dpo_pl"),
     ] {
         let ran = place.run(&[
-            "train", "--loss", loss, "--model", "model", "--data", data, "--output", "out", "--format",
-            "json",
+            "train", "--loss", loss, "--model", "model", "--data", data, "--output", "out",
+            "--format", "json",
         ]);
         assert_eq!(ran.codes().first().map(String::as_str), Some(code), "{ran}");
         assert!(ran.stderr.contains(says), "{ran}");
@@ -78,7 +91,8 @@ fn heads_train_and_are_saved() {
         json!({ "prompt": p, "completion": if good { "aaa" } else { "bb" }, "reward": f64::from(u8::from(good)) })
     };
     place.write("steps.jsonl", lines(row));
-    let oreo = ["oreo_policy", "--head-loss", "oreo_value", "--head-lr", "5e-2", "--param", "beta=0.5"];
+    let oreo =
+        ["oreo_policy", "--head-loss", "oreo_value", "--head-lr", "5e-2", "--param", "beta=0.5"];
     let lines_of = train(
         &place,
         &oreo,
@@ -109,8 +123,17 @@ fn heads_train_and_are_saved() {
     let (_, last) = accuracy(&train(&place, &["ppo_clip"], "rollouts.jsonl", "ppo", &eval));
     assert!(last > 0.9, "{last}");
     let alone = place.run(&[
-        "train", "--loss", "oreo_policy", "--model", "model", "--data", "rollouts.jsonl", "--output",
-        "out", "--format", "json",
+        "train",
+        "--loss",
+        "oreo_policy",
+        "--model",
+        "model",
+        "--data",
+        "rollouts.jsonl",
+        "--output",
+        "out",
+        "--format",
+        "json",
     ]);
     assert_eq!(alone.codes(), ["E0401"], "{alone}");
 }
@@ -125,17 +148,35 @@ fn a_streamed_run_is_the_same_run() {
     train(&place, &["dpo"], "pairs.jsonl", "memory", &common);
     train(&place, &["dpo"], "pairs.jsonl", "disk", &[&common[..], &["--stream"]].concat());
     let adapter = |run: &str| {
-        std::fs::read(place.path().join(run).join("adapter/adapter_model.safetensors")).expect("saved")
+        std::fs::read(place.path().join(run).join("adapter/adapter_model.safetensors"))
+            .expect("saved")
     };
     assert_eq!(adapter("memory"), adapter("disk"));
     // It goes on from its checkpoint, too.
     let more = ["--steps", "6", "--eval-data", "pairs.jsonl", "--stream", "--resume"];
     train(&place, &["dpo"], "pairs.jsonl", "disk", &more);
-    place.write("bad.jsonl", "{\"prompt\": \"a=\", \"chosen\": \"a\", \"rejected\": \"b\"}\n{\"prompt\": \"a=\"}\n");
+    place.write(
+        "bad.jsonl",
+        "{\"prompt\": \"a=\", \"chosen\": \"a\", \"rejected\": \"b\"}\n{\"prompt\": \"a=\"}\n",
+    );
     let run = |loss, data| {
         place.run(&[
-            "train", "--loss", loss, "--model", "model", "--data", data, "--eval-data", "pairs.jsonl",
-            "--output", "out", "--batch", "1", "--stream", "--format", "json",
+            "train",
+            "--loss",
+            loss,
+            "--model",
+            "model",
+            "--data",
+            data,
+            "--eval-data",
+            "pairs.jsonl",
+            "--output",
+            "out",
+            "--batch",
+            "1",
+            "--stream",
+            "--format",
+            "json",
         ])
     };
     let bad = run("dpo", "bad.jsonl");

@@ -9,12 +9,8 @@ use serde_json::{Value, json};
 pub(super) fn write_model(place: &Place) {
     let tokenizer = Tokenizer::characters("abcdefghijklmnopqrstuvwxyz= ").expect("an alphabet");
     let small = Config::small(tokenizer.vocab_size(), 16, 1, 2, 1, 64).expect("sizes that fit");
-    let config = Config {
-        intermediate_size: 24,
-        initializer_range: 0.05,
-        eos_token_ids: vec![0],
-        ..small
-    };
+    let config =
+        Config { intermediate_size: 24, initializer_range: 0.05, eos_token_ids: vec![0], ..small };
     let folder = place.path().join("model");
     let model = Llama::random(config, 3, &cpu()).expect("valid");
     save::save_model(&model, &folder, SaveType::F32).expect("saves");

@@ -50,7 +50,8 @@ fn list<'a>(name: &str, fields: &'a Fields, needs: &[&str]) -> Result<&'a [Value
 fn numbers(spec: &ListSpec, fields: &Fields, shape: Shape) -> Result<Numbers, Diagnostic> {
     let name = spec.name.as_str();
     let needs = if shape == Shape::List { LIST } else { TRAJECTORY };
-    if let (Shape::Trajectory, Some(Value::Number(_) | Value::Bool(_))) = (shape, fields.get(name)) {
+    if let (Shape::Trajectory, Some(Value::Number(_) | Value::Bool(_))) = (shape, fields.get(name))
+    {
         return Ok(Numbers::All(number(name, &spec.range, fields)?));
     }
     let one = |v: &Value| match v.as_f64() {
@@ -242,11 +243,7 @@ fn is_good(columns: &[f64], lists: &[Numbers]) -> bool {
 
 impl Numbers {
     /// The numbers of `n` tokens of a response, of which the last may have been cut from `whole`.
-    pub(super) fn of_tokens(
-        &self,
-        n: usize,
-        whole: usize,
-    ) -> Result<Vec<f64>, Diagnostic> {
+    pub(super) fn of_tokens(&self, n: usize, whole: usize) -> Result<Vec<f64>, Diagnostic> {
         match self {
             Numbers::All(x) => Ok(vec![*x; n]),
             Numbers::Each(list) if list.len() == whole => Ok(list[..n].to_vec()),

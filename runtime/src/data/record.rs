@@ -190,11 +190,7 @@ pub(super) fn turns(name: &str, value: &Value) -> Result<Turns, Diagnostic> {
     }
 }
 
-pub(super) fn number(
-    name: &str,
-    range: &Interval,
-    fields: &Fields,
-) -> Result<f64, Diagnostic> {
+pub(super) fn number(name: &str, range: &Interval, fields: &Fields) -> Result<f64, Diagnostic> {
     let value = match fields.get(name) {
         Some(Value::Number(n)) => n.as_f64().unwrap_or(f64::NAN),
         Some(Value::Bool(b)) => f64::from(u8::from(*b)),
@@ -338,20 +334,18 @@ pub(super) fn parse(
     let Some(responses) = responses else { return Err(wrong) };
     let parts = if single { split_single } else { split_pair };
     match parts(prompt, responses, fields) {
-        Ok(Parts { prompt, responses }) if wrong.is_empty() => {
-            Ok(TextExample {
-                row,
-                line,
-                prompt,
-                responses,
-                further,
-                good,
-                quality: Vec::new(),
-                columns,
-                lists: Vec::new(),
-                reference,
-            })
-        }
+        Ok(Parts { prompt, responses }) if wrong.is_empty() => Ok(TextExample {
+            row,
+            line,
+            prompt,
+            responses,
+            further,
+            good,
+            quality: Vec::new(),
+            columns,
+            lists: Vec::new(),
+            reference,
+        }),
         Ok(_) => Err(wrong),
         Err(d) => {
             wrong.push(d);

@@ -72,7 +72,9 @@ pub fn store_examples(
                     examples.iter().try_for_each(|e| writer.push(e)).map_err(unwritable)?;
                 }
             }
-            Err(e) => e.findings.into_iter().for_each(|f| error.add(f.line.unwrap_or(0), f.diagnostic)),
+            Err(e) => {
+                e.findings.into_iter().for_each(|f| error.add(f.line.unwrap_or(0), f.diagnostic))
+            }
         }
         few.clear();
         if end {

@@ -41,7 +41,9 @@ fn check(
     }
     let plain = |h: &Head| h.is_streamed() && h.bias.is_none() && h.transform.is_identity();
     if !plain(head) || !reference.is_none_or(|(_, h)| plain(h)) {
-        bail!("statistics of whole distributions are taken on the CPU, of heads without a transform")
+        bail!(
+            "statistics of whole distributions are taken on the CPU, of heads without a transform"
+        )
     }
     Ok((n, width, vocabulary))
 }

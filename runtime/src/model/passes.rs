@@ -130,7 +130,11 @@ impl CausalLm for Llama {
         let packed = self.pack(rows)?;
         if packed.targets.is_empty() {
             let none = || packed.split::<f32>(&[]);
-            return Ok(TokenNumbers { logps: none(), values: none(), statistics: Each::new(|_| none()) });
+            return Ok(TokenNumbers {
+                logps: none(),
+                values: none(),
+                statistics: Each::new(|_| none()),
+            });
         }
         let hidden = self.hidden(&packed)?;
         let reference = self.states_of_reference(rows, asked)?;

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use ponens_compiler::codegen::interp::{Batch, EvalError, Scratch, Tape};
 use ponens_compiler::mir::{Graph, Input, Level, NodeId, Op, verify};
 
-use super::{Evaluated, LossKernel, Loops, RuntimeError, batch_len};
+use super::{Evaluated, Loops, LossKernel, RuntimeError, batch_len};
 
 /// A graph, scheduled, with its parameters fixed.
 #[derive(Clone, Debug)]

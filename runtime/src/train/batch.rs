@@ -40,8 +40,7 @@ pub(super) fn gradient(
     let terms = examples.iter().map(|e| problem.binding.terms(e)).sum();
     let parts: Vec<_> =
         (0..examples.len()).step_by(micro).map(|i| i..(i + micro).min(examples.len())).collect();
-    let two_passes =
-        problem.couples() && (parts.len() > 1 || problem.binding.needs_mismatched());
+    let two_passes = problem.couples() && (parts.len() > 1 || problem.binding.needs_mismatched());
     let mut out = BatchResult {
         loss: Vec::new(),
         head_loss: Vec::new(),
@@ -81,25 +80,26 @@ pub(super) fn gradient(
         let mine = &examples[part.clone()];
         let reference = reference.map(|r| &r[part.clone()]);
         let mut wrong = None;
-        let result = policy.backward_numbers(&problem.rows(mine), problem.asked(), &mut |numbers| {
-            let numbers = problem.without_end(numbers.clone());
-            let v = problem
-                .value(mine, reference, &numbers, terms)
-                .map_err(|e| Error::Loss(Box::new(e)))?;
-            let sums = problem.sums(&numbers);
-            if let Err(e) = problem.check(mine, &sums, &v) {
-                // Weights that are not finite would only poison the pass.
-                wrong = Some(e);
-                let mut none = v.slopes.narrow();
-                none.logps.iter_mut().flatten().for_each(|w| *w = 0.0);
-                let logps = none.logps;
-                return Ok(problem.with_end(TokenNumbers { logps, ..TokenNumbers::default() }));
-            }
-            losses.extend(v.loss);
-            head_losses.extend(v.head_loss);
-            all.append(sums);
-            Ok(problem.with_end(v.slopes.narrow()))
-        });
+        let result =
+            policy.backward_numbers(&problem.rows(mine), problem.asked(), &mut |numbers| {
+                let numbers = problem.without_end(numbers.clone());
+                let v = problem
+                    .value(mine, reference, &numbers, terms)
+                    .map_err(|e| Error::Loss(Box::new(e)))?;
+                let sums = problem.sums(&numbers);
+                if let Err(e) = problem.check(mine, &sums, &v) {
+                    // Weights that are not finite would only poison the pass.
+                    wrong = Some(e);
+                    let mut none = v.slopes.narrow();
+                    none.logps.iter_mut().flatten().for_each(|w| *w = 0.0);
+                    let logps = none.logps;
+                    return Ok(problem.with_end(TokenNumbers { logps, ..TokenNumbers::default() }));
+                }
+                losses.extend(v.loss);
+                head_losses.extend(v.head_loss);
+                all.append(sums);
+                Ok(problem.with_end(v.slopes.narrow()))
+            });
         let back = result.map_err(own_error)?;
         if let Some(wrong) = wrong {
             return Err(wrong);
@@ -130,8 +130,7 @@ fn passes<'a>(
     let mut out = Vec::with_capacity(parts.len());
     for part in parts {
         let count: usize = examples[part.clone()].iter().map(|e| e.sequence_count()).sum();
-        let kept: Vec<usize> =
-            (next..next + count).filter(|&i| !(idle && each[i].1)).collect();
+        let kept: Vec<usize> = (next..next + count).filter(|&i| !(idle && each[i].1)).collect();
         next += count;
         // What has no rows has none in any part.
         let pick = |rows: &[Vec<f32>]| -> Vec<Vec<f32>> {

@@ -10,7 +10,7 @@ use ponens_compiler::mir::Level;
 
 use crate::data::{ColumnSpec, EncodedExample, ListSpec, Shape};
 use crate::logprob::Each;
-use crate::op::{LossKernel, Loops, RuntimeError};
+use crate::op::{Loops, LossKernel, RuntimeError};
 
 use super::feeds::{Known, Term};
 use super::names::Names;
@@ -46,9 +46,8 @@ impl Binding {
         let reads = |s: Source| sources.iter().any(|(own, _)| *own == s);
         let sum = Aggregate::Sum;
         let any = |f: &dyn Fn(&Source) -> bool| sources.iter().any(|(s, _)| f(s));
-        let reference = any(&|s| {
-            matches!(s, Source::Reference(..) | Source::Mismatched(Model::Reference))
-        });
+        let reference =
+            any(&|s| matches!(s, Source::Reference(..) | Source::Mismatched(Model::Reference)));
         let last = if shape == Shape::Pair { 1 } else { 0 };
         let summed = reads(Source::Policy(sum, 0)) && reads(Source::Policy(sum, last));
         let averaged = any(&|s| matches!(s, Source::Policy(Aggregate::Mean, _)));
@@ -169,7 +168,9 @@ impl Binding {
             ));
         }
         if self.needs_mismatched() && example.mismatched.len() != example.responses.len() {
-            return refuse("the loss reads responses of other prompts and the data lack them".into());
+            return refuse(
+                "the loss reads responses of other prompts and the data lack them".into(),
+            );
         }
         let wanted = example.good.len() + self.further.len();
         if self.shape == Shape::Pair && example.responses.len() != wanted {

@@ -13,8 +13,9 @@ use crate::op::RuntimeError;
 
 use super::checkpoint::digest;
 use super::output::write_whole;
-use super::reference::{counts, reference_numbers};
+use super::reference::{counts, reference_numbers, unreadable};
 use super::reward::Grain;
+use super::score::by_sequence;
 
 /// A digest (64-bit FNV-1a over words) of a model's weights and hyperparameters. The adapter does not
 /// count: ask for the model without it, or merged.
@@ -62,8 +63,7 @@ impl ReferenceCache {
     fn find(path: &Path, counts: &[usize]) -> Option<Vec<Vec<f64>>> {
         let tensors = candle_core::safetensors::load(path, &Device::Cpu).ok()?;
         let mut flat = tensors.get("sums")?.to_vec1::<f64>().ok()?.into_iter();
-        let sums: Vec<Vec<f64>> =
-            counts.iter().map(|n| flat.by_ref().take(*n).collect()).collect();
+        let sums: Vec<Vec<f64>> = counts.iter().map(|n| flat.by_ref().take(*n).collect()).collect();
         let whole = sums.iter().zip(counts).all(|(s, n)| s.len() == *n);
         (whole && flat.next().is_none()).then_some(sums)
     }
@@ -83,6 +83,17 @@ impl ReferenceCache {
         let path = self.path(examples, grain)?;
         if let Some(sums) = Self::find(&path, &counts(examples, grain)?) {
             return Ok((sums, true));
+        }
+        if grain == Grain::Sequence {
+            let tokens = self.path(examples, Grain::Token)?;
+            if let Some(tokens) = Self::find(&tokens, &counts(examples, Grain::Token)?) {
+                let sum = |(i, t): (usize, &Vec<f64>)| {
+                    let example = examples.get(i).map_err(unreadable)?;
+                    Ok::<_, RuntimeError>(by_sequence(&example, t, Grain::Token))
+                };
+                let sums = tokens.iter().enumerate().map(sum).collect::<Result<_, _>>()?;
+                return Ok((sums, true));
+            }
         }
         let sums = reference_numbers(model, examples, micro, grain, |_| {})?;
         let flat: Vec<f64> = sums.iter().flatten().copied().collect();

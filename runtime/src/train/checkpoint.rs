@@ -241,7 +241,9 @@ pub(super) fn restore(
     let mut moments = load_tensors(&checkpoint.join(OPTIMISER))?;
     for (variables, optimiser) in trained.iter_mut() {
         let mut own = HashMap::new();
-        for name in variables.iter().flat_map(|(n, _)| [format!("first.{n}"), format!("second.{n}")]) {
+        for name in
+            variables.iter().flat_map(|(n, _)| [format!("first.{n}"), format!("second.{n}")])
+        {
             own.extend(moments.remove_entry(&name));
         }
         optimiser.restore(&own, step as u64)?;

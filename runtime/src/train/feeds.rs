@@ -55,7 +55,12 @@ impl Known<'_> {
         .ok_or_else(none)
     }
 
-    pub(super) fn feed(&self, source: Source, level: Level, terms: &[Term]) -> Result<Feed, RuntimeError> {
+    pub(super) fn feed(
+        &self,
+        source: Source,
+        level: Level,
+        terms: &[Term],
+    ) -> Result<Feed, RuntimeError> {
         let at = |side: usize| self.places(side, level, terms);
         let per_token = level == Level::Token;
         // Each sequence of an input with its term.
@@ -77,8 +82,7 @@ impl Known<'_> {
             Source::Head(_, side) => return Ok(Feed::Heads(at(side))),
             Source::End(side) => return Ok(Feed::Ends(at(side))),
             Source::Mismatched(model) => {
-                let other =
-                    |t: &Term| t.response + self.examples[t.example].responses.len();
+                let other = |t: &Term| t.response + self.examples[t.example].responses.len();
                 if model == Model::Policy {
                     return Ok(Feed::Sum(terms.iter().map(|t| t.first + other(t)).collect()));
                 }

@@ -34,12 +34,10 @@ pub use checkpoint::latest as latest_checkpoint;
 pub use ches::{Ches, ches};
 pub use config::{Length, TrainConfig};
 pub use metrics::{EvalRecord, Record, RunRecord, SavedRecord, StepRecord};
-pub use output::discard_unsaved;
 pub use names::{Names, ResponseNames};
+pub use output::discard_unsaved;
 pub use policy::Policy;
-pub use reference::{
-    ReferenceLogProbs, given_log_probs, reference_log_probs, reference_numbers,
-};
+pub use reference::{ReferenceLogProbs, given_log_probs, reference_log_probs, reference_numbers};
 pub use reward::{Grain, HeadKind, Reward};
 pub use run::{Beside, Outcome, Reference, Run};
 pub use score::{ExampleScore, ResponseScore, Summary, score, summarise};

@@ -84,7 +84,9 @@ impl Inputs {
                 Feed::Heads(s) => flat(s.iter().map(|s| heads(*s).map(wide)).collect()),
                 Feed::Ends(s) => s
                     .iter()
-                    .map(|s| heads(*s)?.last().map(|v| f64::from(*v)).ok_or_else(|| lacks("a head")))
+                    .map(|s| {
+                        heads(*s)?.last().map(|v| f64::from(*v)).ok_or_else(|| lacks("a head"))
+                    })
                     .collect(),
                 Feed::Given(v) => Ok(v.clone()),
             }

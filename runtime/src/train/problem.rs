@@ -116,7 +116,9 @@ impl<'a> Problem<'a> {
     /// Takes away what the token that stands for the end has brought.
     pub(super) fn without_end(&self, mut numbers: TokenNumbers) -> TokenNumbers {
         if self.reads_end() {
-            let cut = |rows: &mut Vec<Vec<f32>>| rows.iter_mut().for_each(|r| r.truncate(r.len().saturating_sub(1)));
+            let cut = |rows: &mut Vec<Vec<f32>>| {
+                rows.iter_mut().for_each(|r| r.truncate(r.len().saturating_sub(1)))
+            };
             cut(&mut numbers.logps);
             Statistic::ALL.iter().for_each(|s| cut(&mut numbers.statistics[*s]));
         }

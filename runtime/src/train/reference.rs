@@ -146,9 +146,7 @@ impl ReferenceLogProbs {
         [train, held_out]: [&dyn Examples; 2],
         grain: Grain,
     ) -> Result<Self, RuntimeError> {
-        let get = |name: &str,
-                   examples: &dyn Examples|
-         -> Result<Vec<Vec<f64>>, RuntimeError> {
+        let get = |name: &str, examples: &dyn Examples| -> Result<Vec<Vec<f64>>, RuntimeError> {
             let Some(tensor) = tensors.get(name) else { return Ok(Vec::new()) };
             let counts = counts(examples, grain)?;
             let wanted: usize = counts.iter().sum();

@@ -37,6 +37,9 @@ pub struct Beside<'a> {
     pub head_loss: Option<&'a dyn LossKernel>,
     /// The reference model, for losses that read divergences from it at every step.
     pub reference: Option<&'a dyn CausalLm>,
+    /// By held-out example the policy's log-probability of each token before the first step, where it is known:
+    /// the first evaluation of a loss that reads nothing else then needs no pass.
+    pub first: Option<&'a [Vec<f64>]>,
 }
 
 /// Everything that a run works with.
@@ -109,7 +112,9 @@ impl Bindings {
         }
         let all = std::iter::once(&policy).chain(&head);
         if all.clone().any(|b| b.head().is_some()) != run.policy.scalar_head().is_some() {
-            return refuse("a loss reads a scalar head and the policy has none, or the reverse".into());
+            return refuse(
+                "a loss reads a scalar head and the policy has none, or the reverse".into(),
+            );
         }
         if all.clone().any(Binding::needs_live_reference) && run.beside.reference.is_none() {
             return refuse(
@@ -121,6 +126,12 @@ impl Bindings {
 
     pub(super) fn needs_reference(&self) -> bool {
         self.policy.needs_reference() || self.head.as_ref().is_some_and(Binding::needs_reference)
+    }
+
+    /// Whether the losses read nothing of the policy but log-probabilities.
+    pub(super) fn reads_log_probs_alone(&self) -> bool {
+        let mut all = std::iter::once(&self.policy).chain(&self.head);
+        all.all(|b| b.head().is_none() && !b.statistics().into_array().contains(&true))
     }
 
     pub(super) fn grain(&self) -> Grain {

@@ -145,7 +145,8 @@ pub(super) fn figures(
             let all: Vec<Option<ResponseScore>> = (0..example.responses.len()).map(at).collect();
             let quality = &example.quality;
             let extreme = |sign: f64| {
-                let better = |a: &usize, b: &usize| (sign * quality[*a]).total_cmp(&(sign * quality[*b]));
+                let better =
+                    |a: &usize, b: &usize| (sign * quality[*a]).total_cmp(&(sign * quality[*b]));
                 (0..all.len()).max_by(better).and_then(|i| all[i])
             };
             (chosen, rejected) = (extreme(1.0), extreme(-1.0));
@@ -181,8 +182,18 @@ fn couples_in_order(all: &[Option<ResponseScore>], quality: &[f64]) -> Option<f6
     (!shares.is_empty()).then(|| mean(shares.into_iter()))
 }
 
+/// The log-probabilities of each sequence, from those of all of an example.
+fn by_token(examples: &[&EncodedExample], known: &[Vec<f64>]) -> Vec<Vec<f32>> {
+    let of = |(example, all): (&&EncodedExample, &Vec<f64>)| {
+        let mut all = all.iter().map(|v| *v as f32);
+        let lengths = example.sequences().map(|s| s.response_len());
+        lengths.map(|n| all.by_ref().take(n).collect()).collect::<Vec<Vec<f32>>>()
+    };
+    examples.iter().zip(known).flat_map(of).collect()
+}
+
 /// The reference's sum over each sequence.
-fn by_sequence(example: &EncodedExample, numbers: &[f64], grain: Grain) -> Vec<f64> {
+pub(super) fn by_sequence(example: &EncodedExample, numbers: &[f64], grain: Grain) -> Vec<f64> {
     match grain {
         Grain::Sequence => numbers.to_vec(),
         Grain::Token => {
@@ -226,15 +237,17 @@ pub fn score(
     sizes: (usize, usize),
 ) -> Result<Vec<ExampleScore>, RuntimeError> {
     let problem = Problem { live: beside.reference, ..Problem::plain(kernel, binding) };
-    score_problem(policy, problem, examples, reference, sizes)
+    score_problem(policy, problem, examples, reference, None, sizes)
 }
 
-/// As [`score`], of a loss with all that it reads.
+/// As [`score`], of a loss with all that it reads. `known` are the policy's log-probabilities by token, for a
+/// loss that reads nothing else of it.
 pub(super) fn score_problem(
     policy: &dyn CausalLm,
     problem: Problem<'_>,
     examples: &[EncodedExample],
     reference: Option<&[Vec<f64>]>,
+    known: Option<&[Vec<f64>]>,
     (batch, micro): (usize, usize),
 ) -> Result<Vec<ExampleScore>, RuntimeError> {
     let mut out = Vec::with_capacity(examples.len());
@@ -252,8 +265,13 @@ pub(super) fn score_problem(
             None => None,
         };
         let mut numbers = TokenNumbers::default();
-        for few in part.chunks(micro.max(1)) {
-            append(&mut numbers, problem.numbers(policy, few)?);
+        match known.and_then(|k| k.get(first..first + part.len())) {
+            Some(known) => numbers.logps = by_token(&part, known),
+            None => {
+                for few in part.chunks(micro.max(1)) {
+                    append(&mut numbers, problem.numbers(policy, few)?);
+                }
+            }
         }
         let loss = problem.losses(&part, reference, &numbers)?;
         let sums = problem.sums(&numbers);

@@ -87,7 +87,9 @@ fn call(name: &str) -> (&str, Vec<&str>) {
 fn refusal(input: &Input, names: &Names, loss: &str) -> RuntimeError {
     let responses = match &names.responses {
         ResponseNames::Pair { chosen, rejected, .. } => format!("len of {chosen} and {rejected}"),
-        ResponseNames::Labelled { response } => format!("mismatched_logp, len of {response}, label"),
+        ResponseNames::Labelled { response } => {
+            format!("mismatched_logp, len of {response}, label")
+        }
         ResponseNames::List { responses } => format!("len of each {responses}"),
         ResponseNames::Trajectory { response } => format!("len of {response}"),
     };

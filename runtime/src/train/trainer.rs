@@ -230,17 +230,12 @@ impl<'a> Session<'a> {
         // The dropout masks of a step depend on the step alone, however the run came to it.
         let passes = config.batch_size.div_ceil(config.micro_batch) * self.state.step;
         policy.set_passes(passes as u64);
-        let result = gradient(
-            policy,
-            self.problem(),
-            &examples,
-            reference.as_deref(),
-            config.micro_batch,
-        )
-        .map_err(|e| match e {
-            BatchError::Other(e) => e,
-            BatchError::NotFinite { what, value } => diverged(&what, value),
-        })?;
+        let result =
+            gradient(policy, self.problem(), &examples, reference.as_deref(), config.micro_batch)
+                .map_err(|e| match e {
+                BatchError::Other(e) => e,
+                BatchError::NotFinite { what, value } => diverged(&what, value),
+            })?;
         result.gradients.assert_all_reached(policy.trainable())?;
         let norm = result.gradients.norm()?;
         let head_norm = result.of_head.norm()?;
@@ -296,11 +291,13 @@ impl<'a> Session<'a> {
         let reference =
             self.bindings.needs_reference().then_some(self.reference.held_out.as_slice());
         let config = self.run.config;
+        let first = self.state.step == 0 && self.bindings.reads_log_probs_alone();
         let scores = score_problem(
             self.run.policy,
             self.problem(),
             self.run.held_out,
             reference,
+            self.run.beside.first.filter(|_| first),
             (config.batch_size, config.micro_batch),
         )?;
         if let Some(folder) = self.run.output {

@@ -50,21 +50,22 @@ impl Credit {
         let params = job.loss.params();
         let beta = params.iter().find(|(name, _)| name == "beta").map_or(1.0, |(_, v)| *v);
         let tokenizer = &job.base.tokenizer;
-        let one = |(example, reference): (&EncodedExample, &Vec<Vec<f32>>)| -> Result<Value, Error> {
-            let policy = policy.token_logps(&rows(example))?;
-            let mut responses = Vec::with_capacity(example.responses.len());
-            for (i, s) in example.responses.iter().enumerate() {
-                let ratios = policy[i].iter().zip(&reference[i]).map(|(p, r)| f64::from(p - r));
-                let mut tokens = Vec::with_capacity(s.response_len());
-                for (id, ratio) in s.ids[s.start..].iter().zip(ratios) {
-                    tokens.push(json!([tokenizer.decode(&[*id], false)?, beta * ratio]));
+        let one =
+            |(example, reference): (&EncodedExample, &Vec<Vec<f32>>)| -> Result<Value, Error> {
+                let policy = policy.token_logps(&rows(example))?;
+                let mut responses = Vec::with_capacity(example.responses.len());
+                for (i, s) in example.responses.iter().enumerate() {
+                    let ratios = policy[i].iter().zip(&reference[i]).map(|(p, r)| f64::from(p - r));
+                    let mut tokens = Vec::with_capacity(s.response_len());
+                    for (id, ratio) in s.ids[s.start..].iter().zip(ratios) {
+                        tokens.push(json!([tokenizer.decode(&[*id], false)?, beta * ratio]));
+                    }
+                    responses.push(json!({ "good": example.good.get(i), "tokens": tokens }));
                 }
-                responses.push(json!({ "good": example.good.get(i), "tokens": tokens }));
-            }
-            let first = example.responses.first().map_or(&[] as &[u32], |s| &s.ids[..s.start]);
-            let prompt = tokenizer.decode(first, true)?;
-            Ok(json!({ "row": example.row, "prompt": prompt, "responses": responses }))
-        };
+                let first = example.responses.first().map_or(&[] as &[u32], |s| &s.ids[..s.start]);
+                let prompt = tokenizer.decode(first, true)?;
+                Ok(json!({ "row": example.row, "prompt": prompt, "responses": responses }))
+            };
         let examples: Vec<Value> =
             attempt(shown(job).zip(&self.reference).map(one).collect::<Result<_, _>>())?;
         write_json(&job.output.join("credit.json"), &json!({ "beta": beta, "examples": examples }))

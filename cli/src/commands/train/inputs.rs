@@ -97,6 +97,8 @@ pub(super) struct Base {
     pub(super) other: Option<Llama>,
     /// Whether the reference is the model as it starts with its adapter, and not what the adapter adapts.
     moving: bool,
+    /// Whether the model has an adapter that a run goes on with.
+    pub(super) adapted: bool,
 }
 
 /// The models of one run before its first step.
@@ -118,7 +120,9 @@ impl Base {
             }
             _ => None,
         };
-        Ok((Self { name: name.to_owned(), tokenizer, other, moving: args.moves() }, model))
+        let adapted = model.adapter().is_some();
+        let name = name.to_owned();
+        Ok((Self { name, tokenizer, other, moving: args.moves(), adapted }, model))
     }
 
     /// The model as it starts: what the policy is compared with where no other reference is named. An
@@ -229,9 +233,8 @@ impl TextData {
         let path = wanted(args.data.data.as_deref(), "data")?;
         let held_path = args.eval_data.as_deref().unwrap_or(path);
         let (tokenizer, binding) = (&base.tokenizer, &loss.binding);
-        let encode = |rows: &[TextExample], path: &Path| {
-            args.data.encode(rows, path, tokenizer, binding)
-        };
+        let encode =
+            |rows: &[TextExample], path: &Path| args.data.encode(rows, path, tokenizer, binding);
         let (train, report): (Box<dyn Examples>, _) = match &self.train {
             Some(rows) => {
                 let (examples, report) = encode(rows, path)?;

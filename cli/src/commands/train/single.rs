@@ -15,7 +15,9 @@ use ponens::runtime::model::{CausalLm as _, Llama, SaveType, Source, save};
 use ponens::runtime::op::LossKernel;
 use ponens::runtime::report::EventFile;
 use ponens::runtime::tokenizer::Tokenizer;
-use ponens::runtime::train::{self, Beside, Record, Reference, ReferenceCache, ReferenceLogProbs, Run};
+use ponens::runtime::train::{
+    self, Beside, Grain, Record, Reference, ReferenceCache, ReferenceLogProbs, Run,
+};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -72,6 +74,19 @@ impl Job<'_> {
         Ok(Some(ReferenceLogProbs { train, held_out }))
     }
 
+    /// The policy's log-probabilities of the held-out tokens before the first step, where all runs of a
+    /// sitting start from the same model: it is run once for all of them.
+    fn first(&self, frozen: Option<&Llama>) -> Result<Option<Vec<Vec<f64>>>, Failure> {
+        let (Some(cache), Some(model)) = (self.cache, frozen) else { return Ok(None) };
+        // The cache is the reference's; a policy that goes on from an adapter is another model.
+        if self.base.other.is_some() || self.base.adapted {
+            return Ok(None);
+        }
+        let micro = self.args.micro_batch;
+        let tokens = cache.sums(model, &self.data.held_out, micro, Grain::Token);
+        Ok(Some(tokens.map_err(models::failed)?.0))
+    }
+
     /// Trains, and writes the result.
     pub(super) fn run(&self, start: Start, ui: &mut Ui) -> Result<Ended, Failure> {
         let (args, loss, base) = (self.args, self.loss, self.base);
@@ -86,6 +101,7 @@ impl Job<'_> {
         let reference = base.other.as_ref().or(frozen.as_ref()).unwrap_or(&policy);
         let credit = Credit::begin(self, reference)?;
         // A checkpoint brings its own.
+        let first = if from.is_none() { self.first(frozen.as_ref())? } else { None };
         let known = if from.is_none() { self.known(reference)? } else { None };
         let config = args.config(self.seed);
         let description = Description {
@@ -125,6 +141,7 @@ impl Job<'_> {
             beside: Beside {
                 head_loss: loss.head.as_ref().map(|k| k as &dyn LossKernel),
                 reference: Some(reference),
+                first: first.as_deref(),
             },
             output: Some(self.output),
             stop: self.stop,
@@ -261,7 +278,11 @@ fn save_result(
         None => Ok(()),
         Some(head) => {
             let tensors = head.variables().iter().map(|(n, v)| (n.clone(), v.as_tensor().clone()));
-            save::save_tensors(&folder.join("scalar_head.safetensors"), tensors.collect(), SaveType::F32)
+            save::save_tensors(
+                &folder.join("scalar_head.safetensors"),
+                tensors.collect(),
+                SaveType::F32,
+            )
         }
     };
     saved.and_then(head).and_then(|()| tokenizer.save(&folder)).map_err(|e| {

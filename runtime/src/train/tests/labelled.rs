@@ -115,7 +115,15 @@ fn the_gradient_is_that_of_the_whole_batch() {
         // Along the gradient itself the loss falls as the gradient says. The baseline is held fixed
         // where it has no gradient.
         let value = || {
-            let scores = score(&model, &kernel, &binding, Beside::default(), &data, Some(&reference), (4, 4));
+            let scores = score(
+                &model,
+                &kernel,
+                &binding,
+                Beside::default(),
+                &data,
+                Some(&reference),
+                (4, 4),
+            );
             summarise(&scores.expect("scores")).loss
         };
         if leak {

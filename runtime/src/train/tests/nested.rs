@@ -118,7 +118,8 @@ fn assert_gradient(name: &str, params: &[(&str, f64)], names: &Names, data: &[En
     let live = Llama::random(frozen.config().clone(), 8, &Device::Cpu).expect("another");
     let problem = Problem { live: Some(&live), ..Problem::plain(&kernel, &binding) };
     let batch: Vec<&EncodedExample> = data.iter().collect();
-    let at = |micro: usize| match batch::gradient(&model, problem, &batch, Some(&reference), micro) {
+    let at = |micro: usize| match batch::gradient(&model, problem, &batch, Some(&reference), micro)
+    {
         Ok(r) => (r.loss, flat(&r.gradients), flat(&r.of_head)),
         Err(BatchError::Other(e)) => panic!("{name}: {e}"),
         Err(BatchError::NotFinite { what, .. }) => panic!("{name}: {what}"),
@@ -133,7 +134,7 @@ fn assert_gradient(name: &str, params: &[(&str, f64)], names: &Names, data: &[En
         assert!((a - b).abs() < 3e-5 * (1.0 + a.abs()), "{name}: {a} {b}");
     }
     let value = || {
-        let scores = score_problem(&model, problem, data, Some(&reference), (data.len(), 2));
+        let scores = score_problem(&model, problem, data, Some(&reference), None, (data.len(), 2));
         summarise(&scores.expect("scores")).loss
     };
     let mut sides = vec![(model.trainable(), &body)];
@@ -199,6 +200,21 @@ fn what_does_not_fit_a_loss_of_lists_is_refused() {
     assert!(text.contains("rloo"), "{text}");
 }
 
+/// The first evaluation from log-probabilities that are known is the one from a pass, to the last bit.
+#[test]
+fn a_first_evaluation_can_be_known() {
+    let kernel = Dpo::new(0.5);
+    let binding = Binding::new(&kernel, &Names::default()).expect("binds");
+    let (model, data) = (full(), pairs(5));
+    let reference = vec![vec![-5.0, -5.5]; 5];
+    let tokens = reference_numbers(&model, &data, 5, Grain::Token, |_| {}).expect("tokens");
+    let problem = Problem::plain(&kernel, &binding);
+    let run = |known| score_problem(&model, problem, &data, Some(&reference), known, (5, 5));
+    assert_eq!(run(Some(&tokens)).expect("scores"), run(None).expect("scores"));
+    let other = vec![vec![-1.0; 9]; 5];
+    assert_ne!(run(Some(&other)).expect("scores"), run(None).expect("scores"));
+}
+
 /// OREO: the policy and its value head follow losses of their own, and a run that was stopped ends bit-equal
 /// to one that was not, the head and its optimiser included.
 #[test]
@@ -231,7 +247,7 @@ fn two_optimisers_learn_and_resume() {
             train: &data,
             held_out: &held,
             reference: Reference::Model(&frozen),
-            beside: Beside { head_loss: Some(&head_loss), reference: Some(&frozen) },
+            beside: Beside { head_loss: Some(&head_loss), reference: Some(&frozen), first: None },
             output: Some(output),
             stop: &stop,
             observe: &mut observe,

@@ -192,7 +192,9 @@ fn scores_of_pairs() {
     let binding = Binding::new(&kernel, &Names::default()).expect("binds");
     let (model, data) = (full(), pairs(5));
     let reference = vec![vec![-5.0, -5.0]; 5];
-    let scores = score(&model, &kernel, &binding, Beside::default(), &data, Some(&reference), (2, 1)).expect("scores");
+    let scores =
+        score(&model, &kernel, &binding, Beside::default(), &data, Some(&reference), (2, 1))
+            .expect("scores");
     assert_eq!(scores.iter().map(|s| s.row).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
     for s in &scores {
         let (chosen, rejected) = (s.chosen.expect("chosen"), s.rejected.expect("rejected"));
@@ -202,7 +204,10 @@ fn scores_of_pairs() {
         assert!((s.loss - (1.0 + (-z).exp()).ln()).abs() < 1e-12);
     }
     assert!(summarise(&[]).accuracy.is_nan());
-    assert!(score(&model, &kernel, &binding, Beside::default(), &data, Some(&reference[..2]), (2, 1)).is_err());
+    assert!(
+        score(&model, &kernel, &binding, Beside::default(), &data, Some(&reference[..2]), (2, 1))
+            .is_err()
+    );
 }
 
 #[test]
