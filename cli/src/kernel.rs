@@ -99,7 +99,9 @@ impl Kernel {
             .into());
         }
         let given: HashMap<String, f64> = given.into_iter().collect();
-        let graph = GraphKernel::new(compiled.graph(), &given).map_err(refused)?;
+        let graph = GraphKernel::new(compiled.graph(), &given)
+            .and_then(|kernel| kernel.with_running(&compiled.running, &given))
+            .map_err(refused)?;
         Ok(Self { device, graph: Arc::new(graph) })
     }
 

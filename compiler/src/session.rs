@@ -38,6 +38,9 @@ pub struct Compiled {
     pub rho: Option<Graph>,
     /// Value and gradients in their stable form: roots `loss` and `d/COLUMN`.
     pub gradient: Optimised,
+    /// By the column of each running mean that the loss reads, what it is the mean of, in its stable form:
+    /// root `loss`, over the inputs of the loss.
+    pub running: Vec<(String, Graph)>,
     /// What deserves attention.
     pub warnings: Vec<Diagnostic>,
 }
@@ -89,11 +92,15 @@ pub fn compile_resolved(
         let smooth = rewrite(&lowered.graph, Purpose::BeforeGradient)?;
         let adjoints = adjoint::differentiate(&smooth.graph, options.wrt);
         let gradient = rewrite(&adjoints, Purpose::Final)?;
+        let running = lower::running(&loss)
+            .into_iter()
+            .map(|(name, graph)| Ok((name, rewrite(&graph, Purpose::Final)?.graph)))
+            .collect::<Result<Vec<_>, Diagnostic>>()?;
         let found = value.warnings.iter().chain(&gradient.warnings).cloned();
         let warnings = diagnostics.iter().cloned().chain(found).collect();
         let rho = rho.map(|r| r.graph);
         let written = lowered.graph.clone();
-        Ok(Compiled { loss: loss.clone(), written, value, gradient, rho, warnings })
+        Ok(Compiled { loss: loss.clone(), written, value, gradient, rho, running, warnings })
     };
     derive().map_err(|d| {
         let d = if d.labels.is_empty() { d.at(loss.span, "in this loss") } else { d };

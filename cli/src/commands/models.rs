@@ -265,7 +265,9 @@ pub(super) fn kernel(
 ) -> Result<GraphKernel, Failure> {
     compiled.bind(params)?;
     let values: HashMap<String, f64> = params.iter().cloned().collect();
-    GraphKernel::nested(compiled.graph(), &values).map_err(failed)
+    GraphKernel::nested(compiled.graph(), &values)
+        .and_then(|kernel| kernel.with_running(&compiled.running, &values))
+        .map_err(failed)
 }
 
 /// What the loss calls models and responses.

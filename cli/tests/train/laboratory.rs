@@ -222,3 +222,51 @@ fn from_data_to_a_page() {
         assert!(page.contains(part), "{part}");
     }
 }
+
+/// What `derive` prints is trained as it stands, with every link, a reference and
+/// further terms.
+#[test]
+fn a_derived_loss_is_trained() {
+    let place = Place::new();
+    write_model(&place);
+    write_data(&place);
+    let prefer = ["--core", "pi(l) -> pi(w)", "--given", "pi(l) xor pi(w)"];
+    let cases: [&[&str]; 3] = [
+        &["--reference", "--link", "hinge"],
+        &["--mean", "--link", "squared", "--params", "beta = 0.5 in (0, inf)"],
+        &["--reference", "--mean", "--terms", "lambda * nll(pi, w)"],
+    ];
+    for more in cases {
+        let text = place.run(&[&["derive"], &prefer[..], more].concat()).done().stdout;
+        place.write("mine.loss", &text);
+        let ran = place.run(&[
+            "train",
+            "--loss",
+            "mine.loss",
+            "--model",
+            "model",
+            "--data",
+            "pairs.jsonl",
+            "--eval-data",
+            "pairs.jsonl",
+            "--output",
+            &format!("run{}", more.len()),
+            "--steps",
+            "12",
+            "--batch",
+            "5",
+            "--lr",
+            "5e-2",
+            "--sample-tokens",
+            "0",
+            "--format",
+            "json",
+        ]);
+        let lines = ran.done().json_lines();
+        let evals = kind(&lines, "eval");
+        let loss = |e: &Value| e["loss"].as_f64().expect("a loss");
+        let (first, last) = (loss(evals[0]), loss(evals[evals.len() - 1]));
+        assert!(last < first - 1e-3, "{text}: {first} to {last}");
+        std::fs::remove_dir_all(place.path().join(format!("run{}", more.len()))).expect("removes");
+    }
+}

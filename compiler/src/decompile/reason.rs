@@ -1,6 +1,7 @@
 //! Why an expression has no logic, and what comes nearest.
 
-use crate::logic::{Core, Structure, StructureError};
+use super::expr::number;
+use crate::logic::{Core, Rational, Structure, StructureError};
 use std::fmt;
 
 /// Why an expression is not log(T/B) for two weighted counts.
@@ -46,7 +47,7 @@ pub enum Reason {
         /// The row, as the atoms that are true in it.
         row: Vec<String>,
         /// What it counts.
-        value: i128,
+        value: Rational,
     },
     /// A sum is a multiple of a weighted count.
     Coefficient(String),
@@ -101,6 +102,7 @@ impl fmt::Display for Reason {
             Self::Squared => f.write_str("a weight stands more than once in one product"),
             Self::NotAnIndicator { row, value } => {
                 let row = if row.is_empty() { "no atom true".into() } else { row.join(" & ") };
+                let value = number(*value);
                 write!(f, "the sum counts the row with {row} {value} times, not 0 or 1 times")
             }
             Self::Coefficient(c) => write!(f, "the sum is {c} times a weighted count"),
@@ -140,6 +142,8 @@ pub struct NotLogic {
     pub monomials: Vec<String>,
     /// The nearest reading that is one.
     pub nearest: Option<Box<Nearest>>,
+    /// Of a constant rho the structure before everything cancelled, where it has one: W and L are the same.
+    pub written: Option<Box<Structure>>,
 }
 
 impl fmt::Display for NotLogic {
@@ -175,6 +179,12 @@ impl Failure {
 
 impl From<Failure> for NotLogic {
     fn from(failure: Failure) -> Self {
-        Self { reason: failure.reason, tag: failure.tag, monomials: Vec::new(), nearest: None }
+        Self {
+            reason: failure.reason,
+            tag: failure.tag,
+            monomials: Vec::new(),
+            nearest: None,
+            written: None,
+        }
     }
 }

@@ -35,5 +35,6 @@ pub use logit::Logit;
 pub use row::{RowStats, row_backward, row_stats};
 pub use statistics::{Each, RowStatistics, Statistic, row_statistics};
 pub(crate) use statistics::{RowForward, row_forward};
+pub(crate) use stream::first_not_finite;
 pub use stream::{FrozenForward, HeadGradients, backward, forward, forward_frozen, statistics};
 pub use whole::{ReferenceStates, whole_backward, whole_statistics};

@@ -23,6 +23,30 @@ pub struct GraphKernel {
     /// d(sum over examples of the loss) for each d(loss): the number of examples where the loss is one
     /// number for the whole batch, else 1.
     whole_batch: bool,
+    running: Vec<RunningMean>,
+}
+
+/// A column that holds the mean of a number over all examples of a run so far.
+#[derive(Clone, Debug)]
+pub struct RunningMean {
+    input: usize,
+    of: GraphKernel,
+}
+
+impl RunningMean {
+    /// Which of the loss's inputs it is.
+    pub fn input(&self) -> usize {
+        self.input
+    }
+
+    /// The number that it is the mean of, for each example of a batch; `columns` as for the loss, whatever
+    /// stands for the running means.
+    ///
+    /// # Errors
+    /// As [`LossKernel::evaluate`].
+    pub fn values(&self, columns: &[Vec<f64>]) -> Result<Vec<f64>, RuntimeError> {
+        Ok(self.of.evaluate(columns)?.loss)
+    }
 }
 
 impl GraphKernel {
@@ -87,7 +111,29 @@ impl GraphKernel {
             params,
             gradients,
             graph: pruned,
+            running: Vec::new(),
         })
+    }
+
+    /// The same kernel with its running means: by the name of the column that holds one, the graph over
+    /// the same inputs of what it is the mean of.
+    ///
+    /// # Errors
+    /// If the loss has no such input, or as [`GraphKernel::new`].
+    pub fn with_running(
+        mut self,
+        means: &[(String, Graph)],
+        values: &HashMap<String, f64>,
+    ) -> Result<Self, RuntimeError> {
+        for (name, graph) in means {
+            let input = self.graph.inputs.iter().position(|i| i.name == *name);
+            let input = input.ok_or_else(|| RuntimeError::Loss {
+                loss: self.graph.name.clone(),
+                reason: format!("no input `{name}`"),
+            })?;
+            self.running.push(RunningMean { input, of: GraphKernel::new(graph, values)? });
+        }
+        Ok(self)
     }
 
     /// The graph with the roots that are evaluated.
@@ -149,7 +195,12 @@ impl LossKernel for GraphKernel {
     }
 
     fn couples_examples(&self) -> bool {
-        self.couples
+        // What the mean is of has to be known of the whole batch before its loss is.
+        self.couples || !self.running.is_empty()
+    }
+
+    fn running(&self) -> &[RunningMean] {
+        &self.running
     }
 
     fn evaluate_nested(

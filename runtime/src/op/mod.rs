@@ -19,6 +19,7 @@ pub mod device;
 mod elementwise;
 mod emit;
 mod error;
+mod finite;
 pub mod fused;
 mod graph;
 pub mod hidden;
@@ -36,7 +37,7 @@ mod tests;
 
 pub use column::{Column, Columns};
 pub use error::RuntimeError;
-pub use graph::GraphKernel;
+pub use graph::{GraphKernel, RunningMean};
 pub use nested::Loops;
 pub use rows::TokenRows;
 
@@ -64,6 +65,12 @@ pub trait LossKernel: Send + Sync {
     /// False only if the loss of an example depends on no other example of the batch.
     fn couples_examples(&self) -> bool {
         true
+    }
+
+    /// The inputs that hold the mean of something over the whole run so far; whoever keeps the run fills
+    /// them.
+    fn running(&self) -> &[RunningMean] {
+        &[]
     }
 
     /// Evaluates one batch; `columns[i][e]` is input `i` of example `e`.

@@ -10,6 +10,7 @@ use crate::op::RuntimeError;
 use super::nested::TokenSlopes;
 use super::policy::Policy;
 use super::problem::{BatchError, Problem, Sums, append, as_rows, own_error};
+use super::running_mean::Running;
 
 /// What one batch gave.
 pub(super) struct BatchResult {
@@ -23,6 +24,8 @@ pub(super) struct BatchResult {
     pub(super) gradients: Gradients,
     /// The gradient by the scalar head's variables.
     pub(super) of_head: Gradients,
+    /// The loss's running means, this batch included.
+    pub(super) running: Vec<Running>,
 }
 
 /// Value and gradient of the mean loss over `examples`, at most `micro` examples in memory at once.
@@ -47,6 +50,7 @@ pub(super) fn gradient(
         sums: Sums::default(),
         gradients: Gradients::default(),
         of_head: Gradients::default(),
+        running: Vec::new(),
     };
     let mut add = |gradients: Gradients, of_head: Option<Gradients>| -> Result<(), RuntimeError> {
         out.gradients.add(gradients)?;
@@ -73,9 +77,12 @@ pub(super) fn gradient(
         }
         out.loss = valued.loss;
         out.head_loss = valued.head_loss;
+        out.running = valued.running;
         return Ok(out);
     }
     let (mut losses, mut head_losses, mut all) = (Vec::new(), Vec::new(), Sums::default());
+    // A loss with a running mean couples its examples: then there is one part.
+    let mut running = Vec::new();
     for part in parts {
         let mine = &examples[part.clone()];
         let reference = reference.map(|r| &r[part.clone()]);
@@ -97,6 +104,7 @@ pub(super) fn gradient(
                 }
                 losses.extend(v.loss);
                 head_losses.extend(v.head_loss);
+                running = v.running;
                 all.append(sums);
                 Ok(problem.with_end(v.slopes.narrow()))
             });
@@ -107,6 +115,7 @@ pub(super) fn gradient(
         add(back.gradients, back.of_head)?;
     }
     (out.loss, out.head_loss, out.sums) = (losses, head_losses, all);
+    out.running = running;
     Ok(out)
 }
 

@@ -36,10 +36,18 @@ impl Binding {
     /// If an input is none that the data and the models can supply.
     pub fn new(kernel: &dyn LossKernel, names: &Names) -> Result<Self, RuntimeError> {
         let mut columns = DataColumns::default();
+        let running = |i: usize| kernel.running().iter().any(|r| r.input() == i);
         let sources = kernel
             .inputs()
             .iter()
-            .map(|i| Ok((source(i, names, &mut columns, kernel.name())?, i.level)))
+            .enumerate()
+            .map(|(i, input)| {
+                let source = match running(i) {
+                    true => Source::Running,
+                    false => source(input, names, &mut columns, kernel.name())?,
+                };
+                Ok((source, input.level))
+            })
             .collect::<Result<Vec<_>, RuntimeError>>()?;
         let shape = names.shape();
         let diverged = diverged(kernel)?;

@@ -18,6 +18,7 @@ use super::config::TrainConfig;
 use super::output::{UNFINISHED, sync_folder};
 use super::reference::{ReferenceLogProbs, unreadable};
 use super::reward::Grain;
+use super::running_mean::Running;
 
 const PREFIX: &str = "checkpoint-";
 const WEIGHTS: &str = "weights.safetensors";
@@ -48,6 +49,9 @@ pub(super) struct State {
     /// Evaluations since then.
     #[serde(default)]
     pub(super) stale: usize,
+    /// The running means of the loss.
+    #[serde(default)]
+    pub(super) running: Vec<Running>,
 }
 
 impl State {
@@ -62,6 +66,7 @@ impl State {
             baseline: None,
             best: None,
             stale: 0,
+            running: Vec::new(),
         }
     }
 }

@@ -104,6 +104,7 @@ impl Known<'_> {
                 let good = |t: &Term| self.examples[t.example].good.get(t.response) == Some(&true);
                 Ok(terms.iter().map(|t| f64::from(u8::from(good(t)))).collect())
             }
+            Source::Running => Ok(vec![0.0; terms.len()]),
             Source::Data(i) => terms
                 .iter()
                 .map(|t| {

@@ -10,6 +10,7 @@ use crate::op::{LossKernel, RuntimeError};
 
 use super::bind::Binding;
 use super::nested::TokenSlopes;
+use super::running_mean::{self, Running};
 
 /// The policy's numbers, example by example and sequence by sequence.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -80,6 +81,8 @@ pub(super) struct Problem<'a> {
     pub(super) head: Option<(&'a dyn LossKernel, &'a Binding)>,
     /// The reference, where a loss reads divergences from it.
     pub(super) live: Option<&'a dyn CausalLm>,
+    /// The loss's running means before the batch.
+    pub(super) past: &'a [Running],
 }
 
 /// The loss of a batch and d loss / d each number of each token, over the number of terms of the whole batch.
@@ -87,12 +90,14 @@ pub(super) struct Valued {
     pub(super) loss: Vec<f64>,
     pub(super) head_loss: Vec<f64>,
     pub(super) slopes: TokenSlopes,
+    /// The loss's running means, the batch included.
+    pub(super) running: Vec<Running>,
 }
 
 impl<'a> Problem<'a> {
     /// A loss without a head's.
     pub(super) fn plain(kernel: &'a dyn LossKernel, binding: &'a Binding) -> Self {
-        Self { kernel, binding, head: None, live: None }
+        Self { kernel, binding, head: None, live: None, past: &[] }
     }
 
     pub(super) fn asked(&self) -> Asked<'a> {
@@ -157,7 +162,9 @@ impl<'a> Problem<'a> {
         numbers: &TokenNumbers,
     ) -> Result<Vec<f64>, RuntimeError> {
         let inputs = self.binding.columns(examples, reference)?;
-        Ok(self.kernel.evaluate_nested(&inputs.resolve(numbers)?, &inputs.loops)?.loss)
+        let mut resolved = inputs.resolve(numbers)?;
+        running_mean::hold(self.kernel, self.past, &mut resolved);
+        Ok(self.kernel.evaluate_nested(&resolved, &inputs.loops)?.loss)
     }
 
     pub(super) fn value(
@@ -167,15 +174,18 @@ impl<'a> Problem<'a> {
         numbers: &TokenNumbers,
         terms: usize,
     ) -> Result<Valued, RuntimeError> {
-        let one = |kernel: &dyn LossKernel, binding: &Binding| {
+        let one = |kernel: &dyn LossKernel, binding: &Binding, past: &[Running]| {
             let inputs = binding.columns(examples, reference)?;
-            let value = kernel.evaluate_nested(&inputs.resolve(numbers)?, &inputs.loops)?;
-            Ok::<_, RuntimeError>((value.loss, inputs.pull_back(&value.grads, numbers, terms)?))
+            let mut resolved = inputs.resolve(numbers)?;
+            let running = running_mean::advance(kernel, past, &mut resolved)?;
+            let value = kernel.evaluate_nested(&resolved, &inputs.loops)?;
+            let slopes = inputs.pull_back(&value.grads, numbers, terms)?;
+            Ok::<_, RuntimeError>((value.loss, slopes, running))
         };
-        let (loss, mut slopes) = one(self.kernel, self.binding)?;
+        let (loss, mut slopes, running) = one(self.kernel, self.binding, self.past)?;
         let mut head_loss = Vec::new();
         if let Some((kernel, binding)) = self.head {
-            let (own, of_head) = one(kernel, binding)?;
+            let (own, of_head, _) = one(kernel, binding, &[])?;
             if of_head.logps.iter().flatten().any(|g| *g != 0.0) {
                 return Err(RuntimeError::Unsupported(format!(
                     "loss `{}` of the head has a gradient by the policy's log-probabilities \
@@ -186,7 +196,7 @@ impl<'a> Problem<'a> {
             slopes.add_values(&of_head);
             head_loss = own;
         }
-        Ok(Valued { loss, head_loss, slopes })
+        Ok(Valued { loss, head_loss, slopes, running })
     }
 
     /// Names the first quantity that is not finite: a log-probability before the loss that it spoils, the

@@ -15,6 +15,7 @@ use super::names::Names;
 use super::policy::Policy;
 use super::reference::ReferenceLogProbs;
 use super::reward::Grain;
+use super::running_mean::Running;
 
 /// The frozen model that a loss compares the policy with.
 #[derive(Clone, Copy)]
@@ -40,6 +41,8 @@ pub struct Beside<'a> {
     /// By held-out example the policy's log-probability of each token before the first step, where it is known:
     /// the first evaluation of a loss that reads nothing else then needs no pass.
     pub first: Option<&'a [Vec<f64>]>,
+    /// For scoring: the loss's running means as a run left them. A run has its own.
+    pub running: &'a [Running],
 }
 
 /// Everything that a run works with.
@@ -104,9 +107,11 @@ impl Bindings {
             let same = head.data_columns() == policy.data_columns()
                 && head.list_columns() == policy.list_columns()
                 && head.grain() == policy.grain();
-            if !same || head.head().is_none() {
+            let kernel = run.beside.head_loss;
+            let runs = kernel.is_some_and(|k| !k.running().is_empty());
+            if !same || head.head().is_none() || runs {
                 return refuse(
-                    "the head's loss reads other data than the policy's, or no head".into(),
+                    "the head's loss reads other data than the policy's, a running mean, or no head".into(),
                 );
             }
         }

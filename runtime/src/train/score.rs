@@ -223,7 +223,8 @@ fn scored(
 
 /// Scores all examples, `micro` at a time; a loss that couples its examples sees batches of `batch`.
 ///
-/// `reference` holds the reference's sums by example, where the loss reads one.
+/// `reference` holds the reference's numbers by example, where the loss reads one; `beside.running` the loss's
+/// running means as the run left them, which scoring does not move (0 where there are none).
 ///
 /// # Errors
 /// If an example does not fit the model or the loss cannot be evaluated.
@@ -236,7 +237,8 @@ pub fn score(
     reference: Option<&[Vec<f64>]>,
     sizes: (usize, usize),
 ) -> Result<Vec<ExampleScore>, RuntimeError> {
-    let problem = Problem { live: beside.reference, ..Problem::plain(kernel, binding) };
+    let plain = Problem::plain(kernel, binding);
+    let problem = Problem { live: beside.reference, past: beside.running, ..plain };
     score_problem(policy, problem, examples, reference, None, sizes)
 }
 

@@ -24,6 +24,8 @@ pub(super) enum Source {
     Statistic(Statistic, usize),
     Mismatched(Model),
     Label,
+    /// Filled by the run: the mean over it so far.
+    Running,
     /// A numeric column.
     Data(usize),
     /// A column with one number a response of a list, or one a token.

@@ -204,6 +204,7 @@ impl<'a> Session<'a> {
             binding: &self.bindings.policy,
             head: self.run.beside.head_loss.zip(self.bindings.head.as_ref()),
             live: self.run.beside.reference,
+            past: &self.state.running,
         }
     }
 
@@ -257,6 +258,7 @@ impl<'a> Session<'a> {
             head.step(&tensors(&result.of_head), rate, clip_factor(head_norm, config.clip))?;
         }
         self.state.step = step;
+        self.state.running.clone_from(&result.running);
 
         let (loss, sums) = (&result.loss, &result.sums);
         let own = &self.bindings.policy;

@@ -41,7 +41,13 @@ stops; --resume goes on to the same result, bit for bit. `ponens report DIR` mak
 #[command(after_help = EXAMPLE)]
 pub(crate) struct Args {
     /// Train the small embedded task from start to end; needs no files
-    #[arg(long)]
+    // Its model, data and settings are its own: a flag that it would not heed is refused, not dropped.
+    #[arg(long, conflicts_with_all = [
+        "model", "data", "template", "max_length", "drop_empty", "reference", "reference_cache", "eval_data",
+        "eval_fraction", "flip", "resume", "steps", "epochs", "batch", "micro_batch", "lr", "warmup", "schedule",
+        "clip", "lora", "lora_alpha", "lora_targets", "lora_dropout", "packed", "full", "checkpointing",
+        "eval_every", "patience", "save_every", "tensorboard", "sample_prompts", "sample_tokens",
+    ])]
     pub(super) demo: bool,
     /// Catalogue name, `.loss` file, or `file.loss:name`
     #[arg(long, required_unless_present_any = ["demo", "losses"], value_name = "LOSS")]

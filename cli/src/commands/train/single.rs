@@ -142,6 +142,7 @@ impl Job<'_> {
                 head_loss: loss.head.as_ref().map(|k| k as &dyn LossKernel),
                 reference: Some(reference),
                 first: first.as_deref(),
+                running: &[],
             },
             output: Some(self.output),
             stop: self.stop,

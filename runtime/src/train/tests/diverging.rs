@@ -50,7 +50,7 @@ fn shared_tokens_cancel_in_a_margin() {
             .map(|r| vec![r[0] - 0.3, r[1]])
             .collect();
         let batch: Vec<&EncodedExample> = examples.iter().collect();
-        match gradient(&model, &kernel, &binding, &batch, Some(&reference), 3) {
+        match gradient(&model, &kernel, &binding, &batch, Some(&reference), &[], 3) {
             Ok(r) => (r.loss, r.sums.logp, flat(&r.gradients)),
             Err(_) => panic!("a valid batch"),
         }

@@ -124,9 +124,11 @@ fn gradient(
     binding: &Binding,
     examples: &[&EncodedExample],
     reference: Option<&[Vec<f64>]>,
+    past: &[Running],
     micro: usize,
 ) -> Result<BatchResult, BatchError> {
-    batch::gradient(policy, Problem::plain(kernel, binding), examples, reference, micro)
+    let problem = Problem { past, ..Problem::plain(kernel, binding) };
+    batch::gradient(policy, problem, examples, reference, micro)
 }
 
 /// The columns of sums, each at the first token of its sequence.

@@ -31,6 +31,7 @@ fn micro_batches_leave_value_and_gradient_as_they_are() {
             &binding,
             &batch,
             Some(&reference),
+            &[],
             micro,
         ) {
             Ok(r) => (r.loss, r.sums.logp, flat(&r.gradients)),
@@ -219,7 +220,7 @@ fn an_error_of_the_loss_comes_back_as_itself() {
     let (model, data) = (full(), pairs(2));
     let batch: Vec<&EncodedExample> = data.iter().collect();
     let binding = Binding::new(&kernel, &Names::default()).expect("binds");
-    match gradient(&model, &kernel, &binding, &batch, None, 2) {
+    match gradient(&model, &kernel, &binding, &batch, None, &[], 2) {
         Err(BatchError::Other(RuntimeError::Shape(text))) => assert!(text.contains("gradients")),
         Err(BatchError::Other(e)) => panic!("{e}"),
         _ => panic!("one gradient for two inputs"),
@@ -276,7 +277,7 @@ fn a_statistic_weighs_an_example_without_a_gradient() {
     let batch: Vec<&EncodedExample> = data.iter().collect();
     let run = |kernel: &Custom| {
         let binding = Binding::new(kernel, &Names::default()).expect("binds");
-        match gradient(&model, kernel, &binding, &batch, None, 1) {
+        match gradient(&model, kernel, &binding, &batch, None, &[], 1) {
             Ok(r) => Ok((r.loss[0], flat(&r.gradients))),
             Err(BatchError::Other(e)) => Err(e.to_string()),
             Err(BatchError::NotFinite { .. }) => panic!("finite"),
