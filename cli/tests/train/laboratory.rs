@@ -186,6 +186,28 @@ fn from_data_to_a_page() {
         assert!(weight > 0.1 && weight < 10.0 && (weight - 1.0).abs() > 1e-4, "{line}");
     }
 
+    // The reward is that of the loss: lengths beside sums make no mean.
+    for (loss, says) in [
+        ("r_dpo", "logp(policy) - logp(reference), summed over tokens"),
+        ("wpo", "logp(policy) - logp(reference), summed over tokens"),
+        ("cpo", "logp(policy), summed over tokens"),
+        ("simpo", "logp(policy), mean over tokens"),
+        ("sigmoid_norm", "logp(policy) - logp(reference), mean over tokens"),
+    ] {
+        let scored =
+            place.run(&["score", "--loss", loss, "--model", "model", "--data", "pairs.jsonl"]).done();
+        assert!(scored.stdout.contains(&format!("reward: {says}")), "{loss}: {scored}");
+    }
+
+    // Rows that are dropped are counted aloud.
+    let gap = json!({ "prompt": "x=", "chosen": "", "rejected": "b" });
+    place.write("gaps.jsonl", format!("{}{gap}\n", place.read("pairs.jsonl")));
+    let gaps = ["score", "--loss", "dpo", "--model", "model", "--data", "gaps.jsonl", "--drop-empty"];
+    let told = place.run(&gaps).done();
+    assert!(told.stderr.contains("gaps.jsonl: 1 of 11 rows dropped"), "{told}");
+    let told = place.run(&[&gaps[..], &["--format", "json"]].concat()).done().json_lines();
+    assert_eq!(kind(&told, "dropped")[0]["dropped_empty"], json!(1));
+
     // The better half of the pairs by CHES, whole rows, in their order.
     let lines = place
         .run(&[
@@ -212,7 +234,7 @@ fn from_data_to_a_page() {
     assert_eq!(scores(&place, "kept.jsonl").iter().collect::<Vec<_>>(), kept);
 
     // A grid that is cut off after its first run goes on where it stood.
-    let grid = |losses: &'static str, resume: bool| {
+    let grid = |losses: &'static str, resume: bool, more: &[&'static str]| {
         let mut args = vec![
             "train",
             "--losses",
@@ -241,20 +263,40 @@ fn from_data_to_a_page() {
             "json",
         ];
         args.extend(resume.then_some("--resume"));
+        args.extend(more);
         place.run(&args)
     };
-    let lines = grid("dpo,simpo", false).done().json_lines();
+    let lines = grid("dpo,simpo", false, &[]).done().json_lines();
     assert_eq!(kind(&lines, "start").len(), 4);
-    let again = grid("dpo,simpo", false);
+    let again = grid("dpo,simpo", false, &[]);
     assert_eq!(again.codes(), ["E0703"], "{again}");
     std::fs::remove_file(place.path().join("lab/simpo-seed-1/done.json")).expect("removes");
-    let lines = grid("dpo,simpo", true).done().json_lines();
+    // Never under other settings: what is done and what is left would be compared.
+    place.write("other.jsonl", place.read("pairs.jsonl").replace("aaa", "aab"));
+    let cases: [(&[&str], &str); 4] = [
+        (&["--max-length", "16"], "`--max-length` 512, not 16"),
+        (&["--param", "beta=3"], "parameter `beta` 0.1, not 3.0 (dpo)"),
+        (&["--lora-alpha", "3"], "`--lora-alpha` 16, not 3"),
+        (&["--reference", "start"], "`--reference` without the adapter, not start"),
+    ];
+    for (more, says) in cases {
+        let refused = grid("dpo,simpo", true, more);
+        assert_eq!(refused.codes(), ["E0703"], "{refused}");
+        assert!(refused.stderr.contains(says), "{says}: {refused}");
+    }
+    std::fs::rename(place.path().join("pairs.jsonl"), place.path().join("kept")).expect("renames");
+    std::fs::copy(place.path().join("other.jsonl"), place.path().join("pairs.jsonl"))
+        .expect("copies");
+    let refused = grid("dpo,simpo", true, &[]);
+    assert!(refused.stderr.contains("another `--data pairs.jsonl`"), "{refused}");
+    std::fs::rename(place.path().join("kept"), place.path().join("pairs.jsonl")).expect("renames");
+    let lines = grid("dpo,simpo", true, &[]).done().json_lines();
     let starts = kind(&lines, "start");
     assert_eq!(
         (starts.len(), &starts[0]["loss"], &starts[0]["seed"]),
         (1, &json!("simpo"), &json!(1))
     );
-    let other = grid("dpo", true);
+    let other = grid("dpo", true, &[]);
     assert_eq!(other.codes(), ["E0703"], "{other}");
 
     let report = place.run(&["report", "lab", "--format", "json"]).done().json();
@@ -270,6 +312,15 @@ fn from_data_to_a_page() {
     assert!(page.contains("Loss against loss") && page.contains("<svg class=\"chart\""));
     // Self-contained: nothing is loaded from anywhere.
     assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("<script"));
+    // Examples pair by their rows alone, not by their number.
+    for name in ["lab/simpo-seed-1/scores-first.jsonl", "lab/simpo-seed-1/scores-last.jsonl"] {
+        place.write(name, place.read(name).replace("\"row\":3,", "\"row\":73,"));
+    }
+    let report = place.run(&["report", "lab", "--format", "json"]).done().json();
+    assert_eq!(report["losses"][1]["rise"], Value::Null, "{report}");
+    assert_eq!(report["losses"][0]["rise"]["n"], json!(10));
+    assert_eq!(report["differences"], json!([]));
+    assert!(place.read("lab/report.html").contains("held to other examples"));
     let one = place.run(&["report", "kto", "--output", "kto.html"]).done();
     assert!(one.stdout.contains("Held-out reward accuracy went from 50.0 % to"), "{one}");
     let page = place.read("kto.html");
@@ -297,11 +348,11 @@ fn a_curriculum_moves_its_reference_and_telescopes() {
         .map(|p| json!({ "prompt": p, "chosen": "ab", "rejected": "ba" }).to_string() + "\n")
         .collect();
     place.write("hard.jsonl", hard);
-    let train = |stages: &'static str, resume: bool| {
+    let train = |stages: &'static str, resume: bool, loss: &'static str| {
         let mut args = vec![
             "train",
             "--loss",
-            "dpo",
+            loss,
             "--model",
             "model",
             "--stages",
@@ -324,7 +375,7 @@ fn a_curriculum_moves_its_reference_and_telescopes() {
         args.extend(resume.then_some("--resume"));
         place.run(&args)
     };
-    let lines = train("pairs.jsonl,hard.jsonl", false).done().json_lines();
+    let lines = train("pairs.jsonl,hard.jsonl", false, "dpo").done().json_lines();
     assert_eq!(kind(&lines, "start").len(), 2);
     let number = |v: &Value, name: &str| v[name].as_f64().expect("a number");
     let first = scores(&place, "curry/stage-1/scores-first.jsonl");
@@ -344,10 +395,14 @@ fn a_curriculum_moves_its_reference_and_telescopes() {
         assert!((stages - all).abs() < 1e-5, "{stages} {all}");
     }
     // Stages that are done stay; others than before are refused.
-    let lines = train("pairs.jsonl,hard.jsonl", true).done().json_lines();
+    let lines = train("pairs.jsonl,hard.jsonl", true, "dpo").done().json_lines();
     assert_eq!((lines.len(), &lines[0]["left"]), (1, &json!(0)));
-    for (stages, resume) in [("pairs.jsonl,hard.jsonl", false), ("hard.jsonl", true)] {
-        let refused = train(stages, resume);
+    for (stages, resume, loss) in [
+        ("pairs.jsonl,hard.jsonl", false, "dpo"),
+        ("hard.jsonl", true, "dpo"),
+        ("pairs.jsonl,hard.jsonl", true, "ipo"),
+    ] {
+        let refused = train(stages, resume, loss);
         assert_eq!(refused.codes(), ["E0703"], "{refused}");
     }
     // The last adapter stands on the model that the first was made for.
@@ -367,6 +422,68 @@ fn a_curriculum_moves_its_reference_and_telescopes() {
     assert!(gap.abs() < 1e-5, "{gap}");
     let base = number(&scored[3], "chosen_reference_logp") - number(&first[3], "chosen_logp");
     assert!(base.abs() < 1e-5, "{base}");
+}
+
+/// A run goes on as what it was begun as, or not at all; how long it is may change.
+#[test]
+fn what_is_resumed_is_the_same_run() {
+    let place = Place::new();
+    write_model(&place);
+    write_data(&place);
+    let train = |steps: &'static str, more: &[&'static str]| {
+        let args = [
+            "train",
+            "--loss",
+            "dpo",
+            "--model",
+            "model",
+            "--data",
+            "pairs.jsonl",
+            "--output",
+            "run",
+            "--schedule",
+            "constant",
+            "--batch",
+            "4",
+            "--sample-tokens",
+            "0",
+            "--steps",
+            steps,
+            "--format",
+            "json",
+        ];
+        place.run(&[&args[..], more].concat())
+    };
+    train("2", &[]).done();
+    let described = place.read("run/run.json");
+    let cases: [(&[&str], &str); 5] = [
+        (&["--param", "beta=50"], "parameter `beta` 0.1, not 50.0"),
+        (&["--lora-alpha", "512"], "`--lora-alpha` 16, not 512"),
+        (&["--lora-dropout", "0.5"], "`--lora-dropout` 0, not 0.5"),
+        (&["--reference", "start"], "`--reference` without the adapter, not start"),
+        (&["--full"], "`--lora-alpha` 16, not none"),
+    ];
+    for (more, says) in cases {
+        let refused = train("4", &[more, &["--resume"]].concat());
+        assert_eq!(refused.codes(), ["E0704"], "{refused}");
+        assert!(refused.stderr.contains(says), "{says}: {refused}");
+    }
+    let again = train("4", &["--param", "beta=50"]);
+    assert!(again.stderr.contains("holds a run already"), "{again}");
+    // Another model of the same shape.
+    let weights = place.path().join("model/model.safetensors");
+    let whole = std::fs::read(&weights).expect("reads");
+    let mut other = whole.clone();
+    *other.last_mut().expect("bytes") ^= 0x80;
+    std::fs::write(&weights, other).expect("writes");
+    let refused = train("4", &["--resume"]);
+    assert!(refused.stderr.contains("another `--model`"), "{refused}");
+    std::fs::write(&weights, whole).expect("writes");
+    assert_eq!(place.read("run/run.json"), described);
+    train("4", &["--resume"]).done();
+    assert_eq!(place.read("run/run.json"), described);
+    place.run(&["report", "run"]).done();
+    assert!(place.read("run/report.html").contains("4 of 4, 4 examples each"));
 }
 
 #[test]

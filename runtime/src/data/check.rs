@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::error::DataError;
 use super::reader::ReadOptions;
-use super::record::{Kind, TextExample, Turns, kind, parse, type_name};
+use super::record::{TextExample, Turns, parse, type_name};
 use super::rows::{self, Fields};
 
 /// A column of the file.
@@ -208,17 +208,4 @@ pub fn check(
         found.longer_preferred = Some(seen.longer / found.pairs as f64);
     }
     Ok((found, error))
-}
-
-/// Whether the first row of a file is a pair; none if it cannot be told.
-///
-/// # Errors
-/// If the file cannot be opened.
-pub fn holds_pairs(path: &Path) -> Result<Option<bool>, DataError> {
-    let first = rows::open(path, None)?.rows.next();
-    Ok(first.and_then(|r| r.fields.ok()).and_then(|fields| match kind(&fields) {
-        Kind::Pair => Some(true),
-        Kind::Single => Some(false),
-        Kind::Neither => None,
-    }))
 }

@@ -22,7 +22,7 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-pub use check::{ColumnFound, DataCheck, Lengths, check, holds_pairs};
+pub use check::{ColumnFound, DataCheck, Lengths, check};
 pub use copy::copy_rows;
 pub use divergence::after_divergence;
 pub use encode::{EncodeOptions, EncodeReport, EncodedExample, Encoder, Sequence, encode_examples};

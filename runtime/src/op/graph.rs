@@ -131,6 +131,15 @@ impl LossKernel for GraphKernel {
         &self.graph.inputs
     }
 
+    fn definition(&self) -> Option<&Graph> {
+        Some(&self.graph)
+    }
+
+    fn parameters(&self) -> Vec<(&str, f64)> {
+        let names = self.graph.params.iter().map(|p| p.name.as_str());
+        names.zip(self.params.iter().copied()).collect()
+    }
+
     fn couples_examples(&self) -> bool {
         self.couples
     }

@@ -9,6 +9,7 @@
 use crate::data::{ColumnSpec, EncodedExample, Shape};
 use crate::op::{Column, Columns, LossKernel, RuntimeError};
 
+use super::mean::averages;
 use super::source::{Aggregate, Model, Source, diverged, source};
 
 /// The names that a loss gives to models and responses.
@@ -146,7 +147,9 @@ impl Binding {
         let summed = reads(Source::Policy(sum, 0)) && reads(Source::Policy(sum, last));
         let averaged = sources.iter().any(|s| matches!(s, Source::Policy(Aggregate::Mean, _)));
         // `logp / len` written out is a mean as well.
-        let lengths = reads(Source::Length(0)) && reads(Source::Length(last));
+        let lengths = reads(Source::Length(0))
+            && reads(Source::Length(last))
+            && averages(kernel, &names.policy);
         let mean = if summed { lengths && !averaged } else { averaged };
         Ok(Self {
             sources,

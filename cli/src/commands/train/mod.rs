@@ -4,6 +4,7 @@ mod credit;
 mod grid;
 mod inputs;
 mod record;
+mod settings;
 mod single;
 mod stages;
 
@@ -16,7 +17,7 @@ use clap::ValueEnum;
 use ponens::dsl::Diagnostic;
 use ponens::runtime::model::LoraConfig;
 use ponens::runtime::optim::{AdamWConfig, Decay, Schedule};
-use ponens::runtime::train::{Length, TrainConfig};
+use ponens::runtime::train::{Length, Settings, TrainConfig};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -247,6 +248,7 @@ impl Args {
             patience: self.patience,
             save_every: self.save_every,
             keep: 2,
+            origin: Settings::new(),
         }
     }
 }

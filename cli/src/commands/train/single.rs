@@ -5,7 +5,7 @@ use super::super::progress::{Progress, peak_memory};
 use super::super::samples::{self, Sample};
 use super::inputs::{Base, Data, Loss};
 use super::record::{self, Description};
-use super::{Args, credit, make_folder, stop_flag, wanted};
+use super::{Args, credit, make_folder, settings, stop_flag, wanted};
 use crate::failure::{Failure, Outcome, Status};
 use crate::output::Ui;
 use ponens::dsl::Diagnostic;
@@ -83,7 +83,8 @@ impl Job<'_> {
         let reference = base.other.as_ref().unwrap_or(&frozen);
         // A checkpoint brings its own.
         let known = if from.is_none() { self.known(reference)? } else { None };
-        let config = args.config(self.seed);
+        let mut config = args.config(self.seed);
+        config.origin = settings::origin(args, loss.needs_reference(), policy.adapter())?;
         let description = Description {
             args,
             loss: &loss.compiled,
@@ -93,7 +94,11 @@ impl Job<'_> {
             adapter: policy.adapter(),
             seed: self.seed,
         };
-        record::write_run(self.output, &description)?;
+        // That of a run which is resumed, or in the way of this one, stays as it was written at its start.
+        let begun = from.is_some() || self.output.join("metrics.jsonl").exists();
+        if !(begun && self.output.join("run.json").exists()) {
+            record::write_run(self.output, &description)?;
+        }
         let mut events = match args.tensorboard {
             true => Some(EventFile::create(self.output).map_err(models::failed)?),
             false => None,
@@ -168,6 +173,7 @@ pub(super) fn run(args: &Args, ui: &mut Ui) -> Outcome {
     let output = wanted(args.output.as_deref(), "output")?;
     let loss = Loss::find(wanted(args.loss.as_deref(), "loss")?, args, ui)?;
     let text = Data::read(args, &loss)?;
+    args.data.tell_dropped(ui)?;
     let base = Base::load(args, loss.binding.needs_reference())?;
     make_folder(output)?;
     let data = text.encode(args, &base, &loss)?;
