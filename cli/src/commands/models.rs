@@ -286,7 +286,10 @@ pub(super) fn names(loss: &Loss) -> Result<Names, Failure> {
 pub(super) fn dropped(path: &Path, report: ReadReport) -> Option<String> {
     let ReadReport { rows, dropped_empty, .. } = report;
     (dropped_empty > 0).then(|| {
-        format!("{}: {dropped_empty} of {rows} rows dropped, with an empty response", path.display())
+        format!(
+            "{}: {dropped_empty} of {rows} rows dropped, with an empty response",
+            path.display()
+        )
     })
 }
 

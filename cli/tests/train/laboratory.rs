@@ -194,15 +194,17 @@ fn from_data_to_a_page() {
         ("simpo", "logp(policy), mean over tokens"),
         ("sigmoid_norm", "logp(policy) - logp(reference), mean over tokens"),
     ] {
-        let scored =
-            place.run(&["score", "--loss", loss, "--model", "model", "--data", "pairs.jsonl"]).done();
+        let scored = place
+            .run(&["score", "--loss", loss, "--model", "model", "--data", "pairs.jsonl"])
+            .done();
         assert!(scored.stdout.contains(&format!("reward: {says}")), "{loss}: {scored}");
     }
 
     // Rows that are dropped are counted aloud.
     let gap = json!({ "prompt": "x=", "chosen": "", "rejected": "b" });
     place.write("gaps.jsonl", format!("{}{gap}\n", place.read("pairs.jsonl")));
-    let gaps = ["score", "--loss", "dpo", "--model", "model", "--data", "gaps.jsonl", "--drop-empty"];
+    let gaps =
+        ["score", "--loss", "dpo", "--model", "model", "--data", "gaps.jsonl", "--drop-empty"];
     let told = place.run(&gaps).done();
     assert!(told.stderr.contains("gaps.jsonl: 1 of 11 rows dropped"), "{told}");
     let told = place.run(&[&gaps[..], &["--format", "json"]].concat()).done().json_lines();

@@ -16,14 +16,17 @@ use super::rows::{self, Fields, Format};
 
 /// Whether a cell, as it stands, is a number or a truth value in JSON that can be read back.
 fn is_json(cell: &str) -> bool {
-    cell == cell.trim() && matches!(serde_json::from_str(cell), Ok(Value::Number(_) | Value::Bool(_)))
+    cell == cell.trim()
+        && matches!(serde_json::from_str(cell), Ok(Value::Number(_) | Value::Bool(_)))
 }
 
 /// A row on one line.
 fn line(fields: &Fields, from_csv: bool) -> serde_json::Result<String> {
     let cell = |(name, value): (&String, &Value)| {
         let written = match value {
-            Value::String(s) if from_csv && !TEXT_COLUMNS.contains(&name.as_str()) && is_json(s) => {
+            Value::String(s)
+                if from_csv && !TEXT_COLUMNS.contains(&name.as_str()) && is_json(s) =>
+            {
                 s.clone()
             }
             value => serde_json::to_string(value)?,

@@ -147,9 +147,8 @@ impl Binding {
         let summed = reads(Source::Policy(sum, 0)) && reads(Source::Policy(sum, last));
         let averaged = sources.iter().any(|s| matches!(s, Source::Policy(Aggregate::Mean, _)));
         // `logp / len` written out is a mean as well.
-        let lengths = reads(Source::Length(0))
-            && reads(Source::Length(last))
-            && averages(kernel, &names.policy);
+        let lengths =
+            reads(Source::Length(0)) && reads(Source::Length(last)) && averages(kernel, names);
         let mean = if summed { lengths && !averaged } else { averaged };
         Ok(Self {
             sources,

@@ -165,9 +165,8 @@ pub(super) fn save(
 ) -> Result<PathBuf, RuntimeError> {
     fs::create_dir_all(folder).map_err(RuntimeError::io("cannot create", folder))?;
     // Dropping the handle on any error below removes the half-written folder.
-    let temporary = temporary_folder()
-        .tempdir_in(folder)
-        .map_err(RuntimeError::io("cannot write", folder))?;
+    let temporary =
+        temporary_folder().tempdir_in(folder).map_err(RuntimeError::io("cannot write", folder))?;
     let at = |file: &str| temporary.path().join(file);
     let weights = variables.iter().map(|(n, v)| (n.clone(), v.as_tensor().clone())).collect();
     save_tensors(&weights, &at(WEIGHTS))?;

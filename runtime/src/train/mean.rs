@@ -5,6 +5,7 @@
 
 use ponens_compiler::mir::{Binary, Graph, Op, Unary};
 
+use super::{Names, ResponseNames};
 use crate::op::LossKernel;
 
 /// How a value depends on one input, through what a gradient passes.
@@ -77,11 +78,18 @@ fn quotients(graph: &Graph, inputs: &[&str]) -> Option<bool> {
 
 /// Whether a loss that reads sums and lengths is one of means over tokens. Of a loss without a graph the
 /// lengths are all there is to see.
-pub(super) fn averages(kernel: &dyn LossKernel, policy: &str) -> bool {
+pub(super) fn averages(kernel: &dyn LossKernel, names: &Names) -> bool {
     let Some(graph) = kernel.definition() else { return true };
-    let of_policy = |name: &str| name.starts_with(&format!("logp({policy},"));
+    let sum = |response: &str| format!("logp({},{response})", names.policy);
+    let is_wanted = |name: &str| match &names.responses {
+        // Rewards are those of the two, not of further responses.
+        ResponseNames::Pair { chosen, rejected, .. } => {
+            name == sum(chosen) || name == sum(rejected)
+        }
+        _ => name.starts_with(&format!("logp({},", names.policy)),
+    };
     let inputs: Vec<&str> =
-        graph.inputs.iter().map(|i| i.name.as_str()).filter(|n| of_policy(n)).collect();
+        graph.inputs.iter().map(|i| i.name.as_str()).filter(|n| is_wanted(n)).collect();
     quotients(graph, &inputs).unwrap_or(true)
 }
 

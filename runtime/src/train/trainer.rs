@@ -143,7 +143,10 @@ pub fn resume(run: Run<'_>, checkpoint: &Path) -> Result<Outcome, RuntimeError> 
     }
     unchanged(&state.kernel, &kernel_settings(run.kernel))?;
     if state.step > total {
-        return refuse(&format!("more steps: it has taken {} and {total} are asked for", state.step));
+        return refuse(&format!(
+            "more steps: it has taken {} and {total} are asked for",
+            state.step
+        ));
     }
     state.changed = state.config != *run.config;
     state.config.continues_as(run.config)?;

@@ -81,7 +81,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     eval_data: Option<PathBuf>,
     /// The part of --data that is held out
-    #[arg(long, default_value_t = 0.1, value_name = "FRACTION")]
+    #[arg(long, default_value_t = 0.1, value_name = "FRACTION", value_parser = share)]
     eval_fraction: f64,
     /// Turn this share of the training labels, at random: a study of label noise
     #[arg(long, default_value_t = 0.0, value_name = "SHARE", value_parser = share)]

@@ -176,7 +176,9 @@ fn a_string_prompt_is_never_lost() {
         let found = single(" What is X?\n", &turns).expect("valid");
         match before.contains(&&q) {
             true => assert_eq!(&found.prompt, want),
-            false => assert!(matches!(&found.prompt, Turns::Chat(m) if m.len() == before.len() + 1)),
+            false => {
+                assert!(matches!(&found.prompt, Turns::Chat(m) if m.len() == before.len() + 1))
+            }
         }
         assert_eq!(found.responses, [chat(&[("assistant", "A")])]);
     }

@@ -168,9 +168,10 @@ fn a_loss_of_the_same_name_is_told_apart() {
     setup.output = Some(dir.path());
     setup.go(None).expect("trains");
     let from = latest_checkpoint(dir.path()).expect("readable").expect("one");
-    for (kernel, want) in
-        [(&edited, "another definition of the loss `dpo`"), (&bound, "parameter `beta` 0.5, not 0.1")]
-    {
+    for (kernel, want) in [
+        (&edited, "another definition of the loss `dpo`"),
+        (&bound, "parameter `beta` 0.5, not 0.1"),
+    ] {
         let fresh = full();
         let text = message(Setup::new(&fresh, kernel, 4).go(Some(&from)));
         assert!(text.contains(want), "{text}");

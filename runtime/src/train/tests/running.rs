@@ -283,7 +283,7 @@ fn single_responses_are_compared_in_all_couples() {
     let data: Vec<EncodedExample> = pairs(23)
         .into_iter()
         .enumerate()
-        .map(|(i, e)| EncodedExample::single(i, e.responses[0].clone(), i % 3 == 0, vec![]))
+        .map(|(i, e)| EncodedExample::single(i, e.responses[0].clone(), i % 2 == 0, vec![]))
         .collect();
     let scores = score(&full(), &kernel, &binding, &data, None, (23, 23)).expect("scores");
     let (mut won, mut couples, mut ties) = (0.0, 0.0, 0);
@@ -295,8 +295,8 @@ fn single_responses_are_compared_in_all_couples() {
             ties += usize::from(tie);
         }
     }
-    assert_eq!(couples, 8.0 * 15.0);
-    assert!(ties > 0, "every fifth prompt is the same");
+    assert_eq!(couples, 12.0 * 11.0);
+    assert!(ties >= 8, "example i + 15 is example i");
     assert_eq!(summarise(&scores).accuracy, won / couples);
 }
 
