@@ -75,7 +75,7 @@ fn shared(args: &Args, reads_reference: bool, stages: &[PathBuf]) -> Result<Sett
     let length = args.steps.map_or(format!("{} epochs", args.epochs), |n| format!("{n} steps"));
     let or_none = |v: Option<usize>| v.map_or("none".to_owned(), |n| n.to_string());
     let options = [
-        ("length of", length),
+        ("a length of", length),
         ("`--batch`", args.batch.to_string()),
         ("`--micro-batch`", args.micro_batch.to_string()),
         ("`--lr`", config.schedule.peak.to_string()),

@@ -130,7 +130,7 @@ fn a_checkpoint_of_something_else_is_refused_untouched() {
         (|s| s.config.length = Length::Steps(8), "another length"),
         (|s| s.config.seed = 8, "another seed"),
         (|s| drop(s.config.origin.insert("adapter".into(), "8".into())), "adapter none, not 8"),
-        (|s| s.kernel = &OTHER, "parameter `beta` 0.5, not 50.0"),
+        (|s| s.kernel = &*OTHER, "parameter `beta` 0.5, not 50.0"),
     ];
     for (change, want) in changes {
         let fresh = full();
@@ -157,7 +157,8 @@ fn a_loss_of_the_same_name_is_told_apart() {
     let was = GraphKernel::new(&dpo_graph(0.5), &HashMap::new()).expect("a kernel");
     let mut edited = dpo_graph(0.5);
     for root in edited.roots.iter_mut().skip(1) {
-        root.name = if root.name.ends_with("w)") { "d/logp(pi,l)" } else { "d/logp(pi,w)" }.into();
+        let other = if root.name.ends_with("w)") { "d/logp(pi,l)" } else { "d/logp(pi,w)" };
+        root.name = other.to_owned();
     }
     let edited = GraphKernel::new(&edited, &HashMap::new()).expect("a kernel");
     let beta = HashMap::from([("beta".to_owned(), 0.1)]);
