@@ -188,7 +188,8 @@ impl<'a> Session<'a> {
         let order = Shuffle::new(run.config.seed, run.train.len());
         let earlier_seconds = state.seconds;
         let started = Instant::now();
-        let state = State { kernel: kernel_settings(run.kernel), ..state };
+        let mut state = state;
+        state.kernel = kernel_settings(run.kernel);
         Self {
             run,
             binding,
