@@ -124,9 +124,13 @@ fn score(args: &ScoreArgs, ui: &mut Ui) -> Outcome {
         template: args.template.clone(),
         max_length: args.max_length,
         drop_empty: true,
+        dropped: Default::default(),
     };
     let options = ReadOptions { drop_empty: true, ..ReadOptions::default() };
-    let (records, _) = load_examples(path, &options).map_err(|e| models::refused(&e))?;
+    let (records, read) = load_examples(path, &options).map_err(|e| models::refused(&e))?;
+    if let Some(text) = models::dropped(path, read) {
+        ui.remark(text);
+    }
     let format = arguments.prompt_format(&loaded.tokenizer)?;
     let lengths = EncodeOptions::new(args.max_length);
     let (examples, _) = encode_examples(&records, path, &format, &loaded.tokenizer, lengths)
@@ -214,6 +218,7 @@ fn check(args: &CheckArgs, ui: &mut Ui) -> Outcome {
                 template: args.template.clone(),
                 max_length: args.max_length,
                 drop_empty: true,
+                dropped: Default::default(),
             };
             let format = arguments.prompt_format(&tokenizer)?;
             Some(Tokens {

@@ -1,33 +1,29 @@
 //! Models and data for the commands that run them.
 
 use crate::failure::Failure;
+use crate::output::Ui;
 use ponens::Refusal;
 use ponens::compiler::hir::{DataShape, Loss, Role};
 use ponens::compiler::session::Compiled;
 use ponens::dsl::Diagnostic;
 use ponens::runtime::data::{
     DataError, EncodeOptions, EncodeReport, EncodedExample, Encoding, PromptFormat, ReadOptions,
-    Store, TextExample, add_mismatched, after_divergence, encode_examples, load_examples,
-    store_examples,
+    ReadReport, Store, TextExample, add_mismatched, after_divergence, encode_examples,
+    load_examples, store_examples,
 };
+use ponens::runtime::files;
 use ponens::runtime::model::{Llama, Source};
 use ponens::runtime::op::{GraphKernel, RuntimeError};
 use ponens::runtime::tokenizer::Tokenizer;
 use ponens::runtime::train::{Binding, Names, ResponseNames};
-use std::collections::HashMap;
-use std::io::Write as _;
+use serde_json::json;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 /// Writes a file that appears whole or not at all.
 pub(super) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let write = || -> std::io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(bytes)?;
-        file.persist(path).map_err(|e| e.error)?;
-        Ok(())
-    };
-    write().map_err(|e| {
+    files::write_whole(path, bytes).map_err(|e| {
         let d = Diagnostic::error("E0703", format!("cannot write {}: {e}", path.display()));
         Failure::from(d.help("give another place with --output"))
     })
@@ -106,6 +102,9 @@ pub(super) struct DataArgs {
     /// Drop rows with an empty response instead of refusing them
     #[arg(long)]
     pub(super) drop_empty: bool,
+    /// What was dropped, by file, and not told yet.
+    #[arg(skip)]
+    pub(super) dropped: RefCell<BTreeMap<PathBuf, ReadReport>>,
 }
 
 impl DataArgs {
@@ -149,7 +148,26 @@ impl DataArgs {
         reference: bool,
     ) -> Result<Vec<TextExample>, Failure> {
         let options = self.options(binding, reference)?;
-        Ok(load_examples(path, &options).map_err(|e| refused(&e))?.0)
+        let (examples, report) = load_examples(path, &options).map_err(|e| refused(&e))?;
+        self.dropped.borrow_mut().insert(path.to_owned(), report);
+        Ok(examples)
+    }
+
+    /// Says how many rows of the files that were read were dropped, each file once.
+    pub(super) fn tell_dropped(&self, ui: &mut Ui) -> Result<(), Failure> {
+        for (path, report) in self.dropped.take() {
+            let Some(text) = dropped(&path, report) else { continue };
+            ui.remark(text);
+            if ui.is_json() {
+                ui.json_line(&json!({
+                    "type": "dropped",
+                    "file": path.display().to_string(),
+                    "rows": report.rows,
+                    "dropped_empty": report.dropped_empty,
+                }))?;
+            }
+        }
+        Ok(())
     }
 
     /// The rows of a file as tokens on disk, in a nameless file in `folder`.
@@ -296,6 +314,17 @@ pub(super) fn names(loss: &Loss) -> Names {
         sampler: model(Role::Sampler),
         responses,
     }
+}
+
+/// How many rows were dropped, if any were.
+pub(super) fn dropped(path: &Path, report: ReadReport) -> Option<String> {
+    let ReadReport { rows, dropped_empty, .. } = report;
+    (dropped_empty > 0).then(|| {
+        format!(
+            "{}: {dropped_empty} of {rows} rows dropped, with an empty response",
+            path.display()
+        )
+    })
 }
 
 /// What cutting to length did, if it did anything.

@@ -60,6 +60,7 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
     }
     let given = args.reference.as_deref() == Some("data");
     let records = args.data.read(path, &binding, given)?;
+    args.data.tell_dropped(ui)?;
     let policy = models::load(&args.model)?;
     let (examples, report) = args.data.encode(&records, path, &policy.tokenizer, &binding)?;
     ui.remark(format!("template  {}", args.data.stated()));

@@ -16,11 +16,11 @@ fn a_curriculum_moves_its_reference_and_telescopes() {
         .map(|p| json!({ "prompt": p, "chosen": "ab", "rejected": "ba" }).to_string() + "\n")
         .collect();
     place.write("hard.jsonl", hard);
-    let train = |stages: &'static str, resume: bool| {
+    let train = |stages: &'static str, resume: bool, loss: &'static str| {
         let mut args = vec![
             "train",
             "--loss",
-            "dpo",
+            loss,
             "--model",
             "model",
             "--stages",
@@ -43,7 +43,7 @@ fn a_curriculum_moves_its_reference_and_telescopes() {
         args.extend(resume.then_some("--resume"));
         place.run(&args)
     };
-    let lines = train("pairs.jsonl,hard.jsonl", false).done().json_lines();
+    let lines = train("pairs.jsonl,hard.jsonl", false, "dpo").done().json_lines();
     assert_eq!(kind(&lines, "start").len(), 2);
     let number = |v: &Value, name: &str| v[name].as_f64().expect("a number");
     let first = scores(&place, "curry/stage-1/scores-first.jsonl");
@@ -63,10 +63,14 @@ fn a_curriculum_moves_its_reference_and_telescopes() {
         assert!((stages - all).abs() < 1e-5, "{stages} {all}");
     }
     // Stages that are done stay; others than before are refused.
-    let lines = train("pairs.jsonl,hard.jsonl", true).done().json_lines();
+    let lines = train("pairs.jsonl,hard.jsonl", true, "dpo").done().json_lines();
     assert_eq!((lines.len(), &lines[0]["left"]), (1, &json!(0)));
-    for (stages, resume) in [("pairs.jsonl,hard.jsonl", false), ("hard.jsonl", true)] {
-        let refused = train(stages, resume);
+    for (stages, resume, loss) in [
+        ("pairs.jsonl,hard.jsonl", false, "dpo"),
+        ("hard.jsonl", true, "dpo"),
+        ("pairs.jsonl,hard.jsonl", true, "ipo"),
+    ] {
+        let refused = train(stages, resume, loss);
         assert_eq!(refused.codes(), ["E0703"], "{refused}");
     }
     // The last adapter stands on the model that the first was made for.

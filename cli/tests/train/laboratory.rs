@@ -129,6 +129,30 @@ fn from_data_to_a_page() {
         assert!(weight > 0.1 && weight < 10.0 && (weight - 1.0).abs() > 1e-4, "{line}");
     }
 
+    // The reward is that of the loss: lengths beside sums make no mean.
+    for (loss, says) in [
+        ("r_dpo", "logp(policy) - logp(reference), summed over tokens"),
+        ("wpo", "logp(policy) - logp(reference), summed over tokens"),
+        ("cpo", "logp(policy), summed over tokens"),
+        ("simpo", "logp(policy), mean over tokens"),
+        ("sigmoid_norm", "logp(policy) - logp(reference), mean over tokens"),
+    ] {
+        let scored = place
+            .run(&["score", "--loss", loss, "--model", "model", "--data", "pairs.jsonl"])
+            .done();
+        assert!(scored.stdout.contains(&format!("reward: {says}")), "{loss}: {scored}");
+    }
+
+    // Rows that are dropped are counted aloud.
+    let gap = json!({ "prompt": "x=", "chosen": "", "rejected": "b" });
+    place.write("gaps.jsonl", format!("{}{gap}\n", place.read("pairs.jsonl")));
+    let gaps =
+        ["score", "--loss", "dpo", "--model", "model", "--data", "gaps.jsonl", "--drop-empty"];
+    let told = place.run(&gaps).done();
+    assert!(told.stderr.contains("gaps.jsonl: 1 of 11 rows dropped"), "{told}");
+    let told = place.run(&[&gaps[..], &["--format", "json"]].concat()).done().json_lines();
+    assert_eq!(kind(&told, "dropped")[0]["dropped_empty"], json!(1));
+
     // The better half of the pairs by CHES, whole rows, in their order.
     let lines = place
         .run(&[
@@ -155,7 +179,7 @@ fn from_data_to_a_page() {
     assert_eq!(scores(&place, "kept.jsonl").iter().collect::<Vec<_>>(), kept);
 
     // A grid that is cut off after its first run goes on where it stood.
-    let grid = |losses: &'static str, resume: bool| {
+    let grid = |losses: &'static str, resume: bool, more: &[&'static str]| {
         let mut args = vec![
             "train",
             "--losses",
@@ -184,20 +208,40 @@ fn from_data_to_a_page() {
             "json",
         ];
         args.extend(resume.then_some("--resume"));
+        args.extend(more);
         place.run(&args)
     };
-    let lines = grid("dpo,simpo", false).done().json_lines();
+    let lines = grid("dpo,simpo", false, &[]).done().json_lines();
     assert_eq!(kind(&lines, "start").len(), 4);
-    let again = grid("dpo,simpo", false);
+    let again = grid("dpo,simpo", false, &[]);
     assert_eq!(again.codes(), ["E0703"], "{again}");
     std::fs::remove_file(place.path().join("lab/simpo-seed-1/done.json")).expect("removes");
-    let lines = grid("dpo,simpo", true).done().json_lines();
+    // Never under other settings: what is done and what is left would be compared.
+    place.write("other.jsonl", place.read("pairs.jsonl").replace("aaa", "aab"));
+    let cases: [(&[&str], &str); 4] = [
+        (&["--max-length", "16"], "`--max-length` 512, not 16"),
+        (&["--param", "beta=3"], "parameter `beta` 0.1, not 3.0 (dpo)"),
+        (&["--lora-alpha", "3"], "`--lora-alpha` 16, not 3"),
+        (&["--reference", "start"], "`--reference` without the adapter, not start"),
+    ];
+    for (more, says) in cases {
+        let refused = grid("dpo,simpo", true, more);
+        assert_eq!(refused.codes(), ["E0703"], "{refused}");
+        assert!(refused.stderr.contains(says), "{says}: {refused}");
+    }
+    std::fs::rename(place.path().join("pairs.jsonl"), place.path().join("kept")).expect("renames");
+    std::fs::copy(place.path().join("other.jsonl"), place.path().join("pairs.jsonl"))
+        .expect("copies");
+    let refused = grid("dpo,simpo", true, &[]);
+    assert!(refused.stderr.contains("another `--data pairs.jsonl`"), "{refused}");
+    std::fs::rename(place.path().join("kept"), place.path().join("pairs.jsonl")).expect("renames");
+    let lines = grid("dpo,simpo", true, &[]).done().json_lines();
     let starts = kind(&lines, "start");
     assert_eq!(
         (starts.len(), &starts[0]["loss"], &starts[0]["seed"]),
         (1, &json!("simpo"), &json!(1))
     );
-    let other = grid("dpo", true);
+    let other = grid("dpo", true, &[]);
     assert_eq!(other.codes(), ["E0703"], "{other}");
 
     let report = place.run(&["report", "lab", "--format", "json"]).done().json();
@@ -213,6 +257,15 @@ fn from_data_to_a_page() {
     assert!(page.contains("Loss against loss") && page.contains("<svg class=\"chart\""));
     // Self-contained: nothing is loaded from anywhere.
     assert!(!page.contains("http://") && !page.contains("https://") && !page.contains("<script"));
+    // Examples pair by their rows alone, not by their number.
+    for name in ["lab/simpo-seed-1/scores-first.jsonl", "lab/simpo-seed-1/scores-last.jsonl"] {
+        place.write(name, place.read(name).replace("\"row\":3,", "\"row\":73,"));
+    }
+    let report = place.run(&["report", "lab", "--format", "json"]).done().json();
+    assert_eq!(report["losses"][1]["rise"], Value::Null, "{report}");
+    assert_eq!(report["losses"][0]["rise"]["n"], json!(10));
+    assert_eq!(report["differences"], json!([]));
+    assert!(place.read("lab/report.html").contains("held to other examples"));
     let one = place.run(&["report", "kto", "--output", "kto.html"]).done();
     assert!(one.stdout.contains("Held-out reward accuracy went from 50.0 % to"), "{one}");
     let page = place.read("kto.html");

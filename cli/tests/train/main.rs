@@ -7,4 +7,5 @@ mod laboratory;
 mod misfit;
 mod nested;
 mod refused;
+mod resumed;
 mod tiny;

@@ -217,16 +217,3 @@ pub fn check(
     }
     Ok((found, error))
 }
-
-/// Whether the first row of a file is a pair; none if it cannot be told.
-///
-/// # Errors
-/// If the file cannot be opened.
-pub fn holds_pairs(path: &Path) -> Result<Option<bool>, DataError> {
-    let first = rows::open(path, None)?.rows.next();
-    Ok(first.and_then(|r| r.fields.ok()).and_then(|fields| match kind(&fields) {
-        Kind::Pair => Some(true),
-        Kind::Single => Some(false),
-        Kind::List | Kind::Neither => None,
-    }))
-}

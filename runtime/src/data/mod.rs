@@ -25,7 +25,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-pub use check::{ColumnFound, DataCheck, Lengths, check, holds_pairs};
+pub use check::{ColumnFound, DataCheck, Lengths, check};
 pub use copy::copy_rows;
 pub use divergence::after_divergence;
 pub use encode::{EncodeOptions, EncodeReport, EncodedExample, Encoder, Sequence, encode_examples};

@@ -14,6 +14,9 @@ use super::{
     scalar::ScalarHead,
 };
 
+/// The bit that marks a dropout seed as held for all passes.
+const HELD: u64 = 1 << 63;
+
 /// A Llama-family causal language model in f32.
 ///
 /// A new model is frozen; [`Llama::into_trainable`] trains all weights and [`Llama::with_adapter`] a
@@ -29,7 +32,7 @@ pub struct Llama {
     adapter: Option<LoraConfig>,
     checkpointing: bool,
     pub(super) scalar: Option<ScalarHead>,
-    /// Passes so far, from which dropout seeds come.
+    /// Passes so far, from which dropout seeds come; or a seed that is held, with [`HELD`].
     passes: AtomicU64,
 }
 
@@ -304,7 +307,19 @@ impl Llama {
 
     /// The next pass's dropout seed.
     pub(super) fn next_seed(&self) -> u64 {
-        self.passes.fetch_add(1, Ordering::Relaxed)
+        self.held_seed().unwrap_or_else(|| self.passes.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The seed that is held, which is that of forward passes too; they have none without.
+    pub(super) fn held_seed(&self) -> Option<u64> {
+        let passes = self.passes.load(Ordering::Relaxed);
+        (passes & HELD != 0).then_some(passes & !HELD)
+    }
+
+    /// Makes all passes drop by one seed (of 63 bits), forward passes too, until none is given: then the
+    /// number of passes starts at 0.
+    pub fn hold_dropout(&self, seed: Option<u64>) {
+        self.set_passes(seed.map_or(0, |s| s | HELD));
     }
 
     /// Sets the number of passes so far, from which dropout masks follow: for a run that resumes.

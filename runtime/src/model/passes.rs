@@ -21,7 +21,7 @@ impl Llama {
 
     /// Normalised hidden states of the predictors, `[N, hidden]`, without gradient.
     fn hidden(&self, packed: &Packed) -> Result<Tensor> {
-        let pass = Pass::new(&self.config, packed, None);
+        let pass = Pass::new(&self.config, packed, self.held_seed());
         let mut x = self.plain.embed(&packed.tokens)?;
         for layer in &self.plain.layers {
             x = layer.forward(&x, &self.config, &pass)?;

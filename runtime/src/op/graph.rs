@@ -194,6 +194,15 @@ impl LossKernel for GraphKernel {
         &self.graph.inputs
     }
 
+    fn definition(&self) -> Option<&Graph> {
+        Some(&self.graph)
+    }
+
+    fn parameters(&self) -> Vec<(&str, f64)> {
+        let names = self.graph.params.iter().map(|p| p.name.as_str());
+        names.zip(self.params.iter().copied()).collect()
+    }
+
     fn couples_examples(&self) -> bool {
         // What the mean is of has to be known of the whole batch before its loss is.
         self.couples || !self.running.is_empty()

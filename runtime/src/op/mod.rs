@@ -41,7 +41,7 @@ pub use graph::{GraphKernel, RunningMean};
 pub use nested::Loops;
 pub use rows::TokenRows;
 
-use ponens_compiler::mir::{Input, Level};
+use ponens_compiler::mir::{Graph, Input, Level};
 
 /// The value and the gradient of a loss on one batch of `n` examples.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +61,16 @@ pub trait LossKernel: Send + Sync {
     /// The columns it reads, by their canonical names: `logp(pi,w)`, `mean_logp(pi,w)`, `logp(ref,l)`,
     /// `len(w)`, a declared column's own name.
     fn inputs(&self) -> &[Input];
+
+    /// The graph that it evaluates, where it has one.
+    fn definition(&self) -> Option<&Graph> {
+        None
+    }
+
+    /// Its parameters with their values.
+    fn parameters(&self) -> Vec<(&str, f64)> {
+        Vec::new()
+    }
 
     /// False only if the loss of an example depends on no other example of the batch.
     fn couples_examples(&self) -> bool {

@@ -8,6 +8,7 @@
 
 use ponens_compiler::mir::Level;
 
+use super::mean::averages;
 use crate::data::{ColumnSpec, EncodedExample, ListSpec, Shape};
 use crate::logprob::Each;
 use crate::op::{Loops, LossKernel, RuntimeError};
@@ -60,7 +61,8 @@ impl Binding {
         let summed = reads(Source::Policy(sum, 0)) && reads(Source::Policy(sum, last));
         let averaged = any(&|s| matches!(s, Source::Policy(Aggregate::Mean, _)));
         // `logp / len` written out is a mean as well.
-        let lengths = reads(Source::Length(0)) && reads(Source::Length(last));
+        let lengths =
+            reads(Source::Length(0)) && reads(Source::Length(last)) && averages(kernel, names);
         let mean = if summed { lengths && !averaged } else { averaged };
         let head = any(&|s| matches!(s, Source::End(_) | Source::Head(Head::Reward, _)));
         let ends = any(&|s| matches!(s, Source::End(_)));

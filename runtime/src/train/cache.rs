@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
+use sha2::{Digest as _, Sha256};
 
 use crate::data::Examples;
 use crate::model::Llama;
@@ -17,28 +18,32 @@ use super::reference::{counts, reference_numbers, unreadable};
 use super::reward::Grain;
 use super::score::by_sequence;
 
-/// A digest (64-bit FNV-1a over words) of a model's weights and hyperparameters. The adapter does not
+/// A digest (SHA-256) of a model's weights and hyperparameters. The adapter does not
 /// count: ask for the model without it, or merged.
 ///
 /// # Errors
 /// If the device fails.
 pub fn model_digest(model: &Llama) -> Result<String, RuntimeError> {
-    let mut hash = 0xcbf2_9ce4_8422_2325u64;
-    let mut eat = |word: u64| hash = (hash ^ word).wrapping_mul(0x0100_0000_01b3);
-    format!("{:?}", model.config()).bytes().for_each(|b| eat(u64::from(b)));
+    let mut hash = Sha256::new();
+    hash.update(format!("{:?}", model.config()));
     model.each_weight(|name, tensor| {
-        name.bytes().for_each(|b| eat(u64::from(b)));
+        // Lengths keep a name from running into numbers, and one weight into the next.
+        hash.update((name.len() as u64).to_le_bytes());
+        hash.update(name);
+        hash.update((tensor.elem_count() as u64).to_le_bytes());
         let values = tensor.flatten_all()?.to_vec1::<f32>()?;
-        let pairs = values.chunks_exact(2);
-        let rest = pairs.remainder();
-        for p in pairs {
-            eat(u64::from(p[0].to_bits()) << 32 | u64::from(p[1].to_bits()));
+        for few in values.chunks(BLOCK) {
+            let bytes: Vec<u8> = few.iter().flat_map(|v| v.to_le_bytes()).collect();
+            hash.update(&bytes);
         }
-        rest.iter().for_each(|v| eat(u64::from(v.to_bits())));
         Ok(())
     })?;
-    Ok(format!("{hash:016x}"))
+    // The name of a file: half of the digits keep two models apart as surely.
+    Ok(hash.finalize().iter().take(16).map(|b| format!("{b:02x}")).collect())
 }
+
+/// Numbers that are hashed at a time.
+const BLOCK: usize = 1 << 14;
 
 /// Where reference log-probabilities are kept.
 #[derive(Clone, Debug)]

@@ -9,12 +9,14 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor, Var};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::data::Examples;
-use crate::op::RuntimeError;
+use crate::files::{named, temporary_folder};
+use crate::op::{LossKernel, RuntimeError};
 use crate::optim::AdamW;
 
-use super::config::TrainConfig;
+use super::config::{Settings, TrainConfig};
 use super::output::{UNFINISHED, sync_folder};
 use super::reference::{ReferenceLogProbs, unreadable};
 use super::reward::Grain;
@@ -25,7 +27,7 @@ const WEIGHTS: &str = "weights.safetensors";
 const OPTIMISER: &str = "optimizer.safetensors";
 const REFERENCE: &str = "reference.safetensors";
 const STATE: &str = "state.json";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// The numbers of a checkpoint that are not tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -37,6 +39,8 @@ pub(super) struct State {
     pub(super) seconds: f64,
     /// The loss that was trained with.
     pub(super) loss: String,
+    /// Its definition and its parameters.
+    pub(super) kernel: Settings,
     /// The settings.
     pub(super) config: TrainConfig,
     /// A digest of all training and held-out tokens.
@@ -52,6 +56,20 @@ pub(super) struct State {
     /// The running means of the loss.
     #[serde(default)]
     pub(super) running: Vec<Running>,
+    /// Whether this sitting goes on under settings that may change, and did.
+    #[serde(skip)]
+    pub(super) changed: bool,
+}
+
+/// What tells a loss from others of its name: the digest of its graph, and its parameters.
+pub fn kernel_settings(kernel: &dyn LossKernel) -> Settings {
+    let graph = kernel.definition().map(|g| {
+        let text = named(Sha256::new_with_prefix(g.to_string()));
+        (format!("definition of the loss `{}`", kernel.name()), text)
+    });
+    let parameters = kernel.parameters().into_iter();
+    let shown = parameters.map(|(name, v)| (format!("parameter `{name}`"), format!("{v:?}")));
+    graph.into_iter().chain(shown).collect()
 }
 
 impl State {
@@ -61,12 +79,14 @@ impl State {
             step: 0,
             seconds: 0.0,
             loss: loss.to_owned(),
+            kernel: Settings::new(),
             config: config.clone(),
             data,
             baseline: None,
             best: None,
             stale: 0,
             running: Vec::new(),
+            changed: false,
         }
     }
 }
@@ -155,10 +175,8 @@ pub(super) fn save(
 ) -> Result<PathBuf, RuntimeError> {
     fs::create_dir_all(folder).map_err(RuntimeError::io("cannot create", folder))?;
     // Dropping the handle on any error below removes the half-written folder.
-    let temporary = tempfile::Builder::new()
-        .prefix(UNFINISHED)
-        .tempdir_in(folder)
-        .map_err(RuntimeError::io("cannot write", folder))?;
+    let temporary =
+        temporary_folder().tempdir_in(folder).map_err(RuntimeError::io("cannot write", folder))?;
     let at = |file: &str| temporary.path().join(file);
     let mut weights = HashMap::new();
     let mut moments = HashMap::new();

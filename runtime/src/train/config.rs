@@ -1,7 +1,10 @@
 //! The settings of a run.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use crate::files::DIGEST;
 use crate::op::RuntimeError;
 use crate::optim::{AdamWConfig, Decay, Schedule};
 
@@ -46,6 +49,37 @@ pub struct TrainConfig {
     pub save_every: Option<usize>,
     /// How many checkpoints stay; older ones are removed.
     pub keep: usize,
+    /// What else the run was started with, by name: the model, its adapter, the reference. A run goes on with
+    /// the same alone.
+    #[serde(default)]
+    pub origin: Settings,
+}
+
+/// Settings by name. Digests stand for what is too long to show.
+pub type Settings = BTreeMap<String, String>;
+
+/// Refuses settings that are not those of a run's start.
+///
+/// # Errors
+/// Names the first that differs.
+pub(super) fn unchanged(was: &Settings, is: &Settings) -> Result<(), RuntimeError> {
+    match first_change(was, is) {
+        None => Ok(()),
+        Some(text) => {
+            Err(RuntimeError::Setting(format!("the run to resume was started with {text}")))
+        }
+    }
+}
+
+/// The first setting that differs, as it was and as it is.
+pub fn first_change(was: &Settings, is: &Settings) -> Option<String> {
+    let name = was.keys().chain(is.keys()).find(|name| was.get(*name) != is.get(*name))?;
+    let shown = |settings: &Settings| settings.get(name).map_or("none".to_owned(), String::clone);
+    let (was, is) = (shown(was), shown(is));
+    Some(match was.starts_with(DIGEST) || is.starts_with(DIGEST) {
+        true => format!("another {name}"),
+        false => format!("{name} {was}, not {is}"),
+    })
 }
 
 impl Default for TrainConfig {
@@ -63,6 +97,7 @@ impl Default for TrainConfig {
             patience: None,
             save_every: None,
             keep: 2,
+            origin: Settings::new(),
         }
     }
 }
@@ -123,6 +158,7 @@ impl TrainConfig {
                 "the run to resume was started with another {name}"
             ))),
         };
+        unchanged(&self.origin, &new.origin)?;
         same("batch size", self.batch_size == new.batch_size)?;
         same("micro-batch", self.micro_batch == new.micro_batch)?;
         same("learning-rate schedule", self.schedule == new.schedule)?;

@@ -11,6 +11,8 @@ use super::score::Summary;
 pub enum Record {
     /// The first line of a run.
     Run(Box<RunRecord>),
+    /// A run goes on under settings that may change, and did.
+    Resumed(Box<ResumedRecord>),
     /// One optimiser step.
     Step(StepRecord),
     /// One evaluation on the held-out data.
@@ -35,6 +37,17 @@ pub struct RunRecord {
     /// Trainable numbers.
     pub trainable: usize,
     /// The settings.
+    pub config: TrainConfig,
+}
+
+/// What changed when a run went on.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ResumedRecord {
+    /// Steps taken before.
+    pub step: usize,
+    /// Optimiser steps in all.
+    pub steps: usize,
+    /// The settings from here on.
     pub config: TrainConfig,
 }
 
@@ -109,6 +122,7 @@ impl Record {
     pub fn step(&self) -> usize {
         match self {
             Record::Run(_) => 0,
+            Record::Resumed(r) => r.step,
             Record::Step(r) => r.step,
             Record::Eval(r) => r.step,
             Record::Saved(r) => r.step,

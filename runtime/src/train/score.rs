@@ -288,9 +288,27 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
     sum / n as f64
 }
 
-/// The share of couples whose first is above its second.
+/// The share of couples whose first is above its second, ties half. By sorting: there are as many couples as
+/// the product of the two numbers.
 fn in_order(good: &[ResponseScore], bad: &[ResponseScore]) -> f64 {
-    mean(good.iter().flat_map(|g| bad.iter().map(|b| g.above(b))))
+    // Above what a reward may be off by, and below; a reward that is no number is above none.
+    let ends = |r: &ResponseScore| (r.reward - r.noise, r.reward + r.noise);
+    let numbers = |of: &[ResponseScore]| -> Vec<(f64, f64)> {
+        of.iter().map(ends).filter(|(low, high)| !low.is_nan() && !high.is_nan()).collect()
+    };
+    let (above, below) = (numbers(good), numbers(bad));
+    let sorted = |mut ends: Vec<f64>| {
+        ends.sort_unstable_by(f64::total_cmp);
+        ends
+    };
+    let lows = sorted(below.iter().map(|b| b.0).collect());
+    let highs = sorted(below.iter().map(|b| b.1).collect());
+    let one = |(low, high): &(f64, f64)| {
+        let won = highs.partition_point(|b| b < low);
+        let not_lost = lows.partition_point(|b| b <= high);
+        0.5 * (won + not_lost) as f64
+    };
+    above.iter().map(one).sum::<f64>() / (good.len() as f64 * bad.len() as f64)
 }
 
 /// Means over examples.

@@ -13,13 +13,21 @@ use crate::op::RuntimeError;
 use crate::optim::{Schedule, clip_factor};
 
 use super::batch::gradient;
-use super::checkpoint::{self, State, digest};
-use super::metrics::{EvalRecord, Record, RunRecord, SavedRecord, StepRecord};
+use super::checkpoint::{self, State, digest, kernel_settings};
+use super::config::{Settings, unchanged};
+use super::metrics::{EvalRecord, Record, ResumedRecord, RunRecord, SavedRecord, StepRecord};
 use super::output::{MetricsFile, write_scores};
+use super::policy::Dropping;
 use super::problem::{BatchError, Problem};
 use super::reference::{ReferenceLogProbs, given_log_probs, reference_numbers, unreadable};
 use super::run::{Bindings, Optimisers, Outcome, Reference, Run, losses};
 use super::score::{figures, score_problem, summarise};
+
+/// What tells the losses of a run from others of their names.
+fn settings(run: &Run<'_>) -> Settings {
+    let head = run.beside.head_loss.map(kernel_settings).unwrap_or_default();
+    kernel_settings(run.kernel).into_iter().chain(head).collect()
+}
 
 /// Trains from the policy's current weights.
 ///
@@ -89,6 +97,14 @@ pub fn resume(run: Run<'_>, checkpoint: &Path) -> Result<Outcome, RuntimeError> 
     if state.data != digest(&[run.train, &run.held_out])? {
         return refuse("other data (or another split, tokenizer or length limit)");
     }
+    unchanged(&state.kernel, &settings(&run))?;
+    if state.step > total {
+        return refuse(&format!(
+            "more steps: it has taken {} and {total} are asked for",
+            state.step
+        ));
+    }
+    state.changed = state.config != *run.config;
     state.config.continues_as(run.config)?;
     state.config = run.config.clone();
     let mut optimisers = Optimisers::new(&run)?;
@@ -132,6 +148,8 @@ impl<'a> Session<'a> {
         let order = Shuffle::new(run.config.seed, run.train.len());
         let earlier_seconds = state.seconds;
         let started = Instant::now();
+        let mut state = state;
+        state.kernel = settings(&run);
         Self {
             run,
             bindings,
@@ -163,6 +181,11 @@ impl<'a> Session<'a> {
 
     fn steps(mut self) -> Result<Outcome, RuntimeError> {
         let due = |every: Option<usize>, step: usize| every.is_some_and(|n| step.is_multiple_of(n));
+        if self.state.changed {
+            let config = self.run.config.clone();
+            let (step, steps) = (self.state.step, self.total);
+            self.emit(Record::Resumed(Box::new(ResumedRecord { step, steps, config })))?;
+        }
         while self.state.step < self.total
             && !self.out_of_patience()
             && !self.run.stop.load(Ordering::Relaxed)
@@ -228,9 +251,7 @@ impl<'a> Session<'a> {
             rows: examples.iter().map(|e| e.row).collect(),
         };
         let (policy, config) = (self.run.policy, self.run.config);
-        // The dropout masks of a step depend on the step alone, however the run came to it.
-        let passes = config.batch_size.div_ceil(config.micro_batch) * self.state.step;
-        policy.set_passes(passes as u64);
+        let _dropping = Dropping::new(policy, config.seed, self.state.step);
         let result =
             gradient(policy, self.problem(), &examples, reference.as_deref(), config.micro_batch)
                 .map_err(|e| match e {
@@ -306,7 +327,9 @@ impl<'a> Session<'a> {
             write_scores(folder, self.state.step, &scores)?;
         }
         let summary = summarise(&scores);
-        if self.state.best.is_none_or(|best| summary.loss < best) {
+        // A loss that is NaN is none to be below.
+        let lower = self.state.best.is_none_or(|best| summary.loss < best);
+        if lower && !summary.loss.is_nan() {
             self.state.best = Some(summary.loss);
             self.state.stale = 0;
         } else {

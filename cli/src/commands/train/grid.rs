@@ -6,7 +6,7 @@
 use super::inputs::{Base, Data, Loss};
 use super::record::write_json;
 use super::single::{self, Job};
-use super::{Args, make_folder, stop_flag, wanted};
+use super::{Args, make_folder, settings, stop_flag, wanted};
 use crate::failure::{Failure, Outcome, Status};
 use crate::output::Ui;
 use ponens::dsl::Diagnostic;
@@ -55,6 +55,7 @@ pub(super) fn run(args: &Args, ui: &mut Ui) -> Outcome {
     for loss in &losses {
         texts.push(Data::read(args, loss)?);
     }
+    args.data.tell_dropped(ui)?;
     let (base, model) = Base::load(args, losses.iter().any(Loss::needs_reference))?;
     make_folder(output)?;
     let mut data = Vec::with_capacity(losses.len());
@@ -71,7 +72,8 @@ pub(super) fn run(args: &Args, ui: &mut Ui) -> Outcome {
             json!({ "loss": name, "seed": seed, "folder": folder(name, seed) })
         })
         .collect();
-    let plan = json!({ "runs": runs, "seeds": seeds });
+    let mut plan = settings::of_runs(args, &losses.iter().collect::<Vec<_>>())?;
+    (plan["runs"], plan["seeds"]) = (runs, json!(seeds));
     let list = output.join("lab.json");
     if args.resume {
         keep_plan(&list, &plan)?;
@@ -134,14 +136,15 @@ pub(super) fn run(args: &Args, ui: &mut Ui) -> Outcome {
     Ok(Status::Done)
 }
 
-/// Refuses to go on with other losses or seeds than the folder was begun with; a longer plan is fine.
+/// Refuses to go on with other losses, seeds or settings than the folder was begun with; more losses and seeds
+/// are fine.
 fn keep_plan(list: &Path, plan: &Value) -> Result<(), Failure> {
     let Ok(text) = std::fs::read_to_string(list) else { return Ok(()) };
     let old: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
     let runs = |v: &Value| v.get("runs").and_then(Value::as_array).cloned().unwrap_or_default();
     let new = runs(plan);
     match runs(&old).iter().find(|r| !new.contains(r)) {
-        None => Ok(()),
+        None => settings::unchanged(list, &old, plan),
         Some(gone) => {
             let name = gone.get("folder").and_then(Value::as_str).unwrap_or("?").to_owned();
             let d = Diagnostic::error(

@@ -4,6 +4,7 @@ mod credit;
 mod grid;
 mod inputs;
 mod record;
+mod settings;
 mod single;
 mod stages;
 
@@ -16,7 +17,7 @@ use clap::ValueEnum;
 use ponens::dsl::Diagnostic;
 use ponens::runtime::model::LoraConfig;
 use ponens::runtime::optim::{AdamWConfig, Decay, Schedule};
-use ponens::runtime::train::{Length, TrainConfig};
+use ponens::runtime::train::{Length, Settings, TrainConfig};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -82,7 +83,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     eval_data: Option<PathBuf>,
     /// The part of --data that is held out
-    #[arg(long, default_value_t = 0.1, value_name = "FRACTION")]
+    #[arg(long, default_value_t = 0.1, value_name = "FRACTION", value_parser = share)]
     eval_fraction: f64,
     /// Keep the tokens of --data on disk beside the run, for data larger than the memory; wants --eval-data
     #[arg(long, requires = "eval_data", conflicts_with_all = ["flip", "demo"])]
@@ -259,6 +260,7 @@ impl Args {
             patience: self.patience,
             save_every: self.save_every,
             keep: 2,
+            origin: Settings::new(),
         }
     }
 }

@@ -6,7 +6,7 @@ use super::super::samples::{self, Sample};
 use super::credit::Credit;
 use super::inputs::{Base, Data, Loss, Start};
 use super::record::{self, Description};
-use super::{Args, make_folder, stop_flag, wanted};
+use super::{Args, make_folder, settings, stop_flag, wanted};
 use crate::failure::{Failure, Outcome, Status};
 use crate::output::Ui;
 use ponens::dsl::Diagnostic;
@@ -103,7 +103,8 @@ impl Job<'_> {
         // A checkpoint brings its own.
         let first = if from.is_none() { self.first(frozen.as_ref())? } else { None };
         let known = if from.is_none() { self.known(reference)? } else { None };
-        let config = args.config(self.seed);
+        let mut config = args.config(self.seed);
+        config.origin = settings::origin(args, loss.needs_reference(), policy.adapter())?;
         let description = Description {
             args,
             loss: &loss.compiled,
@@ -113,7 +114,11 @@ impl Job<'_> {
             adapter: policy.adapter(),
             seed: self.seed,
         };
-        record::write_run(self.output, &description)?;
+        // That of a run which is resumed, or in the way of this one, stays as it was written at its start.
+        let begun = from.is_some() || self.output.join("metrics.jsonl").exists();
+        if !(begun && self.output.join("run.json").exists()) {
+            record::write_run(self.output, &description)?;
+        }
         let mut events = match args.tensorboard {
             true => Some(EventFile::create(self.output).map_err(models::failed)?),
             false => None,
@@ -195,6 +200,7 @@ pub(super) fn run(args: &Args, ui: &mut Ui) -> Outcome {
     let output = wanted(args.output.as_deref(), "output")?;
     let loss = Loss::find(wanted(args.loss.as_deref(), "loss")?, args, ui)?;
     let text = Data::read(args, &loss)?;
+    args.data.tell_dropped(ui)?;
     let (base, model) = Base::load(args, loss.binding.needs_reference())?;
     make_folder(output)?;
     let data = text.encode(args, &base, &loss, output)?;

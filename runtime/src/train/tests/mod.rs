@@ -1,6 +1,7 @@
 //! A model of a few thousand numbers, trained for a few steps.
 
 mod diverging;
+mod dropping;
 mod labelled;
 mod nested;
 mod resuming;

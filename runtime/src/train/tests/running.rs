@@ -255,6 +255,57 @@ fn a_run_without_progress_ends_early() {
     assert_eq!((short.steps, short.ended_early), (4, false));
 }
 
+/// A first evaluation that is NaN is no loss to be below: patience counts from the first number.
+#[test]
+fn patience_passes_over_a_nan() {
+    let count = std::sync::atomic::AtomicUsize::new(0);
+    let mut kernel = Custom::new(&["logp(pi,w)", "logp(pi,l)"], move |c| {
+        // The first evaluation of the 8 held-out pairs takes 2 calls.
+        let first = count.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 2;
+        let n = c[0].len();
+        let grads = vec![Some(vec![0.1; n]), None];
+        Evaluated { loss: vec![if first { f64::NAN } else { 1.0 }; n], grads }
+    });
+    kernel.couples = false;
+    let model = full();
+    let mut setup = Setup::new(&model, &kernel, 20);
+    (setup.config.eval_every, setup.config.patience) = (Some(1), Some(3));
+    let outcome = setup.go(None).expect("trains");
+    // Step 1 has the first loss, and steps 2 to 4 none below it.
+    assert_eq!((outcome.steps, outcome.ended_early), (4, true));
+}
+
+/// By sorting as by counting all couples, ties within the rounding of log-probabilities included.
+#[test]
+fn single_responses_are_compared_in_all_couples() {
+    let kernel = Custom::new(&["logp(pi,y)", "label"], |c| Evaluated {
+        loss: vec![0.0; c[0].len()],
+        grads: vec![Some(vec![0.0; c[0].len()]), None],
+    });
+    let responses = ResponseNames::Labelled { response: "y".into() };
+    let names = Names { responses, ..Names::default() };
+    let binding = Binding::new(&kernel, &names).expect("binds");
+    let data: Vec<EncodedExample> = pairs(23)
+        .into_iter()
+        .enumerate()
+        .map(|(i, e)| EncodedExample::single(i, e.responses[0].clone(), i % 2 == 0, vec![]))
+        .collect();
+    let scores = score(&full(), &kernel, &binding, Beside::default(), &data, None, (23, 23))
+        .expect("scores");
+    let (mut won, mut couples, mut ties) = (0.0, 0.0, 0);
+    for c in scores.iter().filter_map(|s| s.chosen) {
+        for r in scores.iter().filter_map(|s| s.rejected) {
+            let tie = (c.logp - r.logp).abs() <= 1e-6 * (c.logp.abs() + r.logp.abs());
+            won += if tie { 0.5 } else { f64::from(u8::from(c.logp > r.logp)) };
+            couples += 1.0;
+            ties += usize::from(tie);
+        }
+    }
+    assert_eq!(couples, 12.0 * 11.0);
+    assert!(ties >= 8, "example i + 15 is example i");
+    assert_eq!(summarise(&scores).accuracy, won / couples);
+}
+
 /// WPO's weight: a statistic of the policy's distributions that the gradient does not pass through.
 #[test]
 fn a_statistic_weighs_an_example_without_a_gradient() {
