@@ -234,8 +234,7 @@ fn a_running_mean_goes_on_from_batch_to_batch() {
         // Scoring reads the mean and leaves it; a model without a run has none.
         for (running, shift) in [(&state[..], mean), (&[], 0.0)] {
             let beside = Beside { running, ..Beside::default() };
-            let scores =
-                score(&model, &kernel, &binding, beside, &data, Some(&reference), (4, 2));
+            let scores = score(&model, &kernel, &binding, beside, &data, Some(&reference), (4, 2));
             let scores = scores.expect("scores");
             let total: f64 = scores.iter().map(|s| s.loss * s.terms as f64).sum();
             close(&[total], &[expected(&terms, shift).iter().sum()], 1e-4);
