@@ -247,7 +247,11 @@ fn two_optimisers_learn_and_resume() {
             train: &data,
             held_out: &held,
             reference: Reference::Model(&frozen),
-            beside: Beside { head_loss: Some(&head_loss), reference: Some(&frozen), first: None },
+            beside: Beside {
+                head_loss: Some(&head_loss),
+                reference: Some(&frozen),
+                ..Beside::default()
+            },
             output: Some(output),
             stop: &stop,
             observe: &mut observe,
