@@ -100,8 +100,9 @@ fn heads_train_and_are_saved() {
         "oreo",
         &["--steps", "40", "--eval-data", "steps.jsonl"],
     );
+    // Its residual is a regression: rewarded responses gain, without a race to the last couple.
     let (first, last) = accuracy(&lines_of);
-    assert!(first == 0.5 && last > 0.9, "{first} {last}");
+    assert!(first == 0.5 && last > 0.8, "{first} {last}");
     let steps = kind(&lines_of, "step");
     let of_head = |s: &Value| s["head_loss"].as_f64().expect("a head's loss");
     assert!(of_head(steps[39]) < 0.5 * of_head(steps[0]));
@@ -180,8 +181,8 @@ fn a_streamed_run_is_the_same_run() {
         ])
     };
     let bad = run("dpo", "bad.jsonl");
-    assert_eq!(bad.codes(), ["E0401"], "{bad}");
-    assert!(bad.stderr.contains("bad.jsonl:2"), "{bad}");
+    assert_eq!(bad.codes(), ["E0401", "E0401"], "{bad}");
+    assert!(bad.stderr.contains("bad.jsonl:2: no column `rejected`"), "{bad}");
     let kto = run("kto", "pairs.jsonl");
     assert_eq!(kto.codes(), ["E0704"], "{kto}");
 }

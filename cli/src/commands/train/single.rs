@@ -201,7 +201,7 @@ pub(super) fn run(args: &Args, ui: &mut Ui) -> Outcome {
     let loss = Loss::find(wanted(args.loss.as_deref(), "loss")?, args, ui)?;
     let text = Data::read(args, &loss)?;
     args.data.tell_dropped(ui)?;
-    let (base, model) = Base::load(args, loss.binding.needs_reference())?;
+    let (base, model) = Base::load(args, loss.needs_reference())?;
     make_folder(output)?;
     let data = text.encode(args, &base, &loss, output)?;
     let cache = cache(args, &base, &model, None)?;
