@@ -269,7 +269,8 @@ fn emit_compiles_the_kernels_or_says_what_is_missing() {
     assert!(place.names().is_empty(), "nothing is written");
     let first = with(None);
     if first.codes() == ["E0702"] && std::env::var_os("PONENS_REQUIRE_NVRTC").is_none() {
-        eprintln!("skipped: {first}");
+        // Past the capture of the test harness: a test that passes has shown nothing.
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), b"skipped: NVRTC is not there\n");
         return;
     }
     let code = first.done().json();

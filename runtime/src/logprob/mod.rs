@@ -28,6 +28,7 @@ mod statistics;
 mod stream;
 mod tile;
 pub(crate) mod vector;
+mod whole;
 
 pub use head::{Head, LogitTransform};
 pub use logit::Logit;
@@ -36,3 +37,4 @@ pub use statistics::{Each, RowStatistics, Statistic, row_statistics};
 pub(crate) use statistics::{RowForward, row_forward};
 pub(crate) use stream::first_not_finite;
 pub use stream::{FrozenForward, HeadGradients, backward, forward, forward_frozen, statistics};
+pub use whole::{ReferenceStates, whole_backward, whole_statistics};

@@ -3,7 +3,6 @@
 use super::*;
 use crate::data::add_mismatched;
 use crate::op::GraphKernel;
-use crate::train::batch::gradient;
 use ponens_compiler::hir::{NoLibrary, Program};
 use ponens_compiler::session;
 use std::collections::HashMap;
@@ -64,7 +63,7 @@ fn a_pair_is_two_terms() {
         .collect();
     let columns = binding.columns(&batch, Some(&reference)).expect("columns");
     let sums: Vec<f64> = (0..12).map(|i| -f64::from(i)).collect();
-    let got = columns.resolve(&sums).expect("sums");
+    let got = resolve(&columns, &sums);
     assert_eq!(got[0], [1.0, 0.0, 1.0, 0.0, 0.0, 1.0]);
     // Sequences: chosen 0, rejected 1, their mismatched 2, 3; the second pair 4 to 7; 8, 9; 10, 11.
     assert_eq!(got[1], [0.0, -1.0, -4.0, -5.0, -8.0, -10.0]);
@@ -104,7 +103,7 @@ fn the_gradient_is_that_of_the_whole_batch() {
             &[],
             micro,
         ) {
-            Ok(r) => (r.loss, r.sums.len(), flat(&r.gradients)),
+            Ok(r) => (r.loss, r.sums.logp.len(), flat(&r.gradients)),
             Err(_) => panic!("a valid batch"),
         };
         let (loss, sums, whole) = at(4);
@@ -121,7 +120,15 @@ fn the_gradient_is_that_of_the_whole_batch() {
         // Along the gradient itself the loss falls as the gradient says. The baseline is held fixed
         // where it has no gradient.
         let value = || {
-            let scores = score(&model, &kernel, &binding, &data, Some(&reference), &[], (4, 4));
+            let scores = score(
+                &model,
+                &kernel,
+                &binding,
+                Beside::default(),
+                &data,
+                Some(&reference),
+                (4, 4),
+            );
             summarise(&scores.expect("scores")).loss
         };
         if leak {
@@ -191,7 +198,7 @@ fn a_running_mean_goes_on_from_batch_to_batch() {
         past,
         micro,
     ) {
-        Ok(r) => (r.loss, r.sums, r.running),
+        Ok(r) => (r.loss, r.sums.logp, r.running),
         Err(_) => panic!("a valid batch"),
     };
     // Terms in order: two of each pair, one of each single response. Mismatched ones are not read.
@@ -226,7 +233,8 @@ fn a_running_mean_goes_on_from_batch_to_batch() {
         state = after;
         // Scoring reads the mean and leaves it; a model without a run has none.
         for (running, shift) in [(&state[..], mean), (&[], 0.0)] {
-            let scores = score(&model, &kernel, &binding, &data, Some(&reference), running, (4, 2));
+            let beside = Beside { running, ..Beside::default() };
+            let scores = score(&model, &kernel, &binding, beside, &data, Some(&reference), (4, 2));
             let scores = scores.expect("scores");
             let total: f64 = scores.iter().map(|s| s.loss * s.terms as f64).sum();
             close(&[total], &[expected(&terms, shift).iter().sum()], 1e-4);
@@ -276,9 +284,10 @@ fn trains_and_resumes(kernel: &dyn LossKernel) -> serde_json::Value {
             kernel,
             names: &names,
             config: &config,
-            train: train_part,
+            train: &train_part,
             held_out: held,
             reference: Reference::Initial,
+            beside: Beside::default(),
             output,
             stop: &stop,
             observe: &mut observe,
@@ -321,7 +330,7 @@ fn the_quantity_that_went_first_is_named() {
     let batch: Vec<&EncodedExample> = data.iter().collect();
     let reference = vec![vec![-5.0, -5.0]; 3];
     match gradient(&model, &kernel, &binding, &batch, Some(&reference), &[], 2) {
-        Err(crate::train::batch::BatchError::NotFinite { what, value }) => {
+        Err(BatchError::NotFinite { what, value }) => {
             assert_eq!(what, "the policy's log-probability of the chosen response of row 0");
             assert!(value.is_nan());
         }
