@@ -104,7 +104,7 @@ impl<'a, B> Launch<'a, B> {
                 Wanted::Logp => Argument::Buffer(&self.on_machine.logp),
                 Wanted::Normaliser => Argument::Buffer(&self.on_machine.normaliser),
                 other => match own.iter().find(|(a, _)| a == other) {
-                    Some((_, buffer)) => Argument::Buffer(*buffer),
+                    Some(&(_, buffer)) => Argument::Buffer(buffer),
                     None => {
                         let reason = format!("{} has no {other:?}", kernel.name());
                         return Err(RuntimeError::argument("head", reason));
