@@ -39,6 +39,10 @@ fn what_names_no_function_is_refused() {
 #[cfg(unix)]
 const ANSWERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/python/answers.sh");
 
+/// A loss, the arguments of a function, whether it is a method, and options.
+#[cfg(unix)]
+type Asked<'a> = (&'a str, &'a [&'a str], bool, &'a [&'a str]);
+
 /// `verify` against a function of which only the arguments are known.
 #[cfg(unix)]
 fn of_arguments(loss: &str, names: &[&str], method: bool, more: &[&str]) -> Ran {
@@ -67,25 +71,22 @@ fn a_process_that_closes_its_answers_is_not_waited_for() {
 fn what_a_required_argument_is_has_to_be_known() {
     let dpo = ["lc", "lr", "rc", "rr"];
     let masked = ["lc", "lr", "rc", "rr", "chosen_mask"];
-    let cases: [(&str, &[&str], bool, &[&str], &str); 6] = [
-        ("dpo", &masked, false, &[], "no argument has the tokens of `w`"),
-        ("dpo", &dpo, true, &["--map", "bta=nothing"], "no argument `bta`"),
-        ("dpo", &dpo, true, &["--map", "bta=logp(pi,w)"], "no argument `bta`"),
-        ("dpo", &dpo, false, &["--map", "bta=beta"], "no argument `bta`"),
-        ("dpo", &dpo, false, &["--set", "bta=1"], "no argument `bta`"),
-        ("rloo", &["reward", "policy_logps", "nonsense"], false, &[], "`nonsense`"),
+    let cases: [(Asked<'_>, &str); 6] = [
+        (("dpo", &masked, false, &[]), "no argument has the tokens of `w`"),
+        (("dpo", &dpo, true, &["--map", "bta=nothing"]), "no argument `bta`"),
+        (("dpo", &dpo, true, &["--map", "bta=logp(pi,w)"]), "no argument `bta`"),
+        (("dpo", &dpo, false, &["--map", "bta=beta"]), "no argument `bta`"),
+        (("dpo", &dpo, false, &["--set", "bta=1"]), "no argument `bta`"),
+        (("rloo", &["reward", "policy_logps", "nonsense"], false, &[]), "`nonsense`"),
     ];
-    for (loss, names, method, more, words) in cases {
+    for ((loss, names, method, more), words) in cases {
         let run = of_arguments(loss, names, method, more);
-        assert_eq!(
-            (run.status, run.codes()),
-            (1, vec!["E0804".to_owned()]),
-            "{names:?} {more:?}: {run}"
-        );
+        let found = (run.status, run.codes());
+        assert_eq!(found, (1, vec!["E0804".to_owned()]), "{names:?} {more:?}: {run}");
         assert!(run.stderr.contains(words), "{names:?} {more:?}: {run}");
     }
     // These are: the answers end before the comparison.
-    let known: [(&str, &[&str], bool, &[&str]); 3] = [
+    let known: [Asked<'_>; 3] = [
         ("rloo", &["policy_logps", "reward", "mask"], false, &[]),
         ("ppo_clip", &["token_logps", "old_token_logps", "advantage", "mask"], false, &[]),
         ("dpo", &dpo, true, &["--map", "scale=beta"]),
