@@ -150,7 +150,8 @@ fn tensors_of_candle_meet_the_records() {
             let mut line = String::new();
             // One row of the family that `KNOWN` lists; the interpreter just meets it in f32.
             let near = record.title() == r#"trl.dpo.apo_down {"beta":0.1}"# && input.id == "rand18";
-            let single = if near { Side { tolerance: 2.0 * single.tolerance, ..single } } else { single };
+            let single =
+                if near { Side { tolerance: 2.0 * single.tolerance, ..single } } else { single };
             for (side, want, got) in
                 [(&double, &want, &f64s[row]), (&single, &exact[row], &f32s[row])]
             {
