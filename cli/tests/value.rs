@@ -347,7 +347,8 @@ fn running_means_are_columns_of_their_own() {
         place.write("x.loss", loss(lines));
         let ran = place.run(&["check", "x.loss", "--format", "json"]);
         let found = ran.json();
-        let codes: Vec<&str> = found.as_array().expect("an array").iter().filter_map(|d| d["code"].as_str()).collect();
+        let codes: Vec<&str> =
+            found.as_array().expect("an array").iter().filter_map(|d| d["code"].as_str()).collect();
         assert!(codes.contains(&code), "{lines}: {ran}");
     }
     // Two of them are two columns; the same one twice is one.
