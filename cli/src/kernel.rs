@@ -3,14 +3,23 @@
 //! In: a compiled loss, parameter values, a [`Device`]. Out: a [`Kernel`]. Invariants: a kernel is
 //! immutable and `Send + Sync`; sizes and domains are checked before anything is computed, so a value
 //! outside the domain of its column is an error and never a NaN.
+//!
+//! On a card [`Kernel::evaluate`] launches the generated kernels of the loss; they are compiled by NVRTC when
+//! the kernel is made, and kept in the user's cache. That needs no feature, only the driver and NVRTC where
+//! the program runs. With the feature `cuda`, which needs the CUDA toolkit where it is built,
+//! [`Kernel::tensor`] and [`Kernel::from_logits`] take tensors on a card as well.
 
 use candle_core::Tensor;
 use ponens_compiler::mir::Input;
 use ponens_compiler::session::{Compiled, bind};
 use ponens_dsl::Diagnostic;
+use ponens_runtime::device;
+use ponens_runtime::kernel::{Cache, KernelError};
 use ponens_runtime::op::composed::{Gradient, graph_loss};
 use ponens_runtime::op::tape::fused_loss;
-use ponens_runtime::op::{self, Columns, GraphKernel, LossKernel, RuntimeError, TokenRows};
+use ponens_runtime::op::{
+    self, Columns, GraphKernel, LossKernel, MachineKernel, RuntimeError, TokenRows,
+};
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
@@ -63,6 +72,8 @@ impl Evaluation {
 pub struct Kernel {
     device: Device,
     graph: Arc<GraphKernel>,
+    /// What evaluates columns that are on the host.
+    evaluator: Arc<dyn LossKernel>,
 }
 
 impl fmt::Debug for Kernel {
@@ -76,33 +87,54 @@ impl fmt::Debug for Kernel {
 }
 
 impl Kernel {
-    /// A kernel of a compiled loss, with values for its parameters in order.
+    /// A kernel of a compiled loss, with values for its parameters in order. For a card the loss is
+    /// compiled to kernels of that card here.
     ///
     /// # Errors
     /// `E0301`: a value lies outside its range. `E0205`: the loss reads data that the kernels of the
-    /// device do not know. `E0702`: the device is not there.
+    /// device do not know. `E0702`: there is no such card, or no driver or NVRTC for it. `E0705`: a part
+    /// of CUDA failed.
+    ///
+    /// ```
+    /// use ponens::{Device, Loss};
+    ///
+    /// let loss = Loss::named("dpo")?;
+    /// let kernel = match loss.kernel(Device::Cuda(0)) {
+    ///     Ok(kernel) => kernel,
+    ///     // No card, or no CUDA: the diagnostic says what was looked for, and where.
+    ///     Err(refused) if refused.codes() == ["E0702"] => loss.kernel(Device::Cpu)?,
+    ///     Err(refused) => return Err(refused),
+    /// };
+    /// let batch = kernel.evaluate(&[&[-10.0], &[-12.0], &[-11.0], &[-11.0]])?;
+    /// assert!((batch.loss[0] - 0.598138869).abs() < 1e-6);
+    /// # Ok::<(), Box<ponens::Refusal>>(())
+    /// ```
     pub fn new(compiled: &Compiled, values: &[f64], device: Device) -> Result<Self> {
         let params = &compiled.loss.params;
         let names = params.iter().map(|p| p.name.clone());
         let given: Vec<(String, f64)> = names.zip(values.iter().copied()).collect();
         bind(&compiled.loss.name, params, &given)
             .map_err(|found| Refusal::new(Default::default(), found))?;
-        if let Device::Cuda(_) = device {
-            return Err(Diagnostic::error(
-                "E0702",
-                format!(
-                    "no kernel of `{}` on {device}: this build launches none",
-                    compiled.loss.name
-                ),
-            )
-            .help("use `Device::Cpu`, or take the CUDA text of `ponens emit --target cuda`")
-            .into());
-        }
         let given: HashMap<String, f64> = given.into_iter().collect();
         let graph = GraphKernel::new(compiled.graph(), &given)
             .and_then(|kernel| kernel.with_running(&compiled.running, &given))
             .map_err(refused)?;
-        Ok(Self { device, graph: Arc::new(graph) })
+        let graph = Arc::new(graph);
+        let evaluator: Arc<dyn LossKernel> = match device {
+            Device::Cpu => graph.clone(),
+            Device::Cuda(index) => {
+                let on_card = MachineKernel::new(graph.clone(), |plan| {
+                    let card = device::Device::open(index)?;
+                    match card.load(plan, &[], Cache::of_user().as_ref()) {
+                        // A cache that cannot be written is no reason not to compile.
+                        Err(KernelError::Io { .. }) => card.load(plan, &[], None),
+                        loaded => loaded,
+                    }
+                });
+                Arc::new(on_card.map_err(refused)?)
+            }
+        };
+        Ok(Self { device, graph, evaluator })
     }
 
     /// The name of the loss.
@@ -125,13 +157,15 @@ impl Kernel {
         self.graph.couples_examples()
     }
 
-    /// Evaluates one batch; `columns[i][e]` is column `i` of example `e`.
+    /// Evaluates one batch where the kernel runs; `columns[i][e]` is column `i` of example `e`. The
+    /// processor computes in f64, a card in f32.
     ///
     /// The columns are copied once and the results are allocated; nothing else is kept from call to call.
     ///
     /// # Errors
     /// `E0401`: a column is missing, there is one too many, or their lengths differ. `E0405`: a value
-    /// lies outside the domain of its column, such as a positive log-probability or a NaN.
+    /// lies outside the domain of its column, such as a positive log-probability or a NaN. On a card also
+    /// `E0402`: f32 does not hold a value; `E0705`: the card failed.
     ///
     /// ```
     /// use ponens::{Device, Loss};
@@ -159,13 +193,13 @@ impl Kernel {
             within(input, column)?;
         }
         let owned: Vec<Vec<f64>> = columns.iter().map(|c| c.to_vec()).collect();
-        let op::Evaluated { loss, grads } = self.graph.evaluate(&owned).map_err(refused)?;
+        let op::Evaluated { loss, grads } = self.evaluator.evaluate(&owned).map_err(refused)?;
         let named = inputs.iter().zip(grads).filter_map(|(i, g)| Some((i.name.clone(), g?)));
         Ok(Evaluation { loss, gradients: named.collect() })
     }
 
     /// The loss of each example, `[E]`, from one tensor `[E]` a column, differentiable in the columns of the
-    /// policy by the compiled gradient. On any device, by the primitives of candle.
+    /// policy by the compiled gradient. Where the tensors are, by the primitives of candle.
     ///
     /// # Errors
     /// `E0401`: a column is missing, or there is one too many. `E0402`: the tensors do not fit together.
@@ -182,7 +216,7 @@ impl Kernel {
     ///
     /// # Errors
     /// `E0402`: sizes disagree, a target is outside the vocabulary, a divergence has no reference,
-    /// or the logits are not on the processor.
+    /// or the logits are on a card and this build has no feature `cuda`.
     pub fn from_logits(
         &self,
         logits: &Tensor,
@@ -207,7 +241,8 @@ impl Kernel {
         Diagnostic::error("E0401", text).help(help).into()
     }
 
-    /// The kernel as the runtime's operations and trainer take it.
+    /// The kernel as the runtime's operations and trainer take it: they keep the vocabulary's part where
+    /// the logits are, and evaluate the few numbers of an example on the host in f64.
     pub fn as_loss_kernel(&self) -> Arc<dyn LossKernel> {
         self.graph.clone()
     }
@@ -233,5 +268,10 @@ fn refused(e: RuntimeError) -> Box<Refusal> {
         RuntimeError::Kernel(_) => "E0705",
         _ => "E0402",
     };
-    Diagnostic::error(code, e.to_string()).into()
+    let d = Diagnostic::error(code, e.to_string());
+    match &e {
+        RuntimeError::Kernel(e) if e.is_missing() => d.help("`Device::Cpu` runs everywhere"),
+        _ => d,
+    }
+    .into()
 }

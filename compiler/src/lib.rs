@@ -12,6 +12,7 @@
 //! | [`mir`] | | the scalar graph: text form, intervals, verifier |
 //! | [`adjoint`] | MIR | MIR with the gradient of every input as further roots |
 //! | [`rewrite`] | MIR as written | MIR in its stable form, with the derivation |
+//! | [`strength`] | MIR | the same with fewer transcendental functions |
 //! | [`lir`] | MIR | the kernel plan |
 //! | [`codegen`] | MIR, LIR | an interpreter, CUDA C, ... |
 //!
@@ -33,3 +34,4 @@ pub mod mir;
 pub mod relate;
 pub mod rewrite;
 pub mod session;
+pub mod strength;

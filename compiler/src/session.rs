@@ -8,6 +8,7 @@ use crate::hir::{self, Library, Program};
 use crate::lower;
 use crate::mir::{Graph, Param, Stage};
 use crate::rewrite::{self, Optimised, Purpose};
+use crate::strength;
 use ponens_dsl::{Diagnostic, Severity, suggest};
 
 /// What the pipeline is to do.
@@ -41,6 +42,8 @@ pub struct Compiled {
     /// By the column of each running mean that the loss reads, what it is the mean of, in its stable form:
     /// root `loss`, over the inputs of the loss.
     pub running: Vec<(String, Graph)>,
+    /// The same with fewer transcendental functions.
+    pub reduced: Graph,
     /// What deserves attention.
     pub warnings: Vec<Diagnostic>,
 }
@@ -48,7 +51,7 @@ pub struct Compiled {
 impl Compiled {
     /// The graph with value and gradients that back ends run.
     pub fn graph(&self) -> &Graph {
-        &self.gradient.graph
+        &self.reduced
     }
 
     /// Values for all parameters, from defaults and the ones given by name.
@@ -100,7 +103,17 @@ pub fn compile_resolved(
         let warnings = diagnostics.iter().cloned().chain(found).collect();
         let rho = rho.map(|r| r.graph);
         let written = lowered.graph.clone();
-        Ok(Compiled { loss: loss.clone(), written, value, gradient, rho, running, warnings })
+        let reduced = strength::reduce(&gradient.graph);
+        Ok(Compiled {
+            loss: loss.clone(),
+            written,
+            value,
+            gradient,
+            reduced,
+            rho,
+            running,
+            warnings,
+        })
     };
     derive().map_err(|d| {
         let d = if d.labels.is_empty() { d.at(loss.span, "in this loss") } else { d };

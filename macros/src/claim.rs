@@ -4,7 +4,7 @@ use ponens_compiler::codegen::interp::{Batch, evaluate};
 use ponens_compiler::explain;
 use ponens_compiler::hir::{DataShape, Loss, Quantity, Role};
 use ponens_compiler::logic::{Atom, AtomKind, Polynomial, Rational, Structure};
-use ponens_compiler::relate::{self, Order, Sign, Verdict, Witness, non_negative};
+use ponens_compiler::relate::{self, Limit, Order, Sign, Verdict, Witness, non_negative};
 use ponens_compiler::session::{self, Compiled};
 use proc_macro2::Span;
 use std::collections::HashMap;
@@ -129,7 +129,10 @@ fn equals(compiled: &Compiled, other: &str, find: Find<'_>) -> Result<(), String
     let name = &compiled.loss.name;
     match relation.order {
         Order::Equal => Ok(()),
-        Order::Undecided => Err(undecided(&relation, &format!("`{name}` equals `{other}`"))),
+        // Whether two rho are the same is decided where the atoms fit; which one is higher may not be.
+        Order::Undecided if is_beyond(&relation) => {
+            Err(undecided(&relation, &format!("`{name}` equals `{other}`")))
+        }
         _ => {
             let witness = relation.witnesses.as_ref().map(|w| at(&w[0])).or_else(|| row(&a, &b));
             Err(format!(
@@ -171,6 +174,11 @@ fn standing(order: Order) -> &'static str {
         Order::Undecided => "which rho is higher was not settled within the bounds of the search",
         Order::Undefined => "one of them has no winning or no losing row",
     }
+}
+
+/// The two have more atoms together than can be compared.
+fn is_beyond(relation: &relate::Relation) -> bool {
+    relation.dominates == Verdict::Undecided { within: Limit::Atoms }
 }
 
 fn undecided(relation: &relate::Relation, claim: &str) -> String {

@@ -241,8 +241,9 @@ impl Parts<'_> {
             declared.iter().zip(params).map(|(p, i)| check(p, i)).collect();
         let accessors = declared.iter().zip(params).zip(&checks).map(|((p, i), check)| {
             let setter = format_ident!("with_{}", i.to_string().trim_end_matches('_'));
+            let or = p.default.map_or_else(String::new, |d| format!("; {d} by default"));
             let set = docs_line(&format!("Sets `{}`, which lies in `{}`.", p.name, p.range));
-            let get = docs_line(&format!("`{}`, in `{}`.", p.name, p.range));
+            let get = docs_line(&format!("`{}`, in `{}`{or}.", p.name, p.range));
             quote! {
                 #set
                 ///

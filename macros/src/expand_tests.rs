@@ -73,3 +73,41 @@ fn options_add_items_and_nothing_else() {
     }
     assert!(!plain.contains("libm") && !plain.contains("candle"));
 }
+
+fn included(input: &str) -> Result<String, Vec<String>> {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let input = proc_macro2::TokenStream::from_str(input).expect("tokens");
+    match generate::include(input, root) {
+        Ok(tokens) => Ok(tokens.to_string()),
+        Err(e) => Err(e.into_iter().map(|e| e.to_string()).collect()),
+    }
+}
+
+#[test]
+fn errors_in_a_file_have_line_and_column() {
+    let refused = included("\"tests/losses/broken.loss\"").expect_err("two slips");
+    let [name, model] = refused.as_slice() else { panic!("{refused:?}") };
+    let place = std::path::Path::new("tests").join("losses").join("broken.loss");
+    assert!(name.starts_with("nothing here is called `betta` [E0101]"), "{name}");
+    assert!(name.contains(&format!("\n{}:6:23: unknown name", place.display())), "{name}");
+    assert!(name.ends_with("help: did you mean `beta`?"), "{name}");
+    assert!(model.contains(&format!("\n{}:6:42: ", place.display())), "{model}");
+    let one = |input: &str| included(input).expect_err(input).join("; ");
+    assert!(one("\"tests/losses\"").contains("cannot be read"));
+    assert!(one("\"tests/losses/hinged.loss\", hingd").contains("did you mean `hinged`?"));
+    assert!(one("\"\"").contains("cannot be read"));
+}
+
+/// rustc is told of every file that was read.
+#[test]
+fn files_are_tracked_with_what_they_import() {
+    let text = included("\"tests/losses/imports.loss\"").expect("it compiles");
+    let tracked: Vec<&str> = text.match_indices("include_str").map(|(i, _)| &text[i..]).collect();
+    assert_eq!(tracked.len(), 2, "{tracked:?}");
+    for name in ["imports.loss", "hinged.loss"] {
+        assert!(
+            tracked.iter().any(|t| t.split(')').next().is_some_and(|t| t.contains(name))),
+            "{name}"
+        );
+    }
+}

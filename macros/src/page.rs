@@ -1,6 +1,7 @@
 //! The documentation of a generated loss.
 
 use ponens_compiler::explain::{CoreText, Row};
+use ponens_compiler::logic::Mark;
 use ponens_compiler::session::Compiled;
 
 /// The lines of the struct's documentation: what the author wrote, the formula, the logic.
@@ -18,7 +19,7 @@ pub(crate) fn page(
     out += &format!("\n\nThe loss of one example, over `{}`:\n\n", loss.shape);
     out += &block(formula);
     if let Some(core) = core {
-        out += "\nIts logic, and the rows of the truth table that win and lose:\n\n";
+        out += "\nIts logic, and on which side each row of the truth table counts:\n\n";
         out += &block(&format!("{}\n\n{}", clauses(core), table(rows)));
     }
     out
@@ -32,17 +33,27 @@ fn clauses(core: &CoreText) -> String {
     format!("prefer {}\ngiven  {}\ntie    {}", core.p, core.given, core.tie)
 }
 
+/// On which side a row counts.
+fn counts(mark: Mark) -> &'static str {
+    match mark {
+        Mark::Tick => "wins",
+        Mark::Cross => "loses",
+        Mark::Both => "both",
+        Mark::None => "-",
+    }
+}
+
 /// The truth table, a row a line.
 fn table(rows: &[Row]) -> String {
     let Some(first) = rows.first() else { return String::new() };
     let names: Vec<&str> = first.assignment.iter().map(|(name, _)| name.as_str()).collect();
-    let mut lines = vec![format!("{}  mark", names.join("  "))];
+    let mut lines = vec![format!("{}  counts", names.join("  "))];
     for row in rows {
         let cells = row.assignment.iter().map(|(name, value)| {
             let width = name.chars().count();
             format!("{:<width$}", if *value { "1" } else { "0" })
         });
-        lines.push(format!("{}  {}", cells.collect::<Vec<_>>().join("  "), row.mark));
+        lines.push(format!("{}  {}", cells.collect::<Vec<_>>().join("  "), counts(row.mark)));
     }
     lines.join("\n")
 }

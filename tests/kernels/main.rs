@@ -7,6 +7,7 @@
 mod bounded;
 mod cache;
 mod catalogue;
+mod columns;
 mod device;
 mod head;
 mod op;

@@ -125,16 +125,35 @@ fn wrong_input_is_a_value() {
     assert_eq!(Loss::open("no/such/file.loss").unwrap_err().codes(), ["E0003"]);
     assert_eq!(Loss::named("").unwrap_err().codes(), ["E0103"]);
 
-    let cuda = Loss::named("dpo").unwrap().kernel(Device::Cuda(0)).unwrap_err();
-    assert_eq!(cuda.codes(), ["E0702"]);
-    assert!(cuda.diagnostics[0].message.contains("cuda:0"), "{cuda}");
-
     let kernel = Loss::named("dpo").unwrap().kernel(Device::Cpu).unwrap();
     let run = |columns: &[&[f64]]| kernel.evaluate(columns).unwrap_err().codes();
     assert_eq!(run(&[&[-1.0]]), ["E0401"]);
     assert_eq!(run(&[&[f64::NAN], &[-1.0], &[-1.0], &[-1.0]]), ["E0405"]);
     let none: [&[f64]; 4] = [&[]; 4];
     assert!(kernel.evaluate(&none).unwrap().loss.is_empty());
+}
+
+/// Where there is a card it computes what the processor does; elsewhere the refusal says what is missing.
+#[test]
+fn a_card_is_a_device() {
+    let columns: [&[f64]; 4] = [&[-10.0, -25.0], &[-22.0, -20.0], &[-12.0, -22.0], &[-20.0, -22.0]];
+    let dpo = Loss::named("dpo").unwrap();
+    match dpo.kernel(Device::Cuda(0)) {
+        Ok(kernel) => {
+            assert_eq!(kernel.device().to_string(), "cuda:0");
+            let expected = dpo.kernel(Device::Cpu).unwrap().evaluate(&columns).unwrap();
+            let got = kernel.evaluate(&columns).unwrap();
+            assert!((got.mean() - expected.mean()).abs() < 1e-6, "{got:?}");
+        }
+        Err(refused) => {
+            assert_eq!(refused.codes(), ["E0702"]);
+            let first = &refused.diagnostics[0];
+            assert!(first.message.contains("looked for") || first.message.contains("no graphics"));
+            assert_eq!(first.help.as_deref(), Some("`Device::Cpu` runs everywhere"));
+        }
+    }
+    let far = dpo.kernel(Device::Cuda(4096)).unwrap_err();
+    assert_eq!(far.codes(), ["E0702"], "there is no such card: {far}");
 }
 
 #[test]

@@ -23,6 +23,7 @@ mod finite;
 pub mod fused;
 mod graph;
 pub mod hidden;
+mod machine;
 mod memory;
 mod nested;
 mod rows;
@@ -38,6 +39,7 @@ mod tests;
 pub use column::{Column, Columns};
 pub use error::RuntimeError;
 pub use graph::{GraphKernel, RunningMean};
+pub use machine::MachineKernel;
 pub use nested::Loops;
 pub use rows::TokenRows;
 

@@ -359,7 +359,6 @@ impl<'a> Writer<'a> {
                     Unary::Exp => format!("f64::exp({x})"),
                     Unary::Log => format!("f64::ln({x})"),
                     Unary::Log1p => format!("f64::ln_1p({x})"),
-                    Unary::Expm1 => format!("f64::exp_m1({x})"),
                     Unary::Abs => format!("f64::abs({x})"),
                     _ => x,
                 }

@@ -18,6 +18,13 @@ macro_rules! primitives {
                 if a > -core::$type::consts::LN_2 { (-a.exp_m1()).ln() } else { (-a.exp()).ln_1p() }
             }
 
+            /// e^a - 1. The branch is that of [`log1mexp`], so that the two can share an exponential; from
+            /// -ln 2 down nothing cancels.
+            #[inline]
+            pub fn expm1(a: $type) -> $type {
+                if a > -core::$type::consts::LN_2 { a.exp_m1() } else { a.exp() - 1.0 }
+            }
+
             /// ln(1 + e^x).
             #[inline]
             pub fn softplus(x: $type) -> $type {
@@ -99,9 +106,11 @@ mod tests {
             let (b, b32) = (B::from_f64(y), B::from_f64(y32));
             check("softplus", b.softplus(), Real::softplus(&y), Precision::F64);
             check("sigmoid", b.sigmoid(), Real::sigmoid(&y), Precision::F64);
+            check("expm1", b.exp_m1(), Real::exp_m1(&y), Precision::F64);
             let f = y32 as f32;
             check("softplus", b32.softplus(), f64::from(Real::softplus(&f)), Precision::F32);
             check("sigmoid", b32.sigmoid(), f64::from(Real::sigmoid(&f)), Precision::F32);
+            check("expm1", b32.exp_m1(), f64::from(Real::exp_m1(&f)), Precision::F32);
         }
         let (b, b32) = (B::from_f64(-x.abs()), B::from_f64(-x32.abs()));
         check("log1mexp", b.log1mexp(), Real::log1mexp(&-x.abs()), Precision::F64);

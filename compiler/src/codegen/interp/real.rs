@@ -105,7 +105,7 @@ macro_rules! real_for_float {
             }
             #[inline]
             fn exp_m1(&self) -> Self {
-                $type::exp_m1(*self)
+                primitive::$type::expm1(*self)
             }
             #[inline]
             fn log1mexp(&self) -> Self {

@@ -3,7 +3,7 @@
 
 use super::helper::Helper;
 use super::name::Names;
-use super::share::Shared;
+use super::share::{Member, Part, Shared};
 use super::{Float, Form, zero};
 use crate::mir::{Binary, Graph, Level, NodeId, Op, Unary};
 use std::collections::BTreeSet;
@@ -85,6 +85,7 @@ impl<'a> Writer<'a> {
             let text = helper.definition();
             let text = text.replace("-> T", &format!("-> {t}")).replace(": T", &format!(": {t}"));
             let text = text.replace("[T]", &format!("[{t}]")).replace("as T", &format!("as {t}"));
+            let text = text.replace("(T, T)", &format!("({t}, {t})"));
             out.push('\n');
             out.push_str(&text.replace("core::T", &format!("core::{t}")));
         }
@@ -159,25 +160,55 @@ impl<'a> Writer<'a> {
     ) {
         let mut shared = Shared::of(self.graph, nodes);
         for &id in nodes {
-            if let Some(base) = shared.first_use(id) {
-                let (t, x) = (self.float.keyword(), self.operand(base, place));
-                let _ = writeln!(out, "{indent}let e{} = {t}::exp(-{t}::abs({x}));", base.0);
+            for part in shared.missing(id) {
+                let line = self.part(part, place);
+                let _ = writeln!(out, "{indent}let {line};");
             }
-            let value = match (self.graph.node(id).op, shared.base(id)) {
-                (Op::Unary(op, a), Some(base)) => {
-                    let helper = if op == Unary::Sigmoid {
-                        Helper::SigmoidFrom
-                    } else {
-                        Helper::SoftplusFrom
-                    };
-                    self.helpers.insert(helper);
-                    format!("{}({}, e{})", helper.name(), self.operand(a, place), base.0)
-                }
-                _ => self.value(id, place),
+            let value = match shared.member(id) {
+                None => Some(self.value(id, place)),
+                Some(member) => self.member(id, member, place),
             };
-            let _ = writeln!(out, "{indent}let v{} = {value};", id.0);
+            if let Some(value) = value {
+                let _ = writeln!(out, "{indent}let v{} = {value};", id.0);
+            }
             after(id, out);
         }
+    }
+
+    /// What a group has in common: name and value.
+    fn part(&mut self, part: Part, place: &dyn Fn(NodeId) -> String) -> String {
+        let t = self.float.keyword();
+        match part {
+            Part::Exponential(x) => {
+                format!("e{} = {t}::exp(-{t}::abs({}))", x.0, self.operand(x, place))
+            }
+            Part::Log(x) => format!("l{0} = {t}::ln_1p(e{0})", x.0),
+            Part::Complement(log, difference) => {
+                let helper = Helper::Log1mExpAndExpm1;
+                self.helpers.insert(helper);
+                let operands: Vec<NodeId> = self.graph.node(log).op.operands().collect();
+                let of: Vec<String> = operands.iter().map(|a| self.operand(*a, place)).collect();
+                format!("(v{}, v{}) = {}({})", log.0, difference.0, helper.name(), of.join(", "))
+            }
+        }
+    }
+
+    /// A node from what its group has in common; nothing where that is the node itself.
+    fn member(
+        &mut self,
+        id: NodeId,
+        member: Member,
+        place: &dyn Fn(NodeId) -> String,
+    ) -> Option<String> {
+        let (helper, common) = match member {
+            Member::Complement { .. } => return None,
+            Member::Sigmoid(x) => (Helper::SigmoidFrom, format!("e{}", x.0)),
+            Member::Softplus(x) => (Helper::SoftplusFrom, format!("e{}", x.0)),
+            Member::SoftplusOfLog(x) => (Helper::SoftplusWith, format!("l{}", x.0)),
+        };
+        self.helpers.insert(helper);
+        let operand = self.graph.node(id).op.operands().next()?;
+        Some(format!("{}({}, {common})", helper.name(), self.operand(operand, place)))
     }
 
     /// A node where another reads it.
@@ -243,7 +274,6 @@ fn unary(op: Unary, a: &str, t: &str) -> String {
         Unary::Exp => "exp",
         Unary::Log => "ln",
         Unary::Log1p => "ln_1p",
-        Unary::Expm1 => "exp_m1",
         Unary::Abs => "abs",
         _ => return a.to_owned(),
     };

@@ -6,6 +6,7 @@ use crate::mir::{Binary, Unary};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(in crate::codegen) enum Helper {
     Log1mExp,
+    Expm1,
     Softplus,
     Sigmoid,
     LogAddExp,
@@ -18,6 +19,10 @@ pub(in crate::codegen) enum Helper {
     SoftplusFrom,
     /// sigmoid(x) from e^-|x|
     SigmoidFrom,
+    /// softplus(x) from log(1 + e^-|x|)
+    SoftplusWith,
+    /// log1mexp(a) and expm1(a)
+    Log1mExpAndExpm1,
     Sum,
     Mean,
     Greatest,
@@ -36,6 +41,7 @@ impl Helper {
     pub(in crate::codegen) fn of_unary(op: Unary) -> Option<Self> {
         match op {
             Unary::Log1mExp => Some(Helper::Log1mExp),
+            Unary::Expm1 => Some(Helper::Expm1),
             Unary::Softplus => Some(Helper::Softplus),
             Unary::Sigmoid => Some(Helper::Sigmoid),
             Unary::Step => Some(Helper::Step),
@@ -70,6 +76,7 @@ impl Helper {
     pub(in crate::codegen) fn name(self) -> &'static str {
         match self {
             Helper::Log1mExp => "log1mexp",
+            Helper::Expm1 => "expm1",
             Helper::Softplus => "softplus",
             Helper::Sigmoid => "sigmoid",
             Helper::LogAddExp => "logaddexp",
@@ -80,6 +87,8 @@ impl Helper {
             Helper::Sign => "sign",
             Helper::SoftplusFrom => "softplus_from",
             Helper::SigmoidFrom => "sigmoid_from",
+            Helper::SoftplusWith => "softplus_with",
+            Helper::Log1mExpAndExpm1 => "log1mexp_and_expm1",
             Helper::Sum => "sum",
             Helper::Mean => "mean",
             Helper::Greatest => "greatest",
@@ -101,6 +110,14 @@ impl Helper {
 #[inline]
 fn log1mexp(a: T) -> T {
     if a > -::core::T::consts::LN_2 { (-a.exp_m1()).ln() } else { (-a.exp()).ln_1p() }
+}
+"
+            }
+            Helper::Expm1 => {
+                "/// e^a - 1: the branches of log1mexp.
+#[inline]
+fn expm1(a: T) -> T {
+    if a > -::core::T::consts::LN_2 { a.exp_m1() } else { a.exp() - 1.0 }
 }
 "
             }
@@ -195,6 +212,28 @@ fn softplus_from(x: T, e: T) -> T {
 #[inline]
 fn sigmoid_from(x: T, e: T) -> T {
     (if x < 0.0 { e } else { 1.0 }) / (1.0 + e)
+}
+"
+            }
+            Helper::SoftplusWith => {
+                "/// ln(1 + e^x), from ln(1 + e^-|x|).
+#[inline]
+fn softplus_with(x: T, log: T) -> T {
+    (if x < 0.0 { 0.0 } else { x }) + log
+}
+"
+            }
+            Helper::Log1mExpAndExpm1 => {
+                "/// ln(1 - e^a) and e^a - 1, from one exponential.
+#[inline]
+fn log1mexp_and_expm1(a: T) -> (T, T) {
+    if a > -::core::T::consts::LN_2 {
+        let difference = a.exp_m1();
+        ((-difference).ln(), difference)
+    } else {
+        let power = a.exp();
+        ((-power).ln_1p(), power - 1.0)
+    }
 }
 "
             }

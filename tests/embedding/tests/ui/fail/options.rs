@@ -4,6 +4,8 @@ catalogue_loss!(#[ponens(name = "Outputs")] dpo);
 
 catalogue_loss!(#[ponens(equals = 3)] dpo);
 
+catalogue_loss!(#[ponens(candle)] dpo);
+
 loss! {
     #[inline]
     loss decorated() {
