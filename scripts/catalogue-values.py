@@ -245,6 +245,11 @@ def kto(rows):
     return sum(s(-E["b"] * (x - z)) if r["label"] else s(-E["b"] * (z - x)) for x, r in zip(a, rows)) / len(rows)
 
 
+def bco(r):
+    x = E["b"] * (r.n("logp(pi,y)") - r.n("logp(ref,y)")) - r.n("running_mean")
+    return -ls(x if r["label"] else -x)
+
+
 def unpaired(good, bad):
     return lambda r: (good if r["label"] else bad)(E["b"] * (r.n("logp(pi,y)") - r.n("logp(ref,y)")))
 
@@ -339,7 +344,7 @@ CHECKS = {
     "pair/regret_optimal": (BY_TOKEN, by_token),
     "pair/partial_return": (TOKENS, reg("token_reward")),
     "labelled/apo_zero_unpaired": (UNPAIRED[1], unpaired(lambda z: s(-z), s)),
-    "labelled/bco": (UNPAIRED[1], unpaired(lambda z: -ls(z), lambda z: -ls(-z))),
+    "labelled/bco": ({**UNPAIRED[1], "running_mean": 0.25}, bco),
     "labelled/kto": (KTO, kto),
     "batch/aot": (TWO, aot(True)),
     "batch/aot_unpaired": (TWO, aot(False)),

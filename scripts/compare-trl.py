@@ -32,7 +32,7 @@ def arguments():
     p.add_argument("--data", required=True)
     p.add_argument("--full", action="store_true")
     p.add_argument("--steps", type=int, default=10)
-    p.add_argument("--batch", type=int, default=2)
+    p.add_argument("--batch", type=int, default=8)
     p.add_argument("--max-length", type=int, default=128)
     p.add_argument("--lr", type=float, default=None)
     p.add_argument("--threads", type=int, default=2)

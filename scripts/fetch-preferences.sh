@@ -5,8 +5,8 @@
 #
 #   scripts/fetch-preferences.sh [DIRECTORY]     default: data/reviews
 #
-# HELDOUT is the number of held-out pairs, 128 without it and 493 at most; the training pairs do not depend
-# on it. Writes train.jsonl and heldout.jsonl there (no snippet is in both), with the columns prompt, chosen,
+# HELDOUT is the number of held-out pairs, 128 without it and 493 at most, and TRAIN that of pairs for training
+# (400); LONGEST is the longest snippet in characters (160; a smaller one leaves fewer pairs). Writes train.jsonl and heldout.jsonl there (no snippet is in both), with the columns prompt, chosen,
 # rejected and confidence (the share of rater pairs that agree). Needs python3 with pip.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,10 +20,11 @@ echo "5d7c06e027fc8b99238edb0d53d970cf97066ef97654009890b83703849632f9  $work/va
 tar -xzf "$work/vaderSentiment-3.3.2.tar.gz" -C "$work"
 tar -xzf "$work/vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz" -C "$work"
 mkdir -p "$target"
-python3 - "$work/hutto_ICWSM_2014" "$target" "${HELDOUT:-128}" <<'PYTHON'
+python3 - "$work/hutto_ICWSM_2014" "$target" "${HELDOUT:-128}" "${TRAIN:-400}" "${LONGEST:-160}" <<'PYTHON'
 import ast, html, json, os, random, sys
 
-source, target, heldout = sys.argv[1:]
+source, target = sys.argv[1:3]
+heldout, train, longest = map(int, sys.argv[3:])
 
 
 def table(name):
@@ -33,7 +34,7 @@ def table(name):
 
 texts = {row[0]: html.unescape(row[2]).strip() for row in table("amazonReviewSnippets_GroundTruth.txt")}
 ratings = {row[0]: ast.literal_eval(row[3]) for row in table("amazonReviewSnippets_anonDataRatings.txt")}
-ids = [i for i in texts if i in ratings and 30 <= len(texts[i]) <= 160]
+ids = [i for i in texts if i in ratings and 30 <= len(texts[i]) <= longest]
 random.Random(0).shuffle(ids)
 
 
@@ -62,8 +63,11 @@ def pairs(ids, count):
 
 
 # The last quarter gives 227 pairs, the last half 493; the 400 for training come before either.
-cut = len(ids) * 3 // 4 if int(heldout) <= 227 else len(ids) // 2
-for name, part, count in [("train", ids[:cut], 400), ("heldout", ids[cut:], int(heldout))]:
+cut = len(ids) * 3 // 4 if heldout <= 227 else len(ids) // 2
+if longest < 160:
+    # Fewer snippets: both sides get what they need of them.
+    cut = len(ids) * train // (train + heldout)
+for name, part, count in [("train", ids[:cut], train), ("heldout", ids[cut:], heldout)]:
     path = os.path.join(target, name + ".jsonl")
     with open(path + ".tmp", "w", encoding="utf-8") as out:
         for pair in pairs(part, count):

@@ -1,7 +1,9 @@
-//! Generates candle code for some losses of the catalogue, so that the suite compiles and runs what
-//! `ponens emit --target candle` prints.
+//! Generates candle and Rust code for some losses of the catalogue, so that the suite compiles and runs
+//! what `ponens emit --target candle` and `--target rust` print.
 
-use ponens_compiler::codegen::{candle, fingerprint, rust::snake_case};
+use ponens_compiler::codegen::rust::{self, Float, Form, snake_case};
+use ponens_compiler::codegen::{Header, candle, fingerprint};
+use ponens_compiler::mir::Graph;
 use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, error::Error, fs};
@@ -28,16 +30,26 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut table = String::from(
         "/// Name, and value and gradients from parameters and columns.\npub const ALL: &[(&str, Run)] = &[\n",
     );
+    let (mut plain_modules, mut plain_table) = (
+        String::new(),
+        String::from(
+            "/// Name, and all roots of a batch from parameters and columns.\npub const ALL: &[(&str, Run)] = &[\n",
+        ),
+    );
     for name in LOSSES {
         let compiled = ponens_losses::compile(name, &Default::default())
             .map_err(|d| format!("{name}: {d:?}"))?;
         let graph = compiled.graph();
-        let header = candle::Header {
+        let header = Header {
             title: compiled.loss.title(),
             hash: fingerprint(&compiled.written.to_string()),
         };
         let code = candle::emit(graph, &header)?;
         let module = snake_case(name);
+        let path = Path::new(&out).join(format!("{module}_plain.rs"));
+        fs::write(&path, rust::file(graph, &header)?)?;
+        writeln!(plain_modules, "#[path = {:?}]\npub mod {module};", path.to_string_lossy())?;
+        writeln!(plain_table, "    ({name:?}, |p, c| {}),", plain_call(&module, graph)?)?;
         let path = Path::new(&out).join(format!("{module}.rs"));
         fs::write(&path, &code.text)?;
         writeln!(modules, "#[path = {:?}]\npub mod {module};", path.to_string_lossy())?;
@@ -65,5 +77,46 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     table.push_str("];\n");
     fs::write(Path::new(&out).join("candle.rs"), modules + &table)?;
+    plain_table.push_str("];\n");
+    fs::write(Path::new(&out).join("plain.rs"), plain_modules + &plain_table)?;
     Ok(())
+}
+
+/// Calls the functions of a plain file on a batch, as its head says.
+fn plain_call(module: &str, graph: &Graph) -> Result<String, Box<dyn Error>> {
+    let list = |count: usize, value: &str| {
+        let one = |i: usize| value.replace('#', &i.to_string());
+        (0..count).map(one).collect::<Vec<_>>().join(", ")
+    };
+    let (columns, roots) = (graph.inputs.len(), graph.roots.len());
+    let uniform =
+        format!("let uniform = {module}::double::uniform({});", list(graph.params.len(), "p[#]"));
+    Ok(match rust::emit(graph, Float::F64)?.form {
+        Form::Example => format!(
+            "{{
+        {uniform}
+        let example = |e: usize| {module}::double::example(&uniform, {});
+        let results: Vec<_> = (0..c[0].len()).map(example).collect();
+        (0..{roots}).map(|r| results.iter().map(|x| x[r]).collect()).collect()
+    }}",
+            list(columns, "c[#][e]")
+        ),
+        Form::Batch(plan) => format!(
+            "{{
+        {uniform}
+        let n = c[0].len();
+        let mut out = vec![vec![0.0; n]; {roots}];
+        let [{}] = out.as_mut_slice() else {{ unreachable!() }};
+        let mut scratch = vec![0.0; {} * n];
+        let mut order = vec![0; n * {}];
+        {module}::double::batch(&uniform, [{}], [{}], &mut scratch, &mut order);
+        out
+    }}",
+            list(roots, "o#"),
+            plan.scratch(),
+            usize::from(plan.sorts()),
+            list(columns, "&c[#]"),
+            list(roots, "o#"),
+        ),
+    })
 }

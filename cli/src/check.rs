@@ -5,8 +5,10 @@
 
 use ponens_compiler::hir::Program;
 use ponens_compiler::session::{self, Options};
-use ponens_dsl::{Diagnostic, FileId, SourceMap};
+use ponens_dsl::diagnostic::{MAX_DIAGNOSTICS, limited};
+use ponens_dsl::{Diagnostic, FileId, SourceMap, Span};
 use ponens_losses::Catalogue;
+use std::collections::HashSet;
 use std::io::Read as _;
 use std::path::Path;
 
@@ -19,7 +21,7 @@ pub struct Checked {
     pub sources: SourceMap,
     /// How many losses the file defines.
     pub losses: usize,
-    /// All findings.
+    /// All findings, at most [`MAX_DIAGNOSTICS`]; behind that many errors the rest is not looked at.
     pub diagnostics: Vec<Diagnostic>,
 }
 
@@ -74,19 +76,32 @@ fn losses(
     mut diagnostics: Vec<Diagnostic>,
 ) -> (usize, Vec<Diagnostic>) {
     diagnostics.extend(program.duplicates());
+    let mut errors = diagnostics.iter().filter(|d| d.is_error()).count();
+    let mut known: HashSet<Identity> = diagnostics.iter().map(identity).collect();
     let losses: Vec<String> = file
         .map(|f| program.losses_of(f).iter().map(|n| n.text.clone()).collect())
         .unwrap_or_default();
     for loss in &losses {
+        if errors > MAX_DIAGNOSTICS {
+            break;
+        }
         let found = match session::compile(program, loss, &Catalogue, &Options::default()) {
             Ok(compiled) => compiled.warnings,
             Err(found) => found,
         };
         for d in found {
-            if !diagnostics.contains(&d) {
+            if known.insert(identity(&d)) {
+                errors += usize::from(d.is_error());
                 diagnostics.push(d);
             }
         }
     }
-    (losses.len(), diagnostics)
+    (losses.len(), limited(diagnostics))
+}
+
+/// What makes two findings one: the code, the sentence, the first place.
+type Identity = (&'static str, String, Option<Span>);
+
+fn identity(d: &Diagnostic) -> Identity {
+    (d.code, d.message.clone(), d.labels.first().map(|l| l.span))
 }

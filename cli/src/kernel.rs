@@ -116,7 +116,10 @@ impl Kernel {
         bind(&compiled.loss.name, params, &given)
             .map_err(|found| Refusal::new(Default::default(), found))?;
         let given: HashMap<String, f64> = given.into_iter().collect();
-        let graph = Arc::new(GraphKernel::new(compiled.graph(), &given).map_err(refused)?);
+        let graph = GraphKernel::new(compiled.graph(), &given)
+            .and_then(|kernel| kernel.with_running(&compiled.running, &given))
+            .map_err(refused)?;
+        let graph = Arc::new(graph);
         let evaluator: Arc<dyn LossKernel> = match device {
             Device::Cpu => graph.clone(),
             Device::Cuda(index) => {

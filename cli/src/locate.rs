@@ -98,7 +98,8 @@ pub fn locate(argument: &str) -> Result<Located> {
 /// The errors of the grammar; `E0103` when the text does not define the loss.
 pub fn in_text(text: &str, name: &str) -> Result<Located> {
     let mut program = Program::new();
-    let (_, found) = program.add_text("<text>", text);
+    let (_, mut found) = program.add_text("<text>", text);
+    found.extend(program.duplicates());
     if found.iter().any(Diagnostic::is_error) {
         return Err(Refusal::new(program.sources, found));
     }

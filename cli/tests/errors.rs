@@ -91,8 +91,38 @@ fn every_code_has_a_page() {
     }
 }
 
+/// Every code that a source names is in the index.
+#[test]
+fn every_code_of_the_sources_is_known() {
+    fn walk(folder: &Path, found: &mut BTreeSet<String>) {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let text = std::fs::read_to_string(&path).expect("a text");
+                // What stands between two quotation marks, both on a line.
+                found.extend(text.lines().flat_map(|l| l.split('"')).filter_map(|word| {
+                    let digits = word.strip_prefix(['E', 'W'])?;
+                    let all = digits.len() == 4 && digits.chars().all(|c| c.is_ascii_digit());
+                    all.then(|| word.to_owned())
+                }));
+            }
+        }
+    }
+    let mut found = BTreeSet::new();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    for folder in ["dsl/src", "compiler/src", "losses/src", "runtime/src", "macros/src", "cli/src"]
+    {
+        walk(&root.join(folder), &mut found);
+    }
+    let known: BTreeSet<String> = codes::CODES.iter().map(|(c, _)| (*c).to_owned()).collect();
+    assert_eq!(found, known);
+}
+
 /// Codes whose condition no short text brings about.
-const WITHOUT_EXAMPLE: &[&str] = &["E0602", "E0603", "E0604", "E0704", "E0705", "E0805", "W0601"];
+const WITHOUT_EXAMPLE: &[&str] =
+    &["E0602", "E0603", "E0604", "E0704", "E0705", "E0805", "E0901", "W0601"];
 
 #[test]
 fn examples_show_their_code_and_remedies_none() {
@@ -123,4 +153,37 @@ fn the_command_shows_the_page() {
     assert_eq!(json["code"], "E0301");
     assert!(json["page"].as_str().is_some_and(|p| p.starts_with("# E0301")), "{json}");
     assert_eq!(common::ponens(&["explain", "E9999"]).status, 1);
+}
+
+/// A code that stands in the source but not in the index would send its reader nowhere.
+#[test]
+fn every_code_of_the_source_is_in_the_index() {
+    fn visit(folder: &Path, unknown: &mut BTreeSet<String>, seen: &mut usize) {
+        for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                visit(&path, unknown, seen);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let text = std::fs::read_to_string(&path).expect("text");
+                for quoted in text.split('"') {
+                    let is_code = quoted.len() == 5
+                        && quoted.starts_with(['E', 'W'])
+                        && quoted[1..].bytes().all(|b| b.is_ascii_digit());
+                    if is_code {
+                        *seen += 1;
+                        if codes::headline(quoted).is_none() {
+                            unknown.insert(format!("{quoted} in {}", path.display()));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace");
+    let (mut unknown, mut seen) = (BTreeSet::new(), 0);
+    for of in ["dsl", "compiler", "losses", "runtime", "macros", "cli"] {
+        visit(&root.join(of).join("src"), &mut unknown, &mut seen);
+    }
+    assert!(seen > 100, "{seen}");
+    assert!(unknown.is_empty(), "{unknown:?}");
 }

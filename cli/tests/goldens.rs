@@ -12,8 +12,12 @@
 
 #[path = "goldens/backends.rs"]
 mod backends;
+#[path = "goldens/kernels.rs"]
+mod kernels;
 #[path = "goldens/reference.rs"]
 mod reference;
+#[path = "goldens/rust.rs"]
+mod rust;
 #[path = "goldens/subject.rs"]
 mod subject;
 #[path = "goldens/torch.rs"]

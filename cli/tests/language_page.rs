@@ -1,6 +1,9 @@
 //! The language's page: every fenced `loss` example on it compiles without a finding, in the order of the
 //! page, and the examples of the repository that were written from the page alone do as well.
 
+#[path = "language_page/features.rs"]
+mod features;
+
 use ponens::compiler::hir::Program;
 use ponens::compiler::session::{self, Options};
 use ponens::losses::Catalogue;

@@ -301,3 +301,62 @@ fn data_that_is_not_utf8_is_refused() {
     assert_eq!((ran.status, ran.codes()), (1, vec!["E0002".to_owned()]));
     assert!(ran.stderr.contains("line 2"), "{ran}");
 }
+
+/// Steps are runs of equal numbers: a number that comes back later is another step.
+#[test]
+fn sums_over_the_steps_of_a_response() {
+    let text = "\
+loss steps() {
+    data trajectory(y[T], step[T], weight[T])
+    model pi = policy
+    let d[t] = token_logp(pi, y)[t]
+    let s[t] = segment_sum(d, step)[t]
+    minimize sum(t) (segment_start(step)[t] * weight[t] * square(s[t]))
+}
+";
+    let rows = r#"{"token_logp(pi,y)": [-1,-2,-3,-4,-5], "step": [1,1,2,2,2], "weight": [1,1,1,1,1]}
+{"token_logp(pi,y)": [-1,-2,-3], "step": [0,2,0], "weight": [1,10,100]}
+{"token_logp(pi,y)": [-2], "step": [7], "weight": [1]}"#;
+    let place = Place::new();
+    place.write("steps.loss", text).write("rows.jsonl", rows);
+    for backend in ["interp", "cpu"] {
+        let args = ["value", "steps.loss", "--data", "rows.jsonl", "--grad", "--backend", backend];
+        let lines = place.run(&[&args[..], &["--format", "json"]].concat()).done().json_lines();
+        let losses: Vec<f64> = lines.iter().map(|l| number(&l["loss"])).collect();
+        assert_eq!(losses, [153.0, 941.0, 4.0]);
+        let slopes: Vec<&Value> = lines.iter().map(|l| &l["grad"]["token_logp(pi,y)"]).collect();
+        let expected =
+            [json!([-6.0, -6.0, -24.0, -24.0, -24.0]), json!([-2.0, -40.0, -600.0]), json!([-4.0])];
+        assert_eq!(slopes, expected.iter().collect::<Vec<_>>());
+    }
+}
+
+/// What a running mean may not be of, and whose name it may not take.
+#[test]
+fn running_means_are_columns_of_their_own() {
+    let loss = |lines: &str| {
+        format!("loss x() {{ data labelled(y, good) model pi = policy\n{lines}\n}}\n")
+    };
+    let cases = [
+        ("minimize logp(pi, y) * running_mean(running_mean(logp(pi, y)) + logp(pi, y))", "E0205"),
+        ("column running_mean minimize running_mean(logp(pi, y)) - logp(pi, y)", "E0102"),
+        ("minimize running_mean(2) - logp(pi, y)", "E0202"),
+    ];
+    for (lines, code) in cases {
+        let place = Place::new();
+        place.write("x.loss", loss(lines));
+        let ran = place.run(&["check", "x.loss", "--format", "json"]);
+        let found = ran.json();
+        let codes: Vec<&str> =
+            found.as_array().expect("an array").iter().filter_map(|d| d["code"].as_str()).collect();
+        assert!(codes.contains(&code), "{lines}: {ran}");
+    }
+    // Two of them are two columns; the same one twice is one.
+    let two = "let a = running_mean(logp(pi, y)) let b = running_mean(2 * logp(pi, y)) \
+               minimize a * b * logp(pi, y)";
+    let place = Place::new();
+    place.write("x.loss", loss(two));
+    let row = r#"{"logp(pi,y)": -2, "running_mean": 3, "running_mean_2": 5}"#;
+    let ran = place.run_with(&["value", "x.loss", "--data", "-", "--format", "json"], row).done();
+    assert_eq!(number(&ran.json_lines()[0]["loss"]), -30.0);
+}

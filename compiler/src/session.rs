@@ -39,7 +39,10 @@ pub struct Compiled {
     pub rho: Option<Graph>,
     /// Value and gradients in their stable form: roots `loss` and `d/COLUMN`.
     pub gradient: Optimised,
-    /// The same with fewer transcendental functions: what generated Rust computes.
+    /// By the column of each running mean that the loss reads, what it is the mean of, in its stable form:
+    /// root `loss`, over the inputs of the loss.
+    pub running: Vec<(String, Graph)>,
+    /// The same as `gradient` with fewer transcendental functions: what generated Rust computes.
     pub reduced: Graph,
     /// What deserves attention.
     pub warnings: Vec<Diagnostic>,
@@ -92,12 +95,25 @@ pub fn compile_resolved(
         let smooth = rewrite(&lowered.graph, Purpose::BeforeGradient)?;
         let adjoints = adjoint::differentiate(&smooth.graph, options.wrt);
         let gradient = rewrite(&adjoints, Purpose::Final)?;
+        let running = lower::running(&loss)
+            .into_iter()
+            .map(|(name, graph)| Ok((name, rewrite(&graph, Purpose::Final)?.graph)))
+            .collect::<Result<Vec<_>, Diagnostic>>()?;
         let found = value.warnings.iter().chain(&gradient.warnings).cloned();
         let warnings = diagnostics.iter().cloned().chain(found).collect();
         let rho = rho.map(|r| r.graph);
         let written = lowered.graph.clone();
         let reduced = strength::reduce(&gradient.graph);
-        Ok(Compiled { loss: loss.clone(), written, value, gradient, reduced, rho, warnings })
+        Ok(Compiled {
+            loss: loss.clone(),
+            written,
+            value,
+            gradient,
+            reduced,
+            rho,
+            running,
+            warnings,
+        })
     };
     derive().map_err(|d| {
         let d = if d.labels.is_empty() { d.at(loss.span, "in this loss") } else { d };

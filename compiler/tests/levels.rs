@@ -294,6 +294,14 @@ loss x(a = 5 in [0, 1], b = c) {
 }
 
 #[test]
+fn a_model_that_is_not_there_is_named() {
+    let rho = |core: &str| format!("prefer {core}\n minimize logistic(rho)");
+    refused("pair(w > l)", &rho("pii(w) -> pi(l)"), "E0204", "did you mean `pi`?");
+    refused("pair(w > l)", &rho("pi(w) & old(l)"), "E0204", "declared: pi, ref");
+    refused("pair(w > l)", &rho("pi(w) & exp(l)"), "E0201", "not a number");
+}
+
+#[test]
 fn what_unfolds_too_far_is_refused_in_bounded_time() {
     let mut doubling = String::from("let a0 = logp(pi, w)\n");
     for i in 1..60 {

@@ -288,6 +288,26 @@ fn a_hard_sign_stops_at_its_bound() {
     assert!(matches!(non_negative(&under), Sign::Negative(_)));
 }
 
+#[test]
+fn six_atoms_are_decided() {
+    // One entails the other but for one row: hardest to tell, and the proof is judged as well.
+    let atoms: Vec<Atom> = (0..6).map(|i| Atom::response("pi", &format!("y{i}"))).collect();
+    let mut state = 0x9E37_79B9_7F4A_7C15u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    };
+    for _ in 0..8 {
+        let [w, l, more, fewer] = [next(), next(), next(), next()].map(Table);
+        let row = Table::of_rows([(next() % 64) as usize], 6);
+        let of = |w, l| Structure::from_rows(atoms.clone(), w, l).unwrap();
+        let relation = judged(&of(w, l), &of((w | more) ^ row, l & fewer));
+        assert_ne!(relation.order, Order::Undecided);
+    }
+}
+
 /// Polynomials of degree at most 2 in each of two variables.
 fn polynomial() -> impl Strategy<Value = Polynomial> {
     prop::collection::vec(-4i128..=4, 9).prop_map(|c| {

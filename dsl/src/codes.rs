@@ -47,6 +47,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("E0803", "a part of a Python function is not read"),
     ("E0804", "an argument of a Python function is not known"),
     ("E0805", "a Python function failed"),
+    ("E0901", "a benchmark stopped"),
     ("W0301", "a parameter is not used"),
     ("W0401", "an empty response counts with mean 0"),
     ("W0501", "no usable gradient with summed log-probabilities"),

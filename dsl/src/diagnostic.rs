@@ -11,6 +11,9 @@ pub use text::to_text;
 
 use crate::span::Span;
 
+/// Most diagnostics that one text gets; later ones are dropped and the last one kept says so.
+pub const MAX_DIAGNOSTICS: usize = 50;
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -90,3 +93,27 @@ impl Diagnostic {
         self.severity == Severity::Error
     }
 }
+
+/// No more than a person will read, in their order. What refuses the input is kept before what does not; the
+/// last one kept says that more follow.
+pub fn limited(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    if diagnostics.len() <= MAX_DIAGNOSTICS {
+        return diagnostics;
+    }
+    let errors = diagnostics.iter().filter(|d| d.is_error()).count().min(MAX_DIAGNOSTICS);
+    let (mut errors, mut warnings) = (errors, MAX_DIAGNOSTICS - errors);
+    diagnostics.retain(|d| {
+        let left = if d.is_error() { &mut errors } else { &mut warnings };
+        let kept = *left > 0;
+        *left -= usize::from(kept);
+        kept
+    });
+    if let Some(last) = diagnostics.last_mut()
+        && !last.notes.iter().any(|n| n == MORE)
+    {
+        last.notes.push(MORE.to_owned());
+    }
+    diagnostics
+}
+
+const MORE: &str = "more findings follow; mend these first";

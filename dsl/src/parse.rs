@@ -29,8 +29,7 @@ pub const MAX_BYTES: usize = 1 << 20;
 /// Deepest nesting that is read: levels of the tree of one expression, and brackets in brackets.
 pub const MAX_DEPTH: usize = 200;
 
-/// Most diagnostics that one text gets; later ones are dropped and the last one kept says so.
-pub const MAX_DIAGNOSTICS: usize = 50;
+pub use crate::diagnostic::MAX_DIAGNOSTICS;
 
 /// Words that cannot be names, nor stand in a dotted name's first place.
 pub const RESERVED: &[&str] = &[
@@ -105,11 +104,5 @@ fn length(text: &str, file: FileId) -> Result<(), Diagnostic> {
 /// In the order of the text, and no more than a person will read.
 fn limited(mut diagnostics: Vec<Diagnostic>) -> Vec<Diagnostic> {
     diagnostics.sort_by_key(|d| d.labels.first().map_or(0, |l| l.span.start));
-    if diagnostics.len() > MAX_DIAGNOSTICS {
-        diagnostics.truncate(MAX_DIAGNOSTICS);
-        if let Some(last) = diagnostics.last_mut() {
-            last.notes.push("more findings follow; mend these first".to_owned());
-        }
-    }
-    diagnostics
+    crate::diagnostic::limited(diagnostics)
 }

@@ -8,7 +8,16 @@ const LONGEST: usize = 64;
 /// The number of edits (insert, delete, replace, swap two neighbours) that turn `a` into `b`,
 /// counted in characters.
 pub fn distance(a: &str, b: &str) -> usize {
+    within(a, b, usize::MAX).unwrap_or(usize::MAX)
+}
+
+/// The same, if it is no more than `most`; two words that differ early are told apart early, so that a
+/// misspelt word can be held against ten thousand names.
+fn within(a: &str, b: &str, most: usize) -> Option<usize> {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    if a.len().abs_diff(b.len()) > most {
+        return None;
+    }
     let mut before: Vec<usize> = Vec::new();
     let mut above: Vec<usize> = (0..=b.len()).collect();
     for i in 1..=a.len() {
@@ -21,9 +30,14 @@ pub fn distance(a: &str, b: &str) -> usize {
             }
             row.push(best);
         }
+        // A swap reaches over one row, so two rows decide.
+        let least = |row: &[usize]| row.iter().min().is_none_or(|d| *d > most);
+        if least(&row) && least(&above) {
+            return None;
+        }
         before = std::mem::replace(&mut above, row);
     }
-    above[b.len()]
+    Some(above[b.len()]).filter(|d| *d <= most)
 }
 
 /// The candidate nearest to `word`, if it is near enough to be a slip of the pen: at most one edit in
@@ -36,13 +50,19 @@ pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
     }
     let folded = word.to_lowercase();
     let allowed = (length / 3).max(1);
-    candidates
-        .into_iter()
-        .filter(|c| *c != word && c.chars().count() <= LONGEST)
-        .map(|c| (distance(&folded, &c.to_lowercase()), c))
-        .filter(|(d, c)| *d <= allowed && *d < c.chars().count().max(length))
-        .min_by_key(|(d, _)| *d)
-        .map(|(_, c)| c)
+    let mut best: Option<(usize, &str)> = None;
+    for c in candidates.into_iter().filter(|c| *c != word && c.len() <= 4 * LONGEST) {
+        let most = match best {
+            None => allowed,
+            Some((0, _)) => break,
+            Some((d, _)) => d - 1,
+        };
+        let near = within(&folded, &c.to_lowercase(), most);
+        if let Some(d) = near.filter(|d| *d < c.chars().count().max(length)) {
+            best = Some((d, c));
+        }
+    }
+    best.map(|(_, c)| c)
 }
 
 /// `did you mean `x`?` for the nearest candidate, ready to be a diagnostic's help.
@@ -64,6 +84,24 @@ mod tests {
         assert_eq!(distance("minimise", "minimize"), 1);
         assert_eq!(distance("perfer", "prefer"), 1);
         assert_eq!(distance("kitten", "sitting"), 3);
+    }
+
+    #[test]
+    fn a_bound_changes_no_answer_below_it() {
+        let words =
+            ["", "a", "ab", "ba", "abc", "bac", "acb", "minimize", "minimise", "mniimize", "logp"];
+        for a in words {
+            for b in words {
+                let d = distance(a, b);
+                for most in 0..9 {
+                    assert_eq!(
+                        within(a, b, most),
+                        Some(d).filter(|d| *d <= most),
+                        "{a} {b} {most}"
+                    );
+                }
+            }
+        }
     }
 
     #[test]

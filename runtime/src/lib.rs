@@ -3,6 +3,7 @@
 pub mod data;
 pub mod demo;
 pub mod device;
+pub mod files;
 pub mod generate;
 pub mod kernel;
 pub mod logprob;

@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 
 use ponens_compiler::mir::{Input, Interval, Level};
 use ponens_runtime::data::{EncodedExample, Sequence, SplitMix};
-use ponens_runtime::model::{Architecture, Config, Llama, LoraConfig};
+use ponens_runtime::model::{Config, Llama, LoraConfig};
 use ponens_runtime::op::{Evaluated, LossKernel, RuntimeError, batch_len};
 use ponens_runtime::optim::{Decay, Schedule};
 use ponens_runtime::train::{
-    Length, Names, Reference, Run, TrainConfig, discard_unsaved, latest_checkpoint, resume, train,
+    Beside, Length, Names, Reference, Run, TrainConfig, discard_unsaved, latest_checkpoint, resume,
+    train,
 };
 
 const FOLDER: &str = "PONENS_TEST_TRAINEE_FOLDER";
@@ -59,28 +60,9 @@ fn kernel() -> Squared {
 }
 
 fn policy() -> Llama {
-    let config = Config {
-        architecture: Architecture::Llama,
-        hidden_size: 16,
-        intermediate_size: 32,
-        num_hidden_layers: 2,
-        num_attention_heads: 2,
-        num_key_value_heads: 1,
-        head_dim: 8,
-        vocab_size: 24,
-        max_position_embeddings: 32,
-        sliding_window: None,
-        rope_theta: 10_000.0,
-        rope_scaling: None,
-        rms_norm_eps: 1e-5,
-        tie_word_embeddings: true,
-        qkv_bias: false,
-        o_bias: false,
-        mlp_bias: false,
-        initializer_range: 0.1,
-        bos_token_id: None,
-        eos_token_ids: vec![0],
-    };
+    let small = Config::small(24, 16, 2, 2, 1, 32).expect("sizes that fit");
+    let config =
+        Config { intermediate_size: 32, initializer_range: 0.1, eos_token_ids: vec![0], ..small };
     let model = Llama::random(config, 5, &ponens_runtime::model::cpu()).expect("valid");
     let lora = LoraConfig { rank: 2, dropout: 0.1, ..LoraConfig::default() };
     model.with_adapter(&lora, 3).expect("adapter")
@@ -119,9 +101,10 @@ fn go(folder: &Path) {
         kernel: &kernel,
         names: &Names::default(),
         config: &config,
-        train: train_part,
+        train: &train_part,
         held_out,
         reference: Reference::Initial,
+        beside: Beside::default(),
         output: Some(folder),
         stop: &stop,
         observe: &mut |_| {},

@@ -1,5 +1,5 @@
-//! `ponens emit --target candle`, compiled and run: value, gradients and what the tape makes of them
-//! against the interpreter, in f64 and f32, at ordinary values, at ties and at the ends of the domain.
+//! `ponens emit --target candle` and `--target rust`, compiled and run: value, gradients and what the tape
+//! makes of them against the interpreter, at ordinary values, at ties and at the ends of the domain.
 
 use candle_core::{DType, Device, Result, Tensor, Var};
 use ponens_compiler::codegen::interp::{Batch, evaluate};
@@ -13,6 +13,13 @@ type Run = fn(&[f64], &[Tensor]) -> Result<(Tensor, Vec<Tensor>)>;
 mod generated {
     use super::{Result, Run, Tensor};
     include!(concat!(env!("OUT_DIR"), "/candle.rs"));
+}
+
+/// The same losses as plain functions.
+#[allow(missing_docs, unreachable_pub, dead_code, unused_variables, clippy::all)]
+mod plain {
+    type Run = fn(&[f64], &[Vec<f64>]) -> Vec<Vec<f64>>;
+    include!(concat!(env!("OUT_DIR"), "/plain.rs"));
 }
 
 const EXAMPLES: usize = 5;
@@ -114,5 +121,29 @@ fn generated_files_compute_what_the_interpreter_does() {
             }
         }
         assert!(graph.roots.iter().all(|r| graph.node(r.node).level <= Level::Example));
+    }
+}
+
+#[test]
+fn the_plain_file_computes_what_the_interpreter_does_to_the_last_bit() {
+    let bits = |v: &[Vec<f64>]| -> Vec<Vec<u64>> {
+        v.iter().map(|c| c.iter().map(|x| x.to_bits()).collect()).collect()
+    };
+    for (name, run) in plain::ALL {
+        let compiled = ponens_losses::compile(name, &Default::default()).expect("a catalogue loss");
+        let (graph, params) = (compiled.graph(), compiled.bind(&[]).expect("defaults"));
+        for k in 0..6 {
+            let columns = columns(graph, k);
+            let (got, want) = (run(&params, &columns), interpreted(graph, &params, &columns));
+            // A loss that the batch has once stands at every example, and its gradients are of the sum.
+            let whole = graph.node(graph.roots[0].node).level < Level::Example;
+            let copies = if whole { EXAMPLES as f64 } else { 1.0 };
+            let spread = |(r, c): (usize, &Vec<f64>)| -> Vec<f64> {
+                let times = if r == 0 { 1.0 } else { copies };
+                (0..EXAMPLES).map(|e| times * c[if c.len() == 1 { 0 } else { e }]).collect()
+            };
+            let want: Vec<Vec<f64>> = want.iter().enumerate().map(spread).collect();
+            assert_eq!(bits(&got), bits(&want), "{name}, columns {k}: {got:?} {want:?}");
+        }
     }
 }

@@ -12,7 +12,9 @@ fn card() -> Option<Device> {
     match Device::open(0) {
         Ok(device) => Some(device),
         Err(e) if e.is_missing() => {
-            eprintln!("skipped: {e}");
+            // Past the capture of the test harness: a test that passes has shown nothing.
+            let _ =
+                std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("skipped: {e}\n"));
             None
         }
         Err(e) => panic!("{e}"),

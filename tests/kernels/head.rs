@@ -1,7 +1,6 @@
 //! From hidden states and the head: tiles, tensor cores and all, against the definition in f64.
 
-use super::support::{Dice, Interpreter, compiler, module};
-use half::{bf16, f16};
+use super::support::{Dice, Interpreter, compiler, load, module, store};
 use ponens_compiler::codegen::cuda::head::{
     Argument as Wanted, Kernel, TILE_ROWS, TILE_VOCABULARY, program,
 };
@@ -13,25 +12,6 @@ use ponens_compiler::session::Options;
 use ponens_ptx::{Buffer, Module};
 use ponens_runtime::kernel::{Argument, Machine};
 use std::collections::HashMap;
-
-fn store(element: Element, x: f64) -> (Vec<u8>, f64) {
-    match element {
-        Element::F32 => ((x as f32).to_le_bytes().to_vec(), f64::from(x as f32)),
-        Element::Bf16 => (bf16::from_f64(x).to_le_bytes().to_vec(), bf16::from_f64(x).to_f64()),
-        Element::F16 => (f16::from_f64(x).to_le_bytes().to_vec(), f16::from_f64(x).to_f64()),
-    }
-}
-
-fn load(element: Element, bytes: &[u8]) -> Vec<f64> {
-    bytes
-        .chunks_exact(element.bytes())
-        .map(|c| match element {
-            Element::F32 => f64::from(f32::from_le_bytes([c[0], c[1], c[2], c[3]])),
-            Element::Bf16 => bf16::from_le_bytes([c[0], c[1]]).to_f64(),
-            Element::F16 => f16::from_le_bytes([c[0], c[1]]).to_f64(),
-        })
-        .collect()
-}
 
 struct Case {
     element: Element,
@@ -72,17 +52,21 @@ fn check(module: &Module, case: &Case, dice: &mut Dice) {
     for row in [Wanted::Logp, Wanted::Normaliser] {
         buffers.insert(row, memory.reserve(4 * rows, 0));
     }
-    buffers.insert(Wanted::PartHidden, memory.upload(&vec![0; 4 * splits * rows * width], 0));
+    buffers.insert(Wanted::PartDirection, memory.reserve(4 * splits * rows * width, 0));
+    buffers.insert(Wanted::Direction, memory.reserve(4 * rows * width, 0));
     buffers.insert(Wanted::SlopeHidden, memory.reserve(element.bytes() * rows * width, 0));
     // The gradient of the head is added to what stands there: 1.
     let ones: Vec<u8> = (0..vocabulary * width).flat_map(|_| 1.0f32.to_le_bytes()).collect();
     buffers.insert(Wanted::SlopeHead, memory.upload(&ones, 0));
     let tiles = rows.div_ceil(TILE_ROWS) * splits;
+    let mut plain: Option<Vec<u8>> = None;
     for (kernel, blocks) in [
         (Kernel::Forward(element), tiles),
         (Kernel::Join, 1),
-        (Kernel::BackwardHidden(element), tiles),
-        (Kernel::Add(element), 2),
+        (Kernel::Direction(element), tiles),
+        (Kernel::Join, 1),
+        (Kernel::JoinDirection(element), 2),
+        (Kernel::Scale(element), 2),
         (Kernel::BackwardHead(element), vocabulary.div_ceil(TILE_VOCABULARY)),
     ] {
         // Half the blocks: the loops over the grid go round.
@@ -94,12 +78,16 @@ fn check(module: &Module, case: &Case, dice: &mut Dice) {
                 Wanted::Rows => Argument::I64(rows as i64),
                 Wanted::Vocabulary => Argument::I64(vocabulary as i64),
                 Wanted::Width => Argument::I64(width as i64),
-                Wanted::Count => Argument::I64((rows * width) as i64),
                 Wanted::Splits => Argument::I32(splits as i32),
                 a => Argument::Buffer(&buffers[a]),
             })
             .collect();
         machine.launch(&kernel.name(), blocks, &arguments).unwrap_or_else(|e| panic!("{e}"));
+        if kernel == Kernel::Join {
+            // A model with a gradient and one without see the same log-probabilities.
+            let logp = machine.memory.bytes(buffers[&Wanted::Logp]).to_vec();
+            assert_eq!(*plain.get_or_insert_with(|| logp.clone()), logp);
+        }
     }
     let read = |a: Wanted, e: Element| load(e, machine.memory.bytes(buffers[&a]));
     let (logp, lse) = (read(Wanted::Logp, Element::F32), read(Wanted::Normaliser, Element::F32));
@@ -126,7 +114,7 @@ fn check(module: &Module, case: &Case, dice: &mut Dice) {
             }
         }
     }
-    // Slopes are rounded to the factors' type before the second product.
+    // Weights and slopes are rounded to the factors' type before the second product.
     let bound = if element == Element::F32 { 1e-5 } else { 1e-2 };
     let largest = |w: &[f64]| w.iter().fold(0.0_f64, |m, x| m.max(x.abs()));
     for (got, want) in d_hidden.iter().zip(&want_hidden) {

@@ -4,6 +4,7 @@
 //! Without NVRTC the tests that need it say so and pass, unless `PONENS_REQUIRE_NVRTC` is set, as in CI:
 //! `scripts/fetch-nvrtc.sh` gets it.
 
+mod bounded;
 mod cache;
 mod catalogue;
 mod columns;
@@ -16,3 +17,4 @@ mod step;
 mod stream;
 mod support;
 mod text;
+mod whole;

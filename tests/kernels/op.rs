@@ -15,6 +15,7 @@ use ponens_runtime::op::{
     Column, Columns, GraphKernel, LossKernel, RuntimeError, TokenRows, fused, hidden as on_cpu,
 };
 use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
 
 const EXAMPLES: usize = 3;
 const VOCABULARY: usize = 131;
@@ -119,8 +120,13 @@ fn close(what: &str, got: f64, want: f64, relative: f64, absolute: f64) {
 
 const LOSSES: [&str; 5] = ["dpo", "simpo", "tdpo1", "tdpo2", "wpo"];
 
-/// The kernels of all [`LOSSES`] on logits of every type, for short and for long rows.
-fn programs(compiler: Compiler) -> Module {
+/// The kernels of all [`LOSSES`] on logits of every type, for short and for long rows; compiled once.
+fn programs() -> Option<&'static Module> {
+    static PROGRAMS: LazyLock<Option<Module>> = LazyLock::new(|| compiler().map(compile));
+    PROGRAMS.as_ref()
+}
+
+fn compile(compiler: Compiler) -> Module {
     let mut dice = Dice(1);
     let mut all: Vec<Kernel> = Vec::new();
     for loss in LOSSES {
@@ -200,8 +206,7 @@ struct Case {
 
 #[test]
 fn logits_on_a_machine_give_what_they_give_on_the_cpu() {
-    let Some(compiler) = compiler() else { return };
-    let programs = programs(compiler);
+    let Some(programs) = programs() else { return };
     let mut dice = Dice(71);
     for round in 0..20 {
         let case = Case {
@@ -216,10 +221,47 @@ fn logits_on_a_machine_give_what_they_give_on_the_cpu() {
         };
         let loss = LOSSES[round % 5];
         match round % 3 {
-            0 => check::<f32>(&programs, loss, &case, &mut dice),
-            1 => check::<bf16>(&programs, loss, &case, &mut dice),
-            _ => check::<f16>(&programs, loss, &case, &mut dice),
+            0 => check::<f32>(programs, loss, &case, &mut dice),
+            1 => check::<bf16>(programs, loss, &case, &mut dice),
+            _ => check::<f16>(programs, loss, &case, &mut dice),
         }
+    }
+}
+
+/// The reference's pass and the policy's have the same bits on one model.
+fn first_step<L: Stored>(programs: &Module, vocabulary: usize, dice: &mut Dice) {
+    let kernel = kernel("dpo");
+    let rows = rows(17, vocabulary, 0.25, dice);
+    let own: Vec<L> = numbers(17 * vocabulary, dice);
+    let mut machine = Interpreter::new(programs);
+    let buffer = machine.upload(&all_bytes(&own)).expect("room");
+    let inputs =
+        logits::DeviceLogits { element: L::ELEMENT, vocabulary, own: &buffer, reference: None };
+    let wanted = columns(&kernel, &rows, dice).wanted();
+    let sums = logits::sequence_statistics(&mut machine, inputs, &rows, wanted).expect("sums");
+    let of_reference = |name: &str| {
+        let sums = &sums[Statistic::LogProb];
+        (0..EXAMPLES).map(|e| sums[2 * e + usize::from(name.ends_with("l)"))]).collect()
+    };
+    let own_columns = columns(&kernel, &rows, dice);
+    let both = kernel.inputs().iter().zip(own_columns.columns());
+    let all = both.map(|(input, column)| match column {
+        Column::Given(_) => Column::Given(of_reference(&input.name)),
+        column => column.clone(),
+    });
+    let columns = Columns::new(all.collect(), rows.lengths().to_vec()).expect("columns");
+    let pass = logits::forward(&mut machine, inputs, &rows, &columns, &kernel).expect("a pass");
+    assert_eq!(pass.value.loss, [std::f64::consts::LN_2; EXAMPLES], "{:?}", L::ELEMENT);
+}
+
+#[test]
+fn where_policy_and_reference_are_one_dpo_on_a_machine_is_log_2_to_the_bit() {
+    let Some(programs) = programs() else { return };
+    let mut dice = Dice(83);
+    for vocabulary in [VOCABULARY, LONG] {
+        first_step::<f32>(programs, vocabulary, &mut dice);
+        first_step::<bf16>(programs, vocabulary, &mut dice);
+        first_step::<f16>(programs, vocabulary, &mut dice);
     }
 }
 
@@ -298,7 +340,23 @@ fn hidden_states_on_a_machine_give_what_they_give_on_the_cpu() {
         hidden: &of_states,
         head: &of_weight,
     };
-    let pass = hidden::forward(&mut machine, inputs, &rows).expect("a pass");
+    let pass = hidden::forward(&mut machine, inputs, &rows, true).expect("a pass");
+    let plain = hidden::forward(&mut machine, inputs, &rows, false).expect("a pass");
+    assert_eq!((&plain.logp, &plain.normaliser), (&pass.logp, &pass.normaliser));
+    let mut overflows = states.clone();
+    overflows[..width].fill(0.0);
+    (overflows[0], overflows[width]) = (f32::MAX, f32::NAN);
+    for sign in [4.0, -4.0] {
+        // Finite numbers whose product is infinite: -inf would go unseen in a sum of exponentials.
+        let mut heavy = weight.clone();
+        heavy[5 * width] = sign;
+        let of_states = machine.upload(&all_bytes(&overflows)).expect("room");
+        let of_weight = machine.upload(&all_bytes(&heavy)).expect("room");
+        let inputs = hidden::DeviceHead { hidden: &of_states, head: &of_weight, ..inputs };
+        let bad = hidden::forward(&mut machine, inputs, &rows, true).expect("a pass");
+        let finite = |r: usize| bad.logp[r].is_finite() && bad.normaliser[r].is_finite();
+        assert!(!finite(0) && !finite(1) && (2..n).all(finite), "{:?}", bad.logp);
+    }
     let mut sums = vec![0.0; 2 * EXAMPLES];
     for (r, logp) in pass.logp.iter().enumerate() {
         sums[r % (2 * EXAMPLES)] += f64::from(*logp);

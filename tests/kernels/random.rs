@@ -13,9 +13,9 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 
 /// A loss to run: its graph and its plan.
-struct Case {
-    graph: Graph,
-    plan: Plan,
+pub(crate) struct Case {
+    pub(crate) graph: Graph,
+    pub(crate) plan: Plan,
 }
 
 /// True when nothing that the interpreter computes for a node runs over tokens or candidates.
@@ -83,8 +83,8 @@ impl Library for Nothing {
 }
 
 /// Losses of random structures with random links, and of random arithmetic, from their texts.
-fn random_texts(wanted: usize) -> Vec<Case> {
-    let mut dice = Dice(11);
+pub(crate) fn random_texts(wanted: usize, seed: u64) -> Vec<Case> {
+    let mut dice = Dice(seed);
     let mut cases = Vec::new();
     for attempt in 0..8 * wanted {
         if cases.len() == wanted {
@@ -148,7 +148,7 @@ fn columns(graph: &Graph, examples: usize, dice: &mut Columns) -> (Vec<f64>, Vec
 }
 
 /// The roots by the interpreter; inputs that no kernel reads are left out.
-fn interpret<T: Real>(
+pub(crate) fn interpret<T: Real>(
     graph: &Graph,
     params: &[f64],
     columns: &[Vec<f32>],
@@ -201,7 +201,7 @@ fn five_hundred_kernels_give_what_the_interpreter_gives() {
     let asked = std::env::var("PONENS_RANDOM_LOSSES").ok().and_then(|n| n.parse().ok());
     let wanted: usize = asked.unwrap_or(440);
     let mut cases = random_graphs(wanted);
-    cases.extend(random_texts(wanted / 32));
+    cases.extend(random_texts(wanted / 32, 11));
     let mut dice = testing::Dice(5);
     let (mut kernels, mut compared, mut values) = (0, 0, 0);
     for part in cases.chunks(100) {

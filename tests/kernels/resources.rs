@@ -3,7 +3,7 @@
 use super::catalogue;
 use super::support::compiler;
 use ponens_compiler::codegen::cuda::stream::{Kernel, kernels};
-use ponens_compiler::codegen::cuda::{Element, example, prelude};
+use ponens_compiler::codegen::cuda::{Element, example, head, prelude};
 use ponens_runtime::kernel::{Arch, resources};
 use std::fmt::Write as _;
 
@@ -67,5 +67,30 @@ fn no_kernel_of_the_catalogue_spills_and_the_streams_are_16_bytes_wide() {
     // Registers depend on the compiler's version: the figures stand for the one that CI installs.
     if compiler.version() == (12, 9) {
         insta::assert_snapshot!("resources", table);
+    }
+}
+
+#[test]
+fn no_kernel_of_the_head_spills_and_its_tiles_are_read_16_bytes_at_a_time() {
+    let Some(compiler) = compiler() else { return };
+    let source = prelude() + &head::program(&Element::ALL);
+    for arch in [Arch::SM_80, Arch::SM_90] {
+        let [ptx, cubin] =
+            compiler.compile_both(&source, arch).unwrap_or_else(|e| panic!("{arch}: {e}"));
+        let (wide, all) = (wide(ptx.text()), resources(&cubin.log));
+        for kernel in Element::ALL.into_iter().flat_map(head::Kernel::of) {
+            let name = kernel.name();
+            let r = all.get(&name).expect("compiled");
+            assert_eq!((r.spills, r.stack), (0, 0), "{name} on {arch}");
+            let (_, loads, _) = wide.iter().find(|(n, ..)| *n == name).expect("compiled");
+            let tiles = matches!(
+                kernel,
+                head::Kernel::Forward(_)
+                    | head::Kernel::Direction(_)
+                    | head::Kernel::BackwardHead(_)
+            );
+            // Both factors of the logits, and one of the second product.
+            assert!(*loads >= if tiles { 2 } else { 0 }, "{name}: {loads} loads");
+        }
     }
 }

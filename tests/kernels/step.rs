@@ -1,6 +1,6 @@
 //! Whole steps from logits: statistics, sums, loss and the gradient of the logits.
 
-use super::support::{Dice, Interpreter, compiler, module};
+use super::support::{Dice, Interpreter, compiler, module, store};
 use ponens_compiler::codegen::cuda::{self, Element};
 use ponens_compiler::codegen::interp::{Batch, evaluate};
 use ponens_compiler::lir::stream::{Position, gradient, statistic};
@@ -220,6 +220,32 @@ fn a_step_from_logits_gives_loss_and_gradient_of_the_definition() {
 }
 
 #[test]
+fn where_both_models_are_one_the_first_step_of_dpo_is_log_two_to_the_bit() {
+    let Some(compiler) = compiler() else { return };
+    let compiled = ponens_losses::compile("dpo", &Options::default()).expect("a loss");
+    let plan = lir::plan(compiled.graph()).expect("a plan");
+    let module = module(compiler, &cuda::emit(&plan, &Element::ALL));
+    let params = compiled.bind(&[]).expect("defaults");
+    let mut dice = Dice(47);
+    let world = world(&["w", "l"], true, &mut dice);
+    for element in Element::ALL {
+        let stored = world.logits[0].iter().flat_map(|x| store(element, f64::from(*x)).0);
+        let stored: Vec<u8> = stored.collect();
+        let rows = Rows {
+            examples: EXAMPLES,
+            vocabulary: VOCABULARY,
+            element,
+            logits: ["pi", "ref"].map(|model| Logits { model, bytes: &stored }).to_vec(),
+            targets: &world.targets,
+            responses: world.responses.clone(),
+            data: Vec::new(),
+        };
+        let step = step(&mut Interpreter::new(&module), &plan, &params, &rows).expect("a step");
+        assert_eq!(step.outputs[0], ("loss".to_owned(), vec![std::f32::consts::LN_2; EXAMPLES]));
+    }
+}
+
+#[test]
 fn wrong_arguments_are_named_before_anything_is_written() {
     let Some(compiler) = compiler() else { return };
     let compiled = ponens_losses::compile("dpo", &Options::default()).expect("a loss");
@@ -266,6 +292,10 @@ fn wrong_arguments_are_named_before_anything_is_written() {
     let mut past = world.responses.clone();
     past[1].1[4] = 0..world.targets.len() + 1;
     says(&Rows { responses: past, ..good.clone() }, &["response `l`", "example 4"]);
+    let mut shared = world.responses.clone();
+    let (a, b) = (0..2, 1..3);
+    (shared[0].1[0], shared[0].1[1]) = (b, a);
+    says(&Rows { responses: shared, ..good.clone() }, &["response `w`", "share row 1"]);
     assert!(refused(&good, &[]).0.contains("parameters"));
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let row = world.targets.iter().position(|t| *t >= 0).expect("a row that counts");
@@ -275,6 +305,6 @@ fn wrong_arguments_are_named_before_anything_is_written() {
         let mut rows = good.clone();
         rows.logits[1].bytes = &logits;
         let (text, _) = refused(&rows, &params);
-        assert!(text.contains("logits of `ref`") && text.contains(&format!("row {row}")), "{text}");
+        assert_eq!(text, format!("logits of `ref`: row {row}, token 5 is {bad}"));
     }
 }

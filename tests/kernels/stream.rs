@@ -1,8 +1,7 @@
 //! The streaming kernels on random rows: any vocabulary, any alignment, every type of logits, against the
 //! definition in f64.
 
-use super::support::{Dice, Interpreter, compiler, module};
-use half::{bf16, f16};
+use super::support::{Dice, Interpreter, compiler, load, module, store};
 use ponens_compiler::codegen::cuda::stream::{Argument as Wanted, Kernel, Pass, Row};
 use ponens_compiler::codegen::cuda::{Element, Lanes, Wants, prelude};
 use ponens_compiler::lir::Statistic;
@@ -40,37 +39,6 @@ fn kernels() -> Vec<Kernel> {
         }
     }
     list
-}
-
-/// A number as it is stored, and its value.
-fn store(element: Element, x: f64) -> (Vec<u8>, f64) {
-    match element {
-        Element::F32 => ((x as f32).to_le_bytes().to_vec(), f64::from(x as f32)),
-        Element::Bf16 => {
-            let h = bf16::from_f64(x);
-            (h.to_le_bytes().to_vec(), h.to_f64())
-        }
-        Element::F16 => {
-            let h = f16::from_f64(x);
-            (h.to_le_bytes().to_vec(), h.to_f64())
-        }
-    }
-}
-
-fn load(element: Element, bytes: &[u8]) -> Vec<f64> {
-    let pair = |c: &[u8]| [c[0], c[1]];
-    match element {
-        Element::F32 => bytes
-            .chunks_exact(4)
-            .map(|c| f64::from(f32::from_le_bytes([c[0], c[1], c[2], c[3]])))
-            .collect(),
-        Element::Bf16 => {
-            bytes.chunks_exact(2).map(|c| bf16::from_le_bytes(pair(c)).to_f64()).collect()
-        }
-        Element::F16 => {
-            bytes.chunks_exact(2).map(|c| f16::from_le_bytes(pair(c)).to_f64()).collect()
-        }
-    }
 }
 
 struct Case {

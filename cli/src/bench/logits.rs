@@ -83,7 +83,8 @@ pub(super) fn contenders(shape: Shape, settings: &Settings) -> Result<Vec<Conten
         Contender::new(
             FLOOR,
             copy(),
-            |_| (),
+            // What is measured finds the memory as the fused operation does: just written.
+            reset.clone(),
             move |buffer| {
                 black_box(read_twice_write_once(buffer, v));
                 Ok(())

@@ -127,7 +127,6 @@ fn measure(
         grid: args.points as usize,
         random: args.points as usize,
         seed: args.seed,
-        wrt: Wrt::AllReal,
     };
     let mut reports = Vec::new();
     for (k, precision) in types.iter().enumerate() {

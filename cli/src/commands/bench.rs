@@ -63,7 +63,7 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
         return Err(Failure::Usage("--hidden 0: a width is at least 1".to_owned()));
     }
     let failed = |e: Box<dyn std::error::Error>| {
-        Failure::from(Diagnostic::error("E0901", format!("the benchmark stopped: {e}")))
+        Failure::from(Diagnostic::error("E0705", format!("the benchmark stopped: {e}")))
     };
     if let Some(name) = &args.peak_of {
         let target = settings.targets().into_iter().next();

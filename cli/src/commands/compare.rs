@@ -72,8 +72,10 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
 
 /// A parameter must belong to one of the two losses.
 fn known(given: &[(String, f64)], a: &Compiled, b: &Compiled) -> Result<(), Failure> {
-    let names: Vec<&str> =
+    let mut names: Vec<&str> =
         a.loss.params.iter().chain(&b.loss.params).map(|p| p.name.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
     let wrong: Vec<Diagnostic> = given
         .iter()
         .filter(|(n, _)| !names.contains(&n.as_str()))

@@ -124,9 +124,13 @@ fn score(args: &ScoreArgs, ui: &mut Ui) -> Outcome {
         template: args.template.clone(),
         max_length: args.max_length,
         drop_empty: true,
+        dropped: Default::default(),
     };
     let options = ReadOptions { drop_empty: true, ..ReadOptions::default() };
-    let (records, _) = load_examples(path, &options).map_err(|e| models::refused(&e))?;
+    let (records, read) = load_examples(path, &options).map_err(|e| models::refused(&e))?;
+    if let Some(text) = models::dropped(path, read) {
+        ui.remark(text);
+    }
     let format = arguments.prompt_format(&loaded.tokenizer)?;
     let lengths = EncodeOptions::new(args.max_length);
     let (examples, _) = encode_examples(&records, path, &format, &loaded.tokenizer, lengths)
@@ -164,12 +168,13 @@ fn reads(args: &CheckArgs, ui: &mut Ui) -> Result<Option<(String, ReadOptions)>,
     let Some(loss) = &args.loss else { return Ok(None) };
     let (compiled, located) = locate::locate(loss)?.compile(&Options::default())?;
     ui.report(&located.program.sources, &located.warnings);
-    let names = models::names(&compiled.loss)?;
+    let names = models::names(&compiled.loss);
     let kernel = models::kernel(&compiled, &super::numbers(&args.params)?)?;
     let binding = Binding::new(&kernel, &names).map_err(models::failed)?;
     let options = ReadOptions {
         shape: binding.shape(),
         columns: binding.data_columns().to_vec(),
+        lists: binding.list_columns().to_vec(),
         further: binding.further().to_vec(),
         ..ReadOptions::default()
     };
@@ -191,13 +196,7 @@ impl Tokens {
         let one = std::slice::from_ref(example);
         match encode_examples(one, path, &self.format, &self.tokenizer, self.options) {
             Ok((examples, r)) => {
-                let all = &mut self.report;
-                all.examples += r.examples;
-                all.prompts_cut += r.prompts_cut;
-                all.responses_cut += r.responses_cut;
-                all.tokens_cut += r.tokens_cut;
-                all.identical += r.identical;
-                all.longest = all.longest.max(r.longest);
+                self.report.add(&r);
                 self.total += examples.iter().map(|e| e.tokens()).sum::<usize>();
             }
             Err(e) => {
@@ -219,6 +218,7 @@ fn check(args: &CheckArgs, ui: &mut Ui) -> Outcome {
                 template: args.template.clone(),
                 max_length: args.max_length,
                 drop_empty: true,
+                dropped: Default::default(),
             };
             let format = arguments.prompt_format(&tokenizer)?;
             Some(Tokens {
@@ -232,7 +232,7 @@ fn check(args: &CheckArgs, ui: &mut Ui) -> Outcome {
         }
     };
     // Labelled losses take pairs and single responses.
-    let any = ReadOptions { shape: Shape::Labelled, ..ReadOptions::default() };
+    let any = ReadOptions { shape: Shape::Labelled, any: true, ..ReadOptions::default() };
     let options = ReadOptions {
         reference: args.reference_logps,
         drop_empty: true,
@@ -279,8 +279,11 @@ fn fits(found: &DataCheck) -> Vec<&'static str> {
     if found.pairs > 0 && found.singles == 0 {
         fits.push("pair");
     }
-    if found.usable > 0 {
+    if found.usable > found.lists {
         fits.push("labelled");
+    }
+    if found.lists > 0 && found.singles == 0 {
+        fits.push("ranked");
     }
     fits
 }
@@ -308,6 +311,9 @@ fn show(found: &DataCheck, path: &Path, ui: &mut Ui) -> Result<(), Failure> {
             found.singles,
             share(found.good, found.singles)
         ));
+    }
+    if found.lists > 0 {
+        lines.push(format!("lists           {}", found.lists));
     }
     for (count, text) in [
         (found.conversations, "rows are conversations (--template chat)"),
@@ -344,6 +350,9 @@ fn show(found: &DataCheck, path: &Path, ui: &mut Ui) -> Result<(), Failure> {
     }
     let fits = match fits(found).as_slice() {
         [] => "no loss".to_owned(),
+        ["ranked"] => {
+            "losses of ranked lists (dpo_pl; with a list of numbers info_nca, grpo)".to_owned()
+        }
         ["labelled"] => "losses of labelled responses (kto, bco, apo_zero_unpaired)".to_owned(),
         _ => "losses of pairs and losses of labelled responses".to_owned(),
     };

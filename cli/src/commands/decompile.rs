@@ -268,6 +268,7 @@ fn refusal(name: &str, none: &NoStructure, outside: &Parts<'_>) -> Value {
         "reason": cause.map_or_else(|| none.reason.clone(), |c| c.reason.to_string()),
         "monomials": cause.map(|c| c.monomials.clone()).unwrap_or_default(),
         "nearest": cause.and_then(|c| c.nearest.as_deref()).map(nearest),
+        "cancelled": cause.and_then(|c| c.written.as_deref()).map(|s| core_json(&s.core(), s)),
         "outside": outside.json(),
     })
 }

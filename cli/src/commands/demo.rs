@@ -23,7 +23,7 @@ pub(super) fn run(args: &Args, ui: &mut Ui) -> Outcome {
     };
     let (compiled, located) = located.compile(&Options::default())?;
     ui.report(&located.program.sources, &located.warnings);
-    let names = models::names(&compiled.loss)?;
+    let names = models::names(&compiled.loss);
     let kernel = models::kernel(&compiled, &numbers(&args.params)?)?;
     if let Some(output) = &args.output {
         make_folder(output)?;

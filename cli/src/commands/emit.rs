@@ -6,8 +6,9 @@ use crate::kernels;
 use crate::output::Ui;
 use clap::ValueEnum;
 use ponens::compiler::adjoint::Wrt;
-use ponens::compiler::codegen::{candle, cuda, fingerprint, latex, torch};
+use ponens::compiler::codegen::{Header, candle, cuda, fingerprint, latex, rust, torch};
 use ponens::compiler::lir;
+use ponens::compiler::mir::{Graph, dot};
 use ponens::compiler::rewrite;
 use ponens::compiler::session::{Compiled, Options};
 use ponens::dsl::Diagnostic;
@@ -23,10 +24,12 @@ Examples:
   ponens emit orpo --target mir --stage value --explain
   ponens emit orpo --target cuda > orpo.cu
   ponens emit orpo --target ptx --arch sm_90 > orpo.ptx
+  ponens emit dpo --target rust > src/dpo.rs
   ponens emit dpo --target candle > src/dpo.rs
   ponens emit orpo --target torch > orpo.py
   ponens emit orpo --target torch --trl > orpo.py
-  ponens emit orpo --target latex";
+  ponens emit orpo --target latex
+  ponens emit orpo --target dot --stage value | dot -Tsvg > orpo.svg";
 
 /// Print the code that a loss is compiled to
 #[derive(Debug, clap::Args)]
@@ -37,7 +40,7 @@ pub(crate) struct Args {
     /// The language
     #[arg(long, value_enum)]
     target: Target,
-    /// For `mir`: the loss as written, in its stable form, or with its gradients
+    /// For `mir` and `dot`: the loss as written, in its stable form, or with its gradients
     #[arg(long, value_enum, default_value = "gradient")]
     stage: Stage,
     /// For `cuda` and `ptx`: what the kernels read
@@ -64,12 +67,16 @@ enum Target {
     Lir,
     /// What NVRTC compiles the CUDA C to
     Ptx,
+    /// A Rust file of plain functions, in f64 and f32, that needs no crate
+    Rust,
     /// A Rust file of differentiable candle operations
     Candle,
     /// One Python file that needs nothing but PyTorch
     Torch,
     /// The equations of a paper
     Latex,
+    /// A drawing of the scalar graph, for Graphviz
+    Dot,
 }
 
 impl Target {
@@ -79,9 +86,11 @@ impl Target {
             Target::Cuda => "cuda",
             Target::Lir => "lir",
             Target::Ptx => "ptx",
+            Target::Rust => "rust",
             Target::Candle => "candle",
             Target::Torch => "torch",
             Target::Latex => "latex",
+            Target::Dot => "dot",
         }
     }
 }
@@ -135,13 +144,12 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
             let plan = planned()?;
             kernels::ptx(&plan, &program(&plan, args.from)?, args.arch)?
         }
+        Target::Rust => rust::file(compiled.graph(), &header(&compiled)).map_err(|e| {
+            Diagnostic::error("E0205", format!("`{}` has no Rust code: {e}", located.name))
+        })?,
         Target::Candle => {
-            let header = candle::Header {
-                title: compiled.loss.title(),
-                hash: fingerprint(&compiled.written.to_string()),
-            };
-            let module = candle::emit(compiled.graph(), &header).map_err(|e| {
-                Diagnostic::error("E0206", format!("`{}` has no candle code: {e}", located.name))
+            let module = candle::emit(compiled.graph(), &header(&compiled)).map_err(|e| {
+                Diagnostic::error("E0205", format!("`{}` has no candle code: {e}", located.name))
             })?;
             module.text
         }
@@ -151,7 +159,8 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
             })?
         }
         Target::Latex => latex::emit(&compiled),
-        Target::Mir => mir(args, &compiled),
+        Target::Mir => staged(args, &compiled).to_string(),
+        Target::Dot => dot::dot(staged(args, &compiled)),
     };
     let target = args.target.name();
     let steps = if args.explain { Some(derivation(args, &compiled)?) } else { None };
@@ -229,10 +238,14 @@ fn derivation(args: &Args, compiled: &Compiled) -> Result<Vec<Value>, Failure> {
     Ok(d.lemmas.iter().map(lemma).collect())
 }
 
-fn mir(args: &Args, compiled: &Compiled) -> String {
+fn staged<'a>(args: &Args, compiled: &'a Compiled) -> &'a Graph {
     match args.stage {
-        Stage::Written => compiled.written.to_string(),
-        Stage::Value => compiled.value.graph.to_string(),
-        Stage::Gradient => compiled.gradient.graph.to_string(),
+        Stage::Written => &compiled.written,
+        Stage::Value => &compiled.value.graph,
+        Stage::Gradient => &compiled.gradient.graph,
     }
+}
+
+fn header(compiled: &Compiled) -> Header {
+    Header { title: compiled.loss.title(), hash: fingerprint(&compiled.written.to_string()) }
 }

@@ -10,7 +10,7 @@ Example, for Neovim:
   vim.lsp.enable('ponens')
 
 docs/editors.md has the settings for other editors. The server shows every mistake of `ponens check`
-while you type, the logic and the stable form of the loss under the cursor, and formats.";
+while you type, the logic and the stable form of the loss under the cursor, completes and formats.";
 
 /// Serve an editor over standard input and output (language server protocol)
 #[derive(Debug, clap::Args)]
@@ -27,9 +27,12 @@ pub(crate) fn run(_: &Args) -> Outcome {
     };
     let (connection, threads) = lsp::connect();
     let served = lsp::serve(&connection).map_err(|e| broken(&e));
-    // The threads end when the connection does.
+    // What was wrong with the input is told before what followed from it.
+    let ended = threads.ended().map_err(|e| broken(&e));
+    // The writer ends when the connection does.
     drop(connection);
+    threads.join();
+    ended?;
     served?;
-    threads.join().map_err(|e| broken(&e))?;
     Ok(Status::Done)
 }

@@ -1,32 +1,29 @@
 //! Models and data for the commands that run them.
 
 use crate::failure::Failure;
+use crate::output::Ui;
 use ponens::Refusal;
 use ponens::compiler::hir::{DataShape, Loss, Role};
 use ponens::compiler::session::Compiled;
 use ponens::dsl::Diagnostic;
 use ponens::runtime::data::{
-    DataError, EncodeOptions, EncodeReport, EncodedExample, PromptFormat, ReadOptions, TextExample,
-    add_mismatched, after_divergence, encode_examples, load_examples,
+    DataError, EncodeOptions, EncodeReport, EncodedExample, Encoding, PromptFormat, ReadOptions,
+    ReadReport, Store, TextExample, add_mismatched, after_divergence, encode_examples,
+    load_examples, store_examples,
 };
+use ponens::runtime::files;
 use ponens::runtime::model::{Llama, Source};
 use ponens::runtime::op::{GraphKernel, RuntimeError};
 use ponens::runtime::tokenizer::Tokenizer;
 use ponens::runtime::train::{Binding, Names, ResponseNames};
-use std::collections::HashMap;
-use std::io::Write as _;
+use serde_json::json;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 /// Writes a file that appears whole or not at all.
 pub(super) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let write = || -> std::io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(folder)?;
-        file.write_all(bytes)?;
-        file.persist(path).map_err(|e| e.error)?;
-        Ok(())
-    };
-    write().map_err(|e| {
+    files::write_whole(path, bytes).map_err(|e| {
         let d = Diagnostic::error("E0703", format!("cannot write {}: {e}", path.display()));
         Failure::from(d.help("give another place with --output"))
     })
@@ -105,6 +102,9 @@ pub(super) struct DataArgs {
     /// Drop rows with an empty response instead of refusing them
     #[arg(long)]
     pub(super) drop_empty: bool,
+    /// What was dropped, by file, and not told yet.
+    #[arg(skip)]
+    pub(super) dropped: RefCell<BTreeMap<PathBuf, ReadReport>>,
 }
 
 impl DataArgs {
@@ -116,13 +116,12 @@ impl DataArgs {
         }
     }
 
-    /// Reads the rows of a file; with `reference` also the reference's log-probabilities in it.
-    pub(super) fn read(
+    /// What to look for in a file; with `reference` also the reference's log-probabilities.
+    pub(super) fn options(
         &self,
-        path: &Path,
         binding: &Binding,
         reference: bool,
-    ) -> Result<Vec<TextExample>, Failure> {
+    ) -> Result<ReadOptions, Failure> {
         if reference && binding.after_divergence() {
             let text = "the loss reads responses from their divergence point on, and the data give the \
                         reference of whole ones";
@@ -130,14 +129,70 @@ impl DataArgs {
                 .help("give the reference as a model: --reference MODEL, or leave the option out")
                 .into());
         }
-        let options = ReadOptions {
+        Ok(ReadOptions {
             shape: binding.shape(),
+            any: false,
             columns: binding.data_columns().to_vec(),
+            lists: binding.list_columns().to_vec(),
             further: binding.further().to_vec(),
             reference: reference && binding.needs_reference(),
             drop_empty: self.drop_empty,
+        })
+    }
+
+    /// Reads the rows of a file; with `reference` also the reference's log-probabilities in it.
+    pub(super) fn read(
+        &self,
+        path: &Path,
+        binding: &Binding,
+        reference: bool,
+    ) -> Result<Vec<TextExample>, Failure> {
+        let options = self.options(binding, reference)?;
+        let (examples, report) = load_examples(path, &options).map_err(|e| refused(&e))?;
+        self.dropped.borrow_mut().insert(path.to_owned(), report);
+        Ok(examples)
+    }
+
+    /// Says how many rows of the files that were read were dropped, each file once.
+    pub(super) fn tell_dropped(&self, ui: &mut Ui) -> Result<(), Failure> {
+        for (path, report) in self.dropped.take() {
+            let Some(text) = dropped(&path, report) else { continue };
+            ui.remark(text);
+            if ui.is_json() {
+                ui.json_line(&json!({
+                    "type": "dropped",
+                    "file": path.display().to_string(),
+                    "rows": report.rows,
+                    "dropped_empty": report.dropped_empty,
+                }))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The rows of a file as tokens on disk, in a nameless file in `folder`.
+    pub(super) fn store(
+        &self,
+        path: &Path,
+        tokenizer: &Tokenizer,
+        binding: &Binding,
+        reference: bool,
+        folder: &Path,
+    ) -> Result<(Store, EncodeReport), Failure> {
+        if binding.needs_mismatched() {
+            let text =
+                "the loss reads responses to other prompts, which --stream does not look for";
+            return Err(Diagnostic::error("E0704", text).help("leave --stream out").into());
+        }
+        let options = self.options(binding, reference)?;
+        let format = self.prompt_format(tokenizer)?;
+        let encoding = Encoding {
+            format: &format,
+            encoder: tokenizer,
+            lengths: EncodeOptions::new(self.max_length),
+            diverged: binding.after_divergence(),
         };
-        Ok(load_examples(path, &options).map_err(|e| refused(&e))?.0)
+        store_examples(path, &options, &encoding, folder).map_err(|e| refused(&e))
     }
 
     /// How prompts and responses become text.
@@ -228,11 +283,13 @@ pub(super) fn kernel(
 ) -> Result<GraphKernel, Failure> {
     compiled.bind(params)?;
     let values: HashMap<String, f64> = params.iter().cloned().collect();
-    GraphKernel::new(compiled.graph(), &values).map_err(failed)
+    GraphKernel::nested(compiled.graph(), &values)
+        .and_then(|kernel| kernel.with_running(&compiled.running, &values))
+        .map_err(failed)
 }
 
 /// What the loss calls models and responses.
-pub(super) fn names(loss: &Loss) -> Result<Names, Failure> {
+pub(super) fn names(loss: &Loss) -> Names {
     let responses = match &loss.shape {
         DataShape::Pair { winner, loser, others } => ResponseNames::Pair {
             chosen: winner.clone(),
@@ -242,25 +299,31 @@ pub(super) fn names(loss: &Loss) -> Result<Names, Failure> {
         DataShape::Labelled { response, .. } => {
             ResponseNames::Labelled { response: response.clone() }
         }
-        DataShape::Ranked(_) | DataShape::Group(_) | DataShape::Trajectory { .. } => {
-            return Err(Diagnostic::error(
-                "E0205",
-                format!(
-                    "`{}` reads {} data; models are run on pairs and on labelled responses",
-                    loss.name, loss.shape
-                ),
-            )
-            .at(loss.span, "another kind of data")
-            .help("`ponens value` evaluates it from log-probabilities")
-            .into());
+        DataShape::Ranked(family) | DataShape::Group(family) => {
+            ResponseNames::List { responses: family.response.clone() }
+        }
+        DataShape::Trajectory { response, .. } => {
+            ResponseNames::Trajectory { response: response.clone() }
         }
     };
     let model = |role: Role| loss.models.iter().find(|m| m.role == role).map(|m| m.name.clone());
     let default = Names::default();
-    Ok(Names {
+    Names {
         policy: model(Role::Policy).unwrap_or(default.policy),
         reference: model(Role::Reference).unwrap_or(default.reference),
+        sampler: model(Role::Sampler),
         responses,
+    }
+}
+
+/// How many rows were dropped, if any were.
+pub(super) fn dropped(path: &Path, report: ReadReport) -> Option<String> {
+    let ReadReport { rows, dropped_empty, .. } = report;
+    (dropped_empty > 0).then(|| {
+        format!(
+            "{}: {dropped_empty} of {rows} rows dropped, with an empty response",
+            path.display()
+        )
     })
 }
 

@@ -72,6 +72,10 @@ impl<'a> Progress<'a> {
                 ))?;
                 self.line(format!("reward: {}", r.reward))
             }
+            Record::Resumed(r) => {
+                self.start(r.steps);
+                self.line(format!("going on after step {} of {}", r.step, r.steps))
+            }
             Record::Step(s) => {
                 self.bar.set_position(s.step as u64);
                 self.bar.set_message(format!(

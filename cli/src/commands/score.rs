@@ -6,8 +6,12 @@ use crate::args::ParamArgs;
 use crate::failure::{Failure, Outcome, Status};
 use crate::output::Ui;
 use ponens::compiler::session::Options;
+use ponens::dsl::Diagnostic;
 use ponens::locate;
-use ponens::runtime::train::{Binding, given_log_probs, reference_log_probs, score, summarise};
+use ponens::runtime::model::CausalLm;
+use ponens::runtime::train::{
+    Beside, Binding, given_log_probs, reference_numbers, score, summarise,
+};
 use serde_json::{Value, json};
 
 const EXAMPLE: &str = "\
@@ -47,31 +51,44 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
     };
     let (compiled, located) = locate::locate(&args.loss)?.compile(&Options::default())?;
     ui.report(&located.program.sources, &located.warnings);
-    let names = models::names(&compiled.loss)?;
+    let names = models::names(&compiled.loss);
     let kernel = models::kernel(&compiled, &numbers(&args.params)?)?;
     let binding = Binding::new(&kernel, &names).map_err(models::failed)?;
+    if binding.head().is_some() {
+        let text = format!("`{}` reads a head, which `score` has not", args.loss);
+        return Err(Diagnostic::error("E0205", text).help("train it: ponens train").into());
+    }
     let given = args.reference.as_deref() == Some("data");
     let records = args.data.read(path, &binding, given)?;
+    args.data.tell_dropped(ui)?;
     let policy = models::load(&args.model)?;
     let (examples, report) = args.data.encode(&records, path, &policy.tokenizer, &binding)?;
     ui.remark(format!("template  {}", args.data.stated()));
     if let Some(text) = models::cuts(&report) {
         ui.remark(text);
     }
+    let needed = binding.needs_reference() || binding.needs_live_reference();
+    let frozen = match args.reference.as_deref() {
+        _ if !needed => None,
+        Some("data") => None,
+        Some(name) => Some(models::load_reference(name, &policy.tokenizer)?),
+        None => Some(policy.model.without_adapter()),
+    };
     let reference = if !binding.needs_reference() {
         None
     } else if given {
         Some(given_log_probs(&examples).map_err(models::failed)?)
     } else {
-        let model = match args.reference.as_deref() {
-            Some(name) => models::load_reference(name, &policy.tokenizer)?,
-            None => policy.model.without_adapter(),
-        };
-        let sums = reference_log_probs(&model, &examples, args.micro_batch, |_| {});
-        Some(sums.map_err(models::failed)?)
+        let model = frozen.as_ref().unwrap_or(&policy.model);
+        let grain = binding.grain();
+        let numbers = reference_numbers(model, &examples, args.micro_batch, grain, |_| {});
+        Some(numbers.map_err(models::failed)?)
     };
     let sizes = (args.batch, args.micro_batch);
-    let scores = score(&policy.model, &kernel, &binding, &examples, reference.as_deref(), sizes)
+    let live = frozen.as_ref().map(|m| m as &dyn CausalLm);
+    let beside = Beside { reference: live, ..Beside::default() };
+    let reference = reference.as_deref();
+    let scores = score(&policy.model, &kernel, &binding, beside, &examples, reference, sizes)
         .map_err(models::failed)?;
     let summary = summarise(&scores);
     if ui.is_json() {

@@ -81,9 +81,12 @@ pub(super) fn decide(written: &Graph, stable: &Graph) -> LossEquality {
     };
     match prove(written).or_else(|_| prove(stable)) {
         Ok(evidence) => LossEquality::Equal(evidence),
-        Err(why) => LossEquality::Open(format!(
-            "no difference at {tried} random examples with 256 bits, and no proof: {why}"
-        )),
+        Err(why) => LossEquality::Open(match tried {
+            0 => format!("their data cannot be made up for an example, and no proof: {why}"),
+            _ => format!(
+                "no difference at {tried} random examples with 256 bits, and no proof: {why}"
+            ),
+        }),
     }
 }
 

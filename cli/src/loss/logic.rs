@@ -61,6 +61,14 @@ pub fn no_logic(loss: &hir::Loss, none: &NoStructure) -> Diagnostic {
     if !cause.monomials.is_empty() {
         d = d.note(format!("monomials to blame: {}", cause.monomials.join(", ")));
     }
+    if let Some(written) = &cause.written {
+        let text = written.core().shown(&written.atoms).replace('\n', ", ");
+        d = d.note(format!("before everything cancels: {text}; the same rows win and lose"));
+    }
+    if let decompile::Reason::UnknownSign { .. } = cause.reason {
+        return d
+            .help("declare its parameters in ranges that settle the sign: `x = 1 in [0, inf)`");
+    }
     match &cause.nearest {
         Some(n) => {
             d.help(format!("nearest reading: {}\n{}", n.reading, n.core.shown(&n.structure.atoms)))

@@ -1,5 +1,6 @@
 //! One open text: what is wrong with it, what its losses mean, its canonical form.
 
+use super::complete;
 use super::position::{byte, position, range};
 use crate::check;
 use crate::locate;
@@ -115,6 +116,12 @@ impl Document {
         Some(card(&explain::explain(&compiled)))
     }
 
+    /// What can stand at a place.
+    pub(super) fn completion(&self, at: &Value) -> Value {
+        let Some(at) = byte(&self.text, at) else { return json!([]) };
+        complete::complete(&self.text, &self.tree().0, at)
+    }
+
     /// One edit that makes the text canonical; none where it is or has errors.
     pub(super) fn formatting(&self) -> Value {
         let (tree, found) = self.tree();
@@ -184,7 +191,7 @@ fn card(e: &explain::Explanation) -> String {
 }
 
 /// The word around a byte; dots belong to it, as in `lattice.CPO`.
-fn word(text: &str, at: usize) -> (usize, usize) {
+pub(super) fn word(text: &str, at: usize) -> (usize, usize) {
     let inside = |c: char| c.is_alphanumeric() || c == '_' || c == '.';
     let before = text[..at].char_indices().rev().take_while(|(_, c)| inside(*c)).last();
     let start = before.map_or(at, |(i, _)| i);

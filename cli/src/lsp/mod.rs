@@ -2,14 +2,17 @@
 //!
 //! Why: an editor shows a mistake where it is made, and the logic of a loss while it is written. In:
 //! messages of the language server protocol. Out: diagnostics for every open text, the card of a loss
-//! under the cursor, the canonical form, the losses of a file.
+//! under the cursor, what can be written there, the canonical form, the losses of a file.
 //!
-//! [`document`] looks at one text; [`position`] turns bytes into the protocol's lines and UTF-16 columns.
+//! [`wire`] cuts the input into messages; [`document`] looks at one text, [`complete`] at what can stand at a
+//! place of it; [`position`] turns bytes into the protocol's lines and UTF-16 columns.
 //! Invariants: a text is looked at again only once all changes that wait have been read; a request that
 //! makes no sense gets an error, and the server goes on.
 
+mod complete;
 mod document;
 mod position;
+mod wire;
 
 use document::Document;
 use lsp_server::{Connection, ErrorCode, Message, Notification, Request, Response};
@@ -17,10 +20,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::error::Error;
 
-/// The connection on standard input and output, and the threads that read and write it.
-pub fn connect() -> (Connection, lsp_server::IoThreads) {
-    Connection::stdio()
-}
+pub use wire::{Threads, connect};
 
 /// Serves an editor until it says that it is done.
 ///
@@ -31,6 +31,7 @@ pub fn serve(connection: &Connection) -> Result<(), Box<dyn Error + Send + Sync>
         // The whole text comes with every change: losses are short.
         "textDocumentSync": { "openClose": true, "change": 1 },
         "hoverProvider": true,
+        "completionProvider": {},
         "documentFormattingProvider": true,
         "documentSymbolProvider": true,
     }))?;
@@ -70,6 +71,9 @@ impl Server<'_> {
                 let response = self.answer(&request);
                 self.connection.sender.send(Message::Response(response))?;
             }
+            Message::Notification(n) if n.method == "exit" => {
+                return Err("the editor left without saying that it would".into());
+            }
             Message::Notification(n) => self.note(&n)?,
             Message::Response(_) => {}
         }
@@ -80,8 +84,12 @@ impl Server<'_> {
         let id = request.id.clone();
         let uri = request.params["textDocument"]["uri"].as_str().unwrap_or_default();
         let document = self.open.get(uri);
-        let known =
-            ["textDocument/hover", "textDocument/formatting", "textDocument/documentSymbol"];
+        let known = [
+            "textDocument/hover",
+            "textDocument/completion",
+            "textDocument/formatting",
+            "textDocument/documentSymbol",
+        ];
         if !known.contains(&request.method.as_str()) {
             let what = format!("`{}` is not offered", request.method);
             return Response::new_err(id, ErrorCode::MethodNotFound as i32, what);
@@ -92,6 +100,7 @@ impl Server<'_> {
         };
         let result = match request.method.as_str() {
             "textDocument/hover" => document.hover(&request.params["position"]),
+            "textDocument/completion" => document.completion(&request.params["position"]),
             "textDocument/formatting" => document.formatting(),
             _ => document.symbols(),
         };

@@ -5,8 +5,10 @@
 //! parameters. An option that is off (a default of 0, false, None, or a text) is read at its default.
 
 use super::finish::{Used, again, finished, means, unreduced};
+use super::names::{PARAMETERS, plain_name};
+use super::scope::Scope;
 use super::source::Module;
-use super::statement::{Reader, Scope};
+use super::statement::Reader;
 use super::symbol::{Symbol, Tensor, tensor};
 use super::{Hints, links};
 use crate::verify::words::{self, Kind};
@@ -14,64 +16,13 @@ use ponens_compiler::hir::{DataShape, Role};
 use ponens_dsl::ast::{self as dsl, Clause, Expr, ExprKind, Name};
 use ponens_dsl::{Diagnostic, Span};
 use rustpython_parser::ast::{ArgWithDefault, Constant, Expr as Python, UnaryOp};
+use std::collections::HashSet;
 
 /// Calls that stand for what an example brings, until the loss is done.
 pub(super) const QUANTITIES: &[&str] = &["logp", "mean_logp", "len", COLUMN];
 
 /// The call that stands for a column.
 pub(super) const COLUMN: &str = "column";
-
-/// Parameters that trainers give no default.
-const PARAMETERS: &[&str] = &[
-    "beta",
-    "tau",
-    "temperature",
-    "gamma",
-    "alpha",
-    "lambda",
-    "lam",
-    "lmbda",
-    "lambda_",
-    "eps",
-    "epsilon",
-    "delta",
-    "label_smoothing",
-    "gamma_beta_ratio",
-];
-
-/// Names that the language has for itself.
-const RESERVED: &[&str] = &[
-    "data",
-    "model",
-    "column",
-    "let",
-    "rho",
-    "prefer",
-    "given",
-    "tie",
-    "minimize",
-    "if",
-    "else",
-    "in",
-    "fn",
-    "loss",
-    "with",
-    "import",
-    "edition",
-    "xor",
-    "true",
-    "false",
-    "inf",
-    "pi",
-    "ref",
-    "w",
-    "l",
-    "y",
-    "good",
-    "link",
-    "aggregate",
-    "head",
-];
 
 /// A loss and remarks on how it was read.
 pub(super) struct Assembled {
@@ -87,14 +38,20 @@ pub(super) fn loss(module: &Module, path: &str, hints: &Hints) -> Result<Assembl
     let found = module.find(path)?;
     let function = found.function;
     let mut reader = Reader::new(module);
-    reader.functions.push(function);
-    let index = reader.functions.len() - 1;
+    let index = reader.define(function, &mut Scope::default());
+    let seen = reader.functions[index].clone();
     let a = &function.args;
     let mut all: Vec<&ArgWithDefault> = a.posonlyargs.iter().chain(&a.args).collect();
     all.extend(&a.kwonlyargs);
-    let mut scope = Scope::new();
-    let mut build =
-        Builder { module, hints, shape: shape(&all), params: Vec::new(), remarks: vec![] };
+    let mut scope = Scope::new(seen.bound, seen.outer);
+    let mut build = Builder {
+        module,
+        hints,
+        shape: shape(&all),
+        params: vec![],
+        others: vec![],
+        remarks: vec![],
+    };
     if found.method && !all.is_empty() {
         scope.insert(all.remove(0).def.arg.to_string(), Symbol::Own);
         reader.own = hints.set.iter().map(|(n, v)| (n.clone(), value(v))).collect();
@@ -106,8 +63,9 @@ pub(super) fn loss(module: &Module, path: &str, hints: &Hints) -> Result<Assembl
     }
     let result = reader.enter(function, index, scope)?;
     for (name, span) in std::mem::take(&mut reader.wanted) {
-        build.declare(&name, None, span);
+        build.declare(&format!("self.{name}"), &name, None, span)?;
     }
+    build.used(&reader.asked)?;
     let result = chosen(result, hints, module, function, &mut build.remarks)?;
     let span = module.span(function);
     let Some(tensor) = tensor(&result, span) else {
@@ -143,13 +101,6 @@ pub(super) fn parameter(name: &str, span: Span) -> Symbol {
     Symbol::Tensor(Tensor::new(Expr { kind: ExprKind::Name(plain_name(name)), span }))
 }
 
-/// A name of the language for one of Python.
-fn plain_name(name: &str) -> String {
-    let plain = name.trim_start_matches('_');
-    let plain = if plain.is_empty() { "x" } else { plain };
-    if RESERVED.contains(&plain) { format!("{plain}_") } else { plain.to_owned() }
-}
-
 /// A value given by hand.
 fn value(v: &serde_json::Value) -> Symbol {
     match v {
@@ -183,35 +134,68 @@ struct Builder<'a> {
     module: &'a Module,
     hints: &'a Hints,
     shape: DataShape,
-    /// Parameters with their defaults.
-    params: Vec<(String, Option<f64>, Span)>,
+    /// Parameters with their defaults, and what each is in the file.
+    params: Vec<(String, Option<f64>, Span, String)>,
+    /// Values given by hand that are no arguments.
+    others: Vec<String>,
     remarks: Vec<String>,
 }
 
 impl Builder<'_> {
-    /// What is said by hand has to speak of arguments that are there.
-    fn known(&self, all: &[&ArgWithDefault], method: bool) -> Result<(), Diagnostic> {
-        let said =
-            self.hints.map.iter().map(|(n, _)| n).chain(self.hints.set.iter().map(|(n, _)| n));
-        for name in said {
-            if !method && all.iter().all(|a| a.def.arg.as_str() != name) {
-                let d =
-                    Diagnostic::error("E0804", format!("the function has no argument `{name}`"));
-                let names = all.iter().map(|a| a.def.arg.as_str());
-                return Err(match ponens_dsl::suggest::closest(name, names) {
-                    Some(s) => d.help(format!("did you mean `{s}`?")),
-                    None => d,
-                });
+    /// What is said by hand has to speak of arguments that are there, or of attributes of `self`.
+    fn known(&mut self, all: &[&ArgWithDefault], method: bool) -> Result<(), Diagnostic> {
+        let is_argument = |name: &str| all.iter().any(|a| a.def.arg.as_str() == name);
+        let maps = self.hints.map.iter().map(|(n, _)| (n, false));
+        for (name, may_be_own) in maps.chain(self.hints.set.iter().map(|(n, _)| (n, method))) {
+            if is_argument(name) {
+                continue;
             }
+            if may_be_own {
+                self.others.push(name.clone());
+                continue;
+            }
+            let d = Diagnostic::error("E0804", format!("the function has no argument `{name}`"));
+            let names = all.iter().map(|a| a.def.arg.as_str());
+            return Err(match ponens_dsl::suggest::closest(name, names) {
+                Some(s) => d.help(format!("did you mean `{s}`?")),
+                None => d,
+            });
         }
         Ok(())
     }
 
-    fn declare(&mut self, name: &str, default: Option<f64>, span: Span) {
-        let name = plain_name(name);
-        if self.params.iter().all(|(n, ..)| *n != name) {
-            self.params.push((name, default, span));
+    /// Values given by hand have to be attributes that the method reads.
+    fn used(&self, asked: &HashSet<String>) -> Result<(), Diagnostic> {
+        match self.others.iter().find(|n| !asked.contains(*n)) {
+            Some(name) => {
+                let d = format!("the method has no argument `{name}`, and reads no `self.{name}`");
+                Err(Diagnostic::error("E0804", d))
+            }
+            None => Ok(()),
         }
+    }
+
+    /// Declares a parameter; `origin` is what it is in the file.
+    fn declare(
+        &mut self,
+        origin: &str,
+        name: &str,
+        default: Option<f64>,
+        span: Span,
+    ) -> Result<(), Diagnostic> {
+        let name = plain_name(name);
+        match self.params.iter().find(|(n, ..)| *n == name) {
+            None => self.params.push((name, default, span, origin.to_owned())),
+            Some((.., other)) if other != origin => {
+                let d = format!("`{other}` and `{origin}` would both be the parameter `{name}`");
+                let bare = origin.trim_start_matches("self.");
+                return Err(Diagnostic::error("E0803", d)
+                    .at(span, "the second of them")
+                    .help(format!("give one a value: --set {bare}=VALUE")));
+            }
+            Some(_) => {}
+        }
+        Ok(())
     }
 
     fn argument(&mut self, arg: &ArgWithDefault) -> Result<Symbol, Diagnostic> {
@@ -227,7 +211,7 @@ impl Builder<'_> {
         let default = arg.default.as_ref().map(|d| constant(d));
         match default {
             Some(Some(Symbol::Number(x))) if x != 0.0 => {
-                self.declare(name, Some(x), span);
+                self.declare(name, name, Some(x), span)?;
                 Ok(parameter(name, span))
             }
             Some(Some(off)) => {
@@ -252,7 +236,7 @@ impl Builder<'_> {
     /// The quantity that a name speaks of.
     fn guessed(&mut self, name: &str, span: Span) -> Result<Symbol, Diagnostic> {
         if PARAMETERS.contains(&name) {
-            self.declare(name, None, span);
+            self.declare(name, name, None, span)?;
             return Ok(parameter(name, span));
         }
         let said = words::said(name, &self.shape);
@@ -301,7 +285,7 @@ impl Builder<'_> {
             ));
         }
         if plain == "parameter" {
-            self.declare(name, None, span);
+            self.declare(name, name, None, span)?;
             return Ok(parameter(name, span));
         }
         Ok(quantity(COLUMN, &[&plain_name(&plain)], span))
@@ -336,7 +320,7 @@ impl Builder<'_> {
         clauses.extend(rho.map(|value| Clause::Rho { value: finished(&value), span }));
         clauses.push(Clause::Minimize { value: finished(&minimize), span });
         let params = self.params.iter().filter(|(n, ..)| used.names.contains(n));
-        let params = params.map(|(n, default, span)| param(n, *default, *span)).collect();
+        let params = params.map(|(n, default, span, _)| param(n, *default, *span)).collect();
         dsl::Loss { docs: Vec::new(), name: named(name), params, clauses, span }
     }
 }

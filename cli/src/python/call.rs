@@ -4,6 +4,7 @@
 //! where the function is not known. A logarithm of a sigmoid becomes a link, which is where rho is
 //! looked for.
 
+use super::finish::again;
 use super::symbol::{Symbol, Tensor, binary, call, choose, compare, negate, tensor};
 use ponens_dsl::Span;
 use ponens_dsl::ast::{BinaryOp, CompareOp, ExprKind, UnaryOp};
@@ -25,6 +26,10 @@ impl Arguments {
         tensor(self.get(place, name)?, self.span)
     }
 
+    fn all(&self) -> impl Iterator<Item = &Symbol> {
+        self.plain.iter().chain(self.named.iter().map(|(_, s)| s))
+    }
+
     /// True when nothing else than these is given.
     fn only(&self, most: usize, names: &[&str]) -> bool {
         self.plain.len() <= most && self.named.iter().all(|(n, _)| names.contains(&n.as_str()))
@@ -37,7 +42,9 @@ pub(super) fn function(name: &str, args: &Arguments) -> Option<Symbol> {
     // Arguments that do not change what is computed.
     let one = |names: &[&str]| {
         let known = [names, &["input", "x", "inplace", "dim", "keepdim"]].concat();
-        args.only(1, &known).then(|| args.get(0, "input")).flatten()
+        let off = |(n, s): &(String, Symbol)| n != "inplace" || matches!(s, Symbol::Bool(false));
+        let fits = args.only(1, &known) && args.named.iter().all(off);
+        fits.then(|| args.get(0, "input")).flatten()
     };
     let number = |f: fn(f64) -> f64, x: &Symbol| x.number().map(|x| Symbol::Number(f(x)));
     let plain = |theirs: fn(f64) -> f64, ours: &str| {
@@ -98,14 +105,34 @@ pub(super) fn function(name: &str, args: &Arguments) -> Option<Symbol> {
         "zeros_like" => Some(Symbol::Number(0.0)),
         "ones_like" => Some(Symbol::Number(1.0)),
         "full_like" => args.get(1, "fill_value").cloned(),
-        "tensor" | "as_tensor" | "float64" => args.get(0, "data").cloned(),
+        "as_tensor" => args.get(0, "data").cloned(),
+        // A copy that knows nothing of what it was made from.
+        "tensor" | "float64" => Some(detached(args.get(0, "data")?, span)),
         "mean" if args.plain.len() == 1 => mean("batch_mean", one(&[])?, span),
         "sum" if args.plain.len() == 1 => mean("batch_sum", one(&[])?, span),
         "detach" => Some(detached(one(&[])?, span)),
+        // Of whole numbers the type cuts off.
+        "to" | "type" if args.all().any(is_whole) => None,
         // Kinds and places of tensors are no part of the mathematics.
         "float" | "double" | "half" | "bfloat16" | "to" | "type_as" | "cpu" | "cuda"
-        | "contiguous" | "clone" | "type" => args.plain.first().cloned(),
+        | "contiguous" | "type" => args.plain.first().cloned(),
+        // Another tensor, which nothing else holds.
+        "clone" => match args.plain.first()? {
+            Symbol::Tensor(t) => Some(Symbol::Tensor(t.with((*t.expr).clone()))),
+            other => Some(other.clone()),
+        },
         _ => None,
+    }
+}
+
+/// A type of whole numbers or of truth values.
+fn is_whole(s: &Symbol) -> bool {
+    const TYPES: &[&str] =
+        &["bool", "int", "int8", "int16", "int32", "int64", "long", "short", "uint8"];
+    match s {
+        Symbol::Path(p) => TYPES.contains(&p.rsplit('.').next().unwrap_or_default()),
+        Symbol::Text(t) => t.starts_with("torch."),
+        _ => false,
     }
 }
 
@@ -119,9 +146,21 @@ fn mean(name: &str, x: &Symbol, span: Span) -> Option<Symbol> {
 /// What is constant for the gradient.
 pub(super) fn detached(x: &Symbol, span: Span) -> Symbol {
     match x {
-        Symbol::Tensor(t) => call("stop_gradient", &[t], span),
+        Symbol::Tensor(t) if !is_uniform(&t.expr) && !t.is_too_large() => {
+            call("stop_gradient", &[&t.with(again(&attached(&t.expr)))], span)
+        }
         other => other.clone(),
     }
+}
+
+/// The same without `stop_gradient`, which says nothing inside another one.
+fn attached(e: &ponens_dsl::ast::Expr) -> ponens_dsl::ast::Expr {
+    super::finish::map(e, &|e| match &e.kind {
+        ExprKind::Call { callee, args } if callee.text == "stop_gradient" => {
+            args.first().map(attached)
+        }
+        _ => None,
+    })
 }
 
 /// softplus(-x).

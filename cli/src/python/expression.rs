@@ -1,13 +1,11 @@
 //! Expressions of Python as symbols.
 
-use super::call::{self, Arguments, function, relation, squared};
-use super::statement::{Reader, Result, Scope};
-use super::symbol::{Condition, Symbol, binary, choose, negate, tensor};
+use super::call::{self, relation, squared};
+use super::scope::{Meaning, Scope};
+use super::statement::{Reader, Result};
+use super::symbol::{Condition, Symbol, binary, negate};
 use ponens_dsl::ast::BinaryOp;
 use rustpython_parser::ast::{self, BoolOp, CmpOp, Constant, Expr, Operator, Ranged, UnaryOp};
-
-/// Modules whose functions are known.
-const MODULES: &[&str] = &["torch", "math", "numpy", "np", "scipy.special"];
 
 /// Expressions nest this deep, through calls as well.
 const NESTING: usize = 1000;
@@ -38,7 +36,8 @@ impl<'a> Reader<'a> {
             Expr::Attribute(a) => self.attribute(e, a, scope),
             Expr::BinOp(b) => {
                 let (x, y) = (self.expression(&b.left, scope)?, self.expression(&b.right, scope)?);
-                self.operator(e, b.op, &x, &y)
+                let value = self.operator(e, b.op, &x, &y)?;
+                Ok(self.kept(value))
             }
             Expr::UnaryOp(u) => match u.op {
                 UnaryOp::Not => Ok(Symbol::Bool(!self.truth(&u.operand, scope)?)),
@@ -46,7 +45,7 @@ impl<'a> Reader<'a> {
                     let x = self.expression(&u.operand, scope)?;
                     let span = self.module.span(e);
                     match negate(&x, span) {
-                        Some(s) => Ok(s),
+                        Some(s) => Ok(self.kept(s)),
                         None => self.refuse(e, format!("minus {}", x.what())),
                     }
                 }
@@ -55,13 +54,16 @@ impl<'a> Reader<'a> {
             },
             Expr::Compare(c) => self.compare(e, c, scope),
             Expr::BoolOp(b) => {
-                let all = b.op == BoolOp::And;
-                for v in &b.values {
-                    if self.truth(v, scope)? != all {
-                        return Ok(Symbol::Bool(!all));
+                // The value is that of the operand which decides.
+                let mut last = Symbol::Bool(b.op == BoolOp::And);
+                for (i, v) in b.values.iter().enumerate() {
+                    last = self.expression(v, scope)?;
+                    let more = i + 1 < b.values.len();
+                    if more && self.truthy(v, &last)? != (b.op == BoolOp::And) {
+                        break;
                     }
                 }
-                Ok(Symbol::Bool(all))
+                Ok(last)
             }
             Expr::IfExp(i) => {
                 let taken = self.truth(&i.test, scope)?;
@@ -78,7 +80,8 @@ impl<'a> Reader<'a> {
                     match k {
                         Some(Expr::Constant(c)) if c.value.is_str() => {
                             let key = c.value.as_str().cloned().unwrap_or_default();
-                            // Metrics beside the loss may be of any kind.
+                            // The last of a key counts; metrics beside the loss may be of any kind.
+                            all.retain(|(k, _)| *k != key);
                             if let Ok(v) = self.expression(v, scope) {
                                 all.push((key, v));
                             }
@@ -93,7 +96,7 @@ impl<'a> Reader<'a> {
                 let index = self.expression(&s.slice, scope)?;
                 match (&base, &index) {
                     (Symbol::Tuple(t), Symbol::Number(i))
-                        if *i >= 0.0 && (*i as usize) < t.len() =>
+                        if *i >= 0.0 && i.fract() == 0.0 && (*i as usize) < t.len() =>
                     {
                         Ok(t[*i as usize].clone())
                     }
@@ -105,7 +108,7 @@ impl<'a> Reader<'a> {
                 }
             }
             Expr::Call(c) => self.call(e, c, scope),
-            Expr::JoinedStr(_) => Ok(Symbol::Text(String::new())),
+            Expr::JoinedStr(_) => self.refuse(e, "a text with values in it"),
             Expr::NamedExpr(n) => {
                 let value = self.expression(&n.value, scope)?;
                 if let Expr::Name(name) = n.target.as_ref() {
@@ -136,11 +139,27 @@ impl<'a> Reader<'a> {
     }
 
     fn name(&mut self, e: &Expr, name: &str, scope: &Scope) -> Result<Symbol> {
-        if let Some(s) = scope.get(name).or_else(|| self.globals.get(name)) {
-            return Ok(s.clone());
+        match scope.get(name) {
+            Meaning::Known(s) => return Ok(s.clone()),
+            Meaning::Unset => return self.refuse(e, format!("`{name}`, which has no value here")),
+            Meaning::Changing => {
+                let d = format!("`{name}`, which the enclosing function sets elsewhere as well");
+                return self.refuse(e, d);
+            }
+            Meaning::Free => {}
+        }
+        match self.globals.get(name) {
+            Some(Some(s)) => return Ok(s.clone()),
+            Some(None) => {
+                return self.refuse(e, format!("`{name}`, whose value in the file is not sure"));
+            }
+            None => {}
         }
         match name {
-            "float" | "int" | "max" | "min" | "abs" | "len" | "isinstance" | "pow" => {
+            "float" | "int" | "max" | "min" | "abs" | "len" | "isinstance" | "pow"
+            | "staticmethod"
+                if !self.starred =>
+            {
                 Ok(Symbol::Path(name.to_owned()))
             }
             _ => self.refuse(e, format!("`{name}`, which nothing that is read defines")),
@@ -163,6 +182,7 @@ impl<'a> Reader<'a> {
                 _ => Ok(Symbol::Path(format!("{p}.{attribute}"))),
             },
             Symbol::Own => {
+                self.asked.insert(attribute.clone());
                 if let Some(s) = self.own.get(&attribute) {
                     return Ok(s.clone());
                 }
@@ -174,7 +194,7 @@ impl<'a> Reader<'a> {
             }
             // Where and as what a tensor is kept.
             Symbol::Tensor(_) if matches!(attribute.as_str(), "device" | "dtype") => {
-                Ok(Symbol::None)
+                Ok(Symbol::Path(format!("tensor.{attribute}")))
             }
             other => self.refuse(e, format!("the attribute `{attribute}` of {}", other.what())),
         }
@@ -248,9 +268,14 @@ impl<'a> Reader<'a> {
 
     /// The value of a condition that is known without a run.
     pub(super) fn truth(&mut self, e: &'a Expr, scope: &mut Scope) -> Result<bool> {
-        match self.expression(e, scope)? {
-            Symbol::Bool(b) => Ok(b),
-            Symbol::Number(x) => Ok(x != 0.0),
+        let value = self.expression(e, scope)?;
+        self.truthy(e, &value)
+    }
+
+    fn truthy(&self, e: &Expr, value: &Symbol) -> Result<bool> {
+        match value {
+            Symbol::Bool(b) => Ok(*b),
+            Symbol::Number(x) => Ok(*x != 0.0),
             Symbol::None => Ok(false),
             Symbol::Text(t) => Ok(!t.is_empty()),
             Symbol::Condition(c) => {
@@ -266,121 +291,5 @@ impl<'a> Reader<'a> {
             }
             other => self.refuse(e, format!("a branch on {}", other.what())),
         }
-    }
-
-    fn call(&mut self, e: &Expr, c: &'a ast::ExprCall, scope: &mut Scope) -> Result<Symbol> {
-        let mut plain = Vec::new();
-        // A method of a tensor: the tensor is its first argument.
-        let callee = match c.func.as_ref() {
-            Expr::Attribute(a) => match self.expression(&a.value, scope)? {
-                Symbol::Own => return self.refuse(e, "a method of `self`"),
-                Symbol::Path(p) => Symbol::Path(format!("{p}.{}", a.attr)),
-                own => {
-                    let name = a.attr.to_string();
-                    plain.push(own);
-                    Symbol::Path(format!("tensor.{name}"))
-                }
-            },
-            other => self.expression(other, scope)?,
-        };
-        for a in &c.args {
-            if matches!(a, Expr::Starred(_)) {
-                return self.refuse(a, "a starred argument");
-            }
-            plain.push(self.expression(a, scope)?);
-        }
-        let mut named = Vec::new();
-        for k in &c.keywords {
-            let Some(name) = &k.arg else { return self.refuse(e, "a starred argument") };
-            named.push((name.to_string(), self.expression(&k.value, scope)?));
-        }
-        let args = Arguments { plain, named, span: self.module.span(e) };
-        match callee {
-            Symbol::Function(i) => {
-                let scope = self.bind(e, i, args)?;
-                self.enter(e, i, scope)
-            }
-            Symbol::Path(path) => self.known(e, &path, &args),
-            other => self.refuse(e, format!("a call of {}", other.what())),
-        }
-    }
-
-    fn known(&mut self, e: &Expr, path: &str, args: &Arguments) -> Result<Symbol> {
-        let (module, name) = path.rsplit_once('.').unwrap_or(("", path));
-        let method = module == "tensor";
-        let ours = method
-            || MODULES.contains(&module)
-            || module == "torch.nn.functional"
-            || module.starts_with("torch.special")
-            || (module.is_empty() && matches!(name, "float" | "max" | "min" | "abs" | "pow"));
-        let found = match (ours, name) {
-            (false, _) => None,
-            (true, "float") if !method => args.plain.first().cloned(),
-            (true, "max" | "min") if !method => self.extreme(name, args),
-            (true, "where") => match args.plain.first() {
-                Some(Symbol::Bool(b)) => args.plain.get(if *b { 1 } else { 2 }).cloned(),
-                _ => self.labelled(args).or_else(|| function(name, args)),
-            },
-            _ => function(name, args),
-        };
-        match found {
-            Some(s) => Ok(s),
-            None => {
-                let shown =
-                    if method { format!("the method `{name}`") } else { format!("`{path}`") };
-                self.refuse(e, format!("{shown} with these arguments"))
-            }
-        }
-    }
-
-    /// `max` and `min` of two numbers or tensors.
-    fn extreme(&self, name: &str, args: &Arguments) -> Option<Symbol> {
-        match args.plain.as_slice() {
-            [a, b] => match (a.number(), b.number()) {
-                (Some(x), Some(y)) => {
-                    Some(Symbol::Number(if name == "max" { x.max(y) } else { x.min(y) }))
-                }
-                _ => function(name, args),
-            },
-            _ => None,
-        }
-    }
-
-    /// `torch.where` on a label.
-    fn labelled(&self, args: &Arguments) -> Option<Symbol> {
-        let [c, x, y] = args.plain.as_slice() else { return None };
-        let c = call::condition(c, args.span)?;
-        Some(choose(&c, &tensor(x, args.span)?, &tensor(y, args.span)?, args.span))
-    }
-
-    /// The scope of a call: arguments by place, by name, by default.
-    fn bind(&mut self, e: &Expr, index: usize, args: Arguments) -> Result<Scope> {
-        let function = self.functions[index];
-        let a = &function.args;
-        let mut scope = Scope::new();
-        let all: Vec<&ast::ArgWithDefault> = a.posonlyargs.iter().chain(&a.args).collect();
-        if args.plain.len() > all.len() {
-            return self.refuse(e, format!("too many arguments for `{}`", function.name));
-        }
-        for (arg, value) in all.iter().zip(args.plain) {
-            scope.insert(arg.def.arg.to_string(), value);
-        }
-        for (name, value) in args.named {
-            scope.insert(name, value);
-        }
-        for arg in all.into_iter().chain(&a.kwonlyargs) {
-            let name = arg.def.arg.to_string();
-            if scope.contains_key(&name) {
-                continue;
-            }
-            match &arg.default {
-                Some(d) => {
-                    let value = self.expression(d, &mut Scope::new())?;
-                    scope.insert(name, value);
-                }
-                None => return self.refuse(e, format!("no argument for `{name}`")),
-            }
-        }
-        Ok(scope)
     }
 }

@@ -36,7 +36,8 @@ pub(super) fn unreduced(e: &Expr) -> Option<Expr> {
     }
 }
 
-fn map(e: &Expr, f: &impl Fn(&Expr) -> Option<Expr>) -> Expr {
+/// The same with parts replaced, outermost first.
+pub(super) fn map(e: &Expr, f: &impl Fn(&Expr) -> Option<Expr>) -> Expr {
     if let Some(done) = f(e) {
         return done;
     }

@@ -4,8 +4,9 @@
 //! text of a Python file and the name of a function. Out: a loss in the language, as a syntax tree whose
 //! places are those of the Python text, so that every later finding points at the line to blame.
 //!
-//! The stages: [`source`] parses the file and finds the function, [`statement`] and [`expression`] run it
-//! on symbols ([`symbol`]; [`call`] has the functions of PyTorch), [`assemble`] makes a loss of the
+//! The stages: [`source`] parses the file and finds the function, [`globals`] and [`scope`] know what
+//! names stand for, [`statement`], [`expression`] and [`invoke`] run the function on symbols ([`symbol`];
+//! [`call`] has the functions of PyTorch), [`assemble`] makes a loss of the
 //! result ([`finish`] has the value of one example, [`links`] finds rho in it). Invariants: nothing of the
 //! file is executed; a construct that is not understood is named with its place, never skipped; work and
 //! size are bounded.
@@ -14,7 +15,11 @@ mod assemble;
 mod call;
 mod expression;
 mod finish;
+mod globals;
+mod invoke;
 mod links;
+mod names;
+mod scope;
 mod source;
 mod statement;
 mod symbol;

@@ -84,6 +84,11 @@ impl Tensor {
         Self { expr: Rc::new(expr), size: 1, depth: 1 }
     }
 
+    /// Another expression of at most this size.
+    pub(super) fn with(&self, expr: Expr) -> Self {
+        Self { expr: Rc::new(expr), size: self.size, depth: self.depth }
+    }
+
     /// True when it is larger than what follows may be given.
     pub(super) fn is_too_large(&self) -> bool {
         self.size > LARGEST || self.depth > DEEPEST

@@ -5,10 +5,10 @@
 use super::bind::Bound;
 use super::evaluate::{Outcome, column, evaluate_by, readable};
 use ponens_compiler::codegen::interp::EvalError;
-use ponens_compiler::lir::{self, PlanError};
+use ponens_compiler::lir::{self, Plan, PlanError};
 use ponens_compiler::mir::Graph;
 use ponens_runtime::device::Device;
-use ponens_runtime::kernel::{self, Cache, KernelError};
+use ponens_runtime::kernel::{self, Cache, KernelError, Machine};
 
 /// Why the kernels gave no value.
 #[derive(Debug)]
@@ -38,16 +38,29 @@ pub fn evaluate(
     params: &[f64],
     bound: &Bound,
 ) -> Result<Vec<Outcome<f32>>, CardError> {
+    evaluate_on_machine(|plan| device.load(plan, &[], cache), graph, params, bound)
+}
+
+/// Evaluates a graph on anything that runs kernels; `load` gives it the kernels of a plan.
+///
+/// # Errors
+/// The loss has no kernel, or the machine failed.
+pub fn evaluate_on_machine<M: Machine>(
+    load: impl FnOnce(&Plan) -> Result<M, KernelError>,
+    graph: &Graph,
+    params: &[f64],
+    bound: &Bound,
+) -> Result<Vec<Outcome<f32>>, CardError> {
     let graph = readable(graph, bound);
     let plan = lir::plan(&graph).map_err(CardError::Plan)?;
-    let mut program = device.load(&plan, &[], cache).map_err(CardError::Kernel)?;
+    let mut machine = load(&plan).map_err(CardError::Kernel)?;
     evaluate_by(&graph, bound, |rows| {
         let mut columns = Vec::new();
         for input in &graph.inputs {
             let values = column(bound, &input.name, rows)?;
             columns.push(values.iter().map(|x| *x as f32).collect());
         }
-        let outputs = kernel::evaluate(&mut program, &plan, params, &columns, rows.len());
+        let outputs = kernel::evaluate(&mut machine, &plan, params, &columns, rows.len());
         Ok(outputs.map_err(CardError::Kernel)?.into_iter().map(|(_, values)| values).collect())
     })
 }

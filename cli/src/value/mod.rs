@@ -19,6 +19,6 @@ pub mod tokens;
 
 pub use arrays::Array;
 pub use bind::{Batching, Bound, Mean, bind};
-pub use card::{CardError, evaluate as evaluate_on_card};
+pub use card::{CardError, evaluate as evaluate_on_card, evaluate_on_machine};
 pub use evaluate::{Engine, Nested, Outcome, evaluate, is_batch_coupled};
 pub use read::{Row, Rows};

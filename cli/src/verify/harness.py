@@ -19,6 +19,20 @@ os.dup2(2, 1)
 path, name = sys.argv[1], sys.argv[2]
 
 
+read = set()
+
+# The type of masks; integers once a function has refused booleans.
+masks = "bool"
+
+
+class Own(types.SimpleNamespace):
+    """The `self` of a method, which remembers what was asked of it."""
+
+    def __getattribute__(self, attribute):
+        read.add(attribute)
+        return super().__getattribute__(attribute)
+
+
 def answer(document):
     answers.write(json.dumps(document) + "\n")
     answers.flush()
@@ -138,7 +152,7 @@ def tensor(given, dtype):
     kind, rows = given["kind"], given["rows"]
     lengths = shape(rows, depth(rows))
     if kind == "mask":
-        return torch.tensor(fill(rows, lengths, 0, lambda _: 1), dtype=torch.int64).reshape(lengths)
+        return torch.tensor(fill(rows, lengths, 0, lambda _: 1), dtype=getattr(torch, masks)).reshape(lengths)
     types_ = {"bool": torch.bool, "int": torch.int64, "float": dtype}
     x = torch.tensor(fill(rows, lengths, 0, lambda v: v), dtype=types_[kind]).reshape(lengths)
     return x.requires_grad_(True) if given["grad"] else x
@@ -172,7 +186,7 @@ def run(call, found, method):
         else:
             keywords[given["name"]] = x
     if method:
-        positional.insert(0, types.SimpleNamespace(**call["self"]))
+        positional.insert(0, Own(**call["self"]))
     try:
         result, note = chosen(found(*positional, **keywords), call["output"])
     except (KeyError, IndexError) as e:
@@ -186,6 +200,8 @@ def run(call, found, method):
     gradients = [None] * len(leaves)
     if result.requires_grad and leaves:
         gradients = torch.autograd.grad(result.sum(), list(leaves.values()), allow_unused=True)
+    if masks != "bool" and any(a.get("kind") == "mask" for a in call["arguments"]):
+        note = "; ".join(n for n in (note, "masks are given as integers") if n)
     return {
         "shape": list(result.shape),
         "dtype": str(result.dtype).removeprefix("torch."),
@@ -195,13 +211,27 @@ def run(call, found, method):
             for n, g in zip(leaves, gradients)
         },
         "note": note,
+        "read": sorted(n for n in read if not n.startswith("__")),
     }
+
+
+def judged(call):
+    """An answer; a function that computes with its masks, `1 - mask`, gets them as integers."""
+    global masks
+    try:
+        return run(call, *subject)
+    except (RuntimeError, TypeError) as e:
+        masked = any(a.get("kind") == "mask" for a in call["arguments"])
+        if masks != "bool" or not masked or "bool" not in str(e):
+            raise
+        masks = "int64"
+        return run(call, *subject)
 
 
 subject = function()
 if subject is not None:
     for line in sys.stdin:
         try:
-            answer(run(json.loads(line), *subject))
+            answer(judged(json.loads(line)))
         except (Exception, SystemExit) as e:
             fail("raised", words(e), line_of(e))

@@ -6,10 +6,13 @@
 //! empty ones. Invariant: the columns of a row agree with each other (a sum is that of its tokens), and
 //! a row of one seed is the same on every run.
 
+mod lengths;
+
 use super::Request;
-use super::matching::{Matched, Source, seen};
+use super::matching::{Matched, Meaning, Source, seen};
 use super::report::Case;
 use crate::value::is_batch_coupled;
+use lengths::{Ragged, key};
 use ponens_compiler::hir::{Loop, Loss, Quantity, Role};
 use ponens_compiler::mir::{Interval, Param};
 use ponens_compiler::session::Compiled;
@@ -88,14 +91,17 @@ pub(super) fn settings(
     base: &[f64],
     matched: &Matched,
     request: &Request,
+    method: bool,
 ) -> Vec<Vec<f64>> {
     let moved: Vec<f64> = params
         .iter()
         .zip(base)
         .enumerate()
         .map(|(i, (p, x))| {
-            let fixed = request.params.iter().any(|(name, _)| *name == p.name);
-            if fixed || !matched.has_param(i) { *x } else { elsewhere(*x, p.range) }
+            let fixed = request.params.iter().any(|(name, _)| *name == p.name)
+                || matched.own.iter().any(|(n, m)| *n == p.name && *m != Meaning::Param(i));
+            // A method has every parameter as an attribute.
+            if fixed || !(method || matched.has_param(i)) { *x } else { elsewhere(*x, p.range) }
         })
         .collect();
     if moved == base { vec![base.to_vec()] } else { vec![base.to_vec(), moved] }
@@ -124,7 +130,11 @@ impl Inputs {
             request.rows,
             is_batch_coupled(compiled.graph()),
             lengths && !tokens || matched.masked().next().is_some(),
-            matched.masked().next().is_some(),
+            Ragged {
+                tokens: matched.masked().next().is_some(),
+                candidates: matched.meanings.iter().any(|(_, m)| *m == Meaning::Candidates),
+                family: loss.shape.family().is_some(),
+            },
         )
     }
 }
@@ -138,7 +148,8 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    fn chunks(mut self, rows: usize, coupled: bool, empty: bool, masked: bool) -> Inputs {
+    fn chunks(mut self, rows: usize, coupled: bool, empty: bool, ragged: Ragged) -> Inputs {
+        let masked = ragged.tokens;
         let family = self.loss.shape.family().is_some();
         let mut all: Vec<(Case, Map<String, Value>)> = Vec::new();
         for i in 0..rows {
@@ -165,7 +176,7 @@ impl Maker<'_> {
         }
         let mut chunks: Vec<(String, Chunk)> = Vec::new();
         for (case, row) in all {
-            let key = format!("{} {}", case.name(), key(&row, masked));
+            let key = format!("{} {}", case.name(), key(&row, ragged));
             let fits =
                 |c: &&mut (String, Chunk)| c.0 == key && !(coupled && c.1.rows.len() >= BATCH);
             match chunks.iter_mut().find(fits) {
@@ -357,23 +368,6 @@ impl Story {
     fn sum(&self, model: &str) -> f64 {
         self.tokens(model).iter().sum()
     }
-}
-
-/// What rows of one call have in common: their lengths.
-fn key(row: &Map<String, Value>, masked: bool) -> String {
-    fn lengths(v: &Value, masked: bool, out: &mut String) {
-        if let Value::Array(list) = v {
-            let nested = list.iter().any(Value::is_array);
-            if nested || !masked {
-                out.push_str(&format!("[{}", list.len()));
-                list.iter().for_each(|v| lengths(v, masked, out));
-                out.push(']');
-            }
-        }
-    }
-    let mut out = String::new();
-    row.values().for_each(|v| lengths(v, masked, &mut out));
-    out
 }
 
 /// Gives every number of a list the value of the first.

@@ -2,21 +2,23 @@
 //!
 //! In: chunks of rows. Out: the [`Report`]. A function that gives one number an example is called once a
 //! chunk; one that gives a single number is called on every row alone, so that a difference has one row
-//! to show, and once on all of them, to see what it does with a batch.
+//! to show, and once on all of them, to see what it does with a batch: value and gradient are to be those of
+//! the rows, as a mean or a sum.
+
+mod call;
 
 use super::Request;
 use super::expect::{self, Expected, Number};
 use super::inputs::Chunk;
-use super::matching::{Matched, Meaning, Source};
+use super::matching::{Matched, Meaning};
 use super::report::{Case, Counts, Difference, Dtype, Report};
 use super::worker::{Signature, Worker};
-use crate::number;
 use crate::refusal::Result;
 use crate::value::is_batch_coupled;
-use ponens_compiler::hir::{Loop, Quantity};
 use ponens_compiler::session::Compiled;
-use ponens_dsl::Diagnostic;
-use serde_json::{Map, Value, json};
+use ponens_dsl::{Diagnostic, suggest};
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 /// As many differences are kept.
 const KEPT: usize = 1000;
@@ -38,6 +40,8 @@ pub(super) struct Judge<'a> {
     differences: Vec<Difference>,
     remarks: Vec<String>,
     reduction: Option<&'static str>,
+    /// Attributes that a method has read.
+    read: BTreeSet<String>,
 }
 
 impl<'a> Judge<'a> {
@@ -57,6 +61,7 @@ impl<'a> Judge<'a> {
             differences: Vec::new(),
             remarks: matched.remarks.clone(),
             reduction: None,
+            read: BTreeSet::new(),
         }
     }
 
@@ -86,6 +91,12 @@ impl<'a> Judge<'a> {
         } else {
             self.reduction = Some("none");
         }
+        // What the derivatives by a batch are multiplied with to give those of its rows.
+        let scale = match self.reduction {
+            Some("mean") if whole.scalar && rows.len() > 1 => Some(rows.len() as f64),
+            Some("sum") if whole.scalar && rows.len() > 1 => Some(1.0),
+            _ => None,
+        };
         for (i, e) in expected.iter().enumerate() {
             let (value, gradients): (f64, Vec<(&str, &[f64])>) = match alone.get(i) {
                 Some(one) => (one.values[0], of_row(one, 0)),
@@ -100,8 +111,14 @@ impl<'a> Judge<'a> {
             check("loss".to_owned(), &e.loss, value);
             for (name, got) in gradients {
                 let Some((_, want)) = e.gradients.iter().find(|(n, _)| n == name) else { continue };
-                for (n, g) in want[0].iter().zip(got) {
+                let all = whole.gradients.iter().find(|(n, _)| n == name);
+                let all = all.and_then(|(_, rows)| rows.get(i));
+                for (k, (n, g)) in want[0].iter().zip(got).enumerate() {
                     check(format!("d/{name}"), n, *g);
+                    let batch = all.and_then(|r| r.get(k)).zip(scale);
+                    if let (Some((g, scale)), true) = (batch, n.allows(*g, dtype)) {
+                        check(format!("d/{name} in a batch"), n, g * scale);
+                    }
                 }
             }
             self.note(wrong, &rows[i..=i], chunk.cases[i], params, dtype);
@@ -197,131 +214,35 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Calls the function on rows.
-    fn call(
-        &mut self,
-        worker: &mut Worker,
-        rows: &[Map<String, Value>],
-        params: &[f64],
-        dtype: Dtype,
-        case: Case,
-    ) -> Result<Given> {
-        let arguments: Vec<Value> = self
-            .matched
-            .meanings
-            .iter()
-            .filter_map(|(a, m)| {
-                let mut given = self.argument(m, rows, params)?;
-                given["name"] = json!(a.name);
-                given["positional"] = json!(a.positional);
-                Some(given)
-            })
-            .collect();
-        let loss = &self.compiled.loss;
-        let mut own: Map<String, Value> = loss
-            .params
-            .iter()
-            .zip(params)
-            .map(|(p, x)| (p.name.clone(), number::to_json(*x)))
-            .collect();
-        if self.signature.method {
-            own.extend(self.request.set.iter().cloned());
+    /// What a method was given by hand it has to read; what it did not read is said.
+    ///
+    /// # Errors
+    /// `E0804`: an attribute that is given by hand was never read.
+    pub(super) fn attributes(&mut self) -> Result<()> {
+        if !self.signature.method {
+            return Ok(());
         }
-        let call = json!({
-            "dtype": dtype.torch(), "arguments": arguments, "output": self.request.output,
-            "self": own,
-        });
-        let answer = worker.call(&call).map_err(|d| self.at(d, rows, case, dtype))?;
-        if let Some(note) = answer["note"].as_str() {
-            self.remark(note.to_owned());
-        }
-        let shape: Vec<u64> =
-            answer["shape"].as_array().into_iter().flatten().filter_map(Value::as_u64).collect();
-        let values = floats(&answer["values"]);
-        let (n, several) = (rows.len(), shape.iter().product::<u64>() != 1);
-        if several && values.len() != n || values.is_empty() {
-            let d = format!("{} returns a tensor of shape {shape:?}", self.request.subject);
-            let d = Diagnostic::error("E0805", d)
-                .note(format!("it was given {n} examples"))
-                .help("return one number an example, or one for the batch");
-            return Err(self.at(d, rows, case, dtype).into());
-        }
-        if answer["dtype"] != dtype.torch() {
-            let got = answer["dtype"].as_str().unwrap_or_default();
-            self.remark(format!("given {}, the function computes in {got}", dtype.torch()));
-        }
-        // Of one example both readings are the same.
-        let scalar = !several && (n > 1 || self.reduction.is_none_or(|r| r != "none"));
-        let columns = self.matched.columns().map(Source::name);
-        let gradients = columns.filter_map(|name| {
-            let argument = self.argument_of(&name)?;
-            let all = answer["gradients"].get(argument)?;
-            let each = rows.iter().enumerate().map(|(i, row)| {
-                let mut flat = Vec::new();
-                pick(row.get(&name).unwrap_or(&Value::Null), all.get(i), &mut flat);
-                flat
-            });
-            let each = each.collect();
-            Some((name, each))
-        });
-        let gradients = gradients.collect();
-        Ok(Given { values, gradients, scalar })
-    }
-
-    fn argument_of(&self, column: &str) -> Option<&str> {
-        let is = |m: &Meaning| matches!(m, Meaning::Column(s) if s.name() == column);
-        self.matched.meanings.iter().find(|(_, m)| is(m)).map(|(a, _)| a.name.as_str())
-    }
-
-    /// The value of an argument; `None` leaves it at its default.
-    fn argument(&self, m: &Meaning, rows: &[Map<String, Value>], params: &[f64]) -> Option<Value> {
-        let column = |name: &str| -> Vec<Value> {
-            rows.iter().map(|r| r.get(name).cloned().unwrap_or_default()).collect()
-        };
-        Some(match m {
-            Meaning::Column(s) => {
-                let whole = matches!(&s.quantity, Quantity::Len { .. }) || is_mask(&s.quantity);
-                let kind = match &s.quantity {
-                    Quantity::Label { .. } => "bool",
-                    _ if whole => "int",
-                    _ => "float",
-                };
-                json!({ "kind": kind, "rows": column(&s.name()), "grad": kind == "float" })
+        let unread = |name: &String| !self.read.contains(name);
+        if let Some((name, _)) = self.matched.own.iter().find(|(n, _)| unread(n)) {
+            let d = format!(
+                "{} has no argument `{name}`, and reads no `self.{name}`",
+                self.request.subject
+            );
+            let read = self.read.iter().map(String::as_str);
+            let d = Diagnostic::error("E0804", d);
+            return Err(match suggest::closest(name, read) {
+                Some(s) => d.help(format!("did you mean `{s}`?")),
+                None => d,
             }
-            Meaning::Mask(r) => {
-                let of = |s: &&Source| s.of == Some(Loop::Tokens(*r));
-                let tokens = self.matched.columns().find(of).map(Source::name)?;
-                json!({ "kind": "mask", "rows": column(&tokens), "grad": false })
-            }
-            Meaning::Param(i) => json!({ "value": params[*i] }),
-            Meaning::Fixed(v) => json!({ "value": v }),
-            Meaning::Default => return None,
-        })
-    }
-
-    fn remark(&mut self, text: String) {
-        if !self.remarks.contains(&text) {
-            self.remarks.push(text);
+            .into());
         }
-    }
-
-    /// A finding about a call, with the rows of the call.
-    fn at(
-        &self,
-        d: Diagnostic,
-        rows: &[Map<String, Value>],
-        case: Case,
-        dtype: Dtype,
-    ) -> Diagnostic {
-        let Some(first) = rows.first() else { return d };
-        let what = match case {
-            Case::Ordinary => "ordinary rows".to_owned(),
-            Case::Edge(name) => format!("the edge: {name}"),
-        };
-        let row = Value::Object(first.clone());
-        let more =
-            if rows.len() > 1 { format!(" and {} more", rows.len() - 1) } else { String::new() };
-        d.note(format!("in {}, {what}: {row}{more}", dtype.name()))
+        for (i, p) in self.compiled.loss.params.iter().enumerate() {
+            let by_hand = self.matched.own.iter().any(|(_, m)| *m == Meaning::Param(i));
+            if !by_hand && unread(&p.name) && !self.matched.has_param(i) {
+                self.remarks.push(format!("the method reads no `self.{}`", p.name));
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn report(mut self, settings: &[Vec<f64>], torch: &str) -> Report {
@@ -333,6 +254,7 @@ impl<'a> Judge<'a> {
             Meaning::Mask(r) => {
                 format!("mask({})", loss.shape.responses().get(*r).copied().unwrap_or_default())
             }
+            Meaning::Candidates => "mask".to_owned(),
             Meaning::Param(i) => loss.params[*i].name.clone(),
             Meaning::Fixed(v) => v.to_string(),
             Meaning::Default => "(its default)".to_owned(),
@@ -342,12 +264,11 @@ impl<'a> Judge<'a> {
         };
         Report {
             loss: loss.name.clone(),
-            arguments: self
-                .matched
-                .meanings
-                .iter()
-                .map(|(a, m)| (a.name.clone(), shown(m)))
-                .collect(),
+            arguments: {
+                let named = self.matched.meanings.iter().map(|(a, m)| (a.name.clone(), shown(m)));
+                let own = self.matched.own.iter();
+                named.chain(own.map(|(n, m)| (format!("self.{n}"), shown(m)))).collect()
+            },
             remarks: self.remarks,
             reduction: self.reduction.unwrap_or("mean"),
             counts: self.counts,
@@ -358,28 +279,6 @@ impl<'a> Judge<'a> {
     }
 }
 
-fn is_mask(q: &Quantity) -> bool {
-    matches!(q, Quantity::Data { name } if name.starts_with("mask"))
-}
-
 fn of_row(g: &Given, row: usize) -> Vec<(&str, &[f64])> {
     g.gradients.iter().map(|(n, rows)| (n.as_str(), rows[row].as_slice())).collect()
-}
-
-fn floats(v: &Value) -> Vec<f64> {
-    let number = |v: &Value| number::from_json(v).unwrap_or(f64::NAN);
-    v.as_array().into_iter().flatten().map(number).collect()
-}
-
-/// The numbers of a padded result that belong to a row; none at all counts as 0.
-fn pick(row: &Value, padded: Option<&Value>, out: &mut Vec<f64>) {
-    match row {
-        Value::Array(list) => {
-            list.iter().enumerate().for_each(|(i, v)| pick(v, padded.and_then(|p| p.get(i)), out));
-        }
-        _ => out.push(match padded {
-            None | Some(Value::Null) => 0.0,
-            Some(v) => number::from_json(v).unwrap_or(f64::NAN),
-        }),
-    }
 }

@@ -5,10 +5,11 @@
 //! arguments have the same one; what was guessed from a name is part of the report.
 
 use super::Request;
+use super::masks;
 use super::words::{self, Kind, Said};
 use super::worker::{Argument, Signature};
 use ponens_compiler::codegen::torch;
-use ponens_compiler::hir::{Head, Loop, Loss, Quantity, Role};
+use ponens_compiler::hir::{Loop, Loss, Quantity, Role};
 use ponens_compiler::mir::Graph;
 use ponens_dsl::{Diagnostic, suggest};
 use serde_json::Value;
@@ -32,8 +33,10 @@ impl Source {
 pub(super) enum Meaning {
     /// A column.
     Column(Source),
-    /// 1 at every token of the column, 0 at the padding behind it.
+    /// True at every token of the response, false at the padding behind them.
     Mask(usize),
+    /// True at every candidate of the example, false at the padding behind them.
+    Candidates,
     /// A parameter of the loss, by its place.
     Param(usize),
     /// A value given by hand.
@@ -46,6 +49,8 @@ pub(super) enum Meaning {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Matched {
     pub(super) meanings: Vec<(Argument, Meaning)>,
+    /// Attributes of `self` that are given by hand: values and parameters.
+    pub(super) own: Vec<(String, Meaning)>,
     pub(super) remarks: Vec<String>,
 }
 
@@ -121,19 +126,41 @@ pub(super) fn matched(
 ) -> Result<Matched, Vec<Diagnostic>> {
     let all = universe(loss);
     let mut found = Vec::new();
-    let identifiers = torch::signature(graph).map(|s| s.columns).unwrap_or_default();
+    let torch::Signature { columns: identifiers, masks, .. } = match torch::signature(graph) {
+        Ok(own) => own,
+        Err(_) => torch::Signature {
+            function: String::new(),
+            columns: Vec::new(),
+            masks: Vec::new(),
+            params: Vec::new(),
+            coupled: false,
+        },
+    };
+    let masks = masks::emitted(loss, &masks, signature);
+    let context = Context { loss, all: &all, identifiers: &identifiers, masks: &masks, signature };
+    let mut out = Matched::default();
     let known = |name: &str| signature.arguments.iter().any(|a| a.name == name);
-    let given = request.map.iter().map(|(a, _)| a).chain(request.set.iter().map(|(a, _)| a));
-    for name in given.filter(|a| !known(a) && !signature.method) {
+    let strange = |name: &str| {
         let d = format!("{} has no argument `{name}`", request.subject);
         let names = signature.arguments.iter().map(|a| a.name.as_str());
-        found.push(match suggest::closest(name, names) {
+        match suggest::closest(name, names) {
             Some(s) => Diagnostic::error("E0804", d).help(format!("did you mean `{s}`?")),
             None => Diagnostic::error("E0804", d),
-        });
+        }
+    };
+    for (name, text) in request.map.iter().filter(|(n, _)| !known(n)) {
+        match context.named(text) {
+            // `self` may call a parameter by another name.
+            Ok(m @ Meaning::Param(_)) if signature.method => out.own.push((name.clone(), m)),
+            _ => found.push(strange(name)),
+        }
     }
-    let context = Context { loss, all: &all, identifiers: &identifiers, signature };
-    let mut out = Matched::default();
+    for (name, value) in request.set.iter().filter(|(n, _)| !known(n)) {
+        match signature.method {
+            true => out.own.push((name.clone(), Meaning::Fixed(value.clone()))),
+            false => found.push(strange(name)),
+        }
+    }
     for a in &signature.arguments {
         let by_hand = request.map.iter().rev().find(|(name, _)| *name == a.name);
         let fixed = request.set.iter().rev().find(|(name, _)| *name == a.name);
@@ -149,9 +176,10 @@ pub(super) fn matched(
             Ok(None) => found.push(context.unknown(a, &request.subject.to_string())),
         }
     }
+    found.extend(masks::settle(loss, &mut out, &request.subject.to_string()));
     for (i, (a, m)) in out.meanings.iter().enumerate() {
         let before = out.meanings[..i].iter().find(|(_, n)| n == m);
-        let shared = !matches!(m, Meaning::Default | Meaning::Fixed(_) | Meaning::Mask(_));
+        let shared = matches!(m, Meaning::Column(_) | Meaning::Param(_));
         if let (Some((b, _)), true) = (before, shared) {
             let what = context.shown(m);
             let d = format!("the arguments `{}` and `{}` would both be {what}", b.name, a.name);
@@ -172,6 +200,7 @@ struct Context<'a> {
     loss: &'a Loss,
     all: &'a [Source],
     identifiers: &'a [(String, String)],
+    masks: &'a [(String, Meaning)],
     signature: &'a Signature,
 }
 
@@ -197,6 +226,9 @@ impl Context<'_> {
         let responses = self.loss.shape.responses();
         if let Some(r) = masked.and_then(|r| responses.iter().position(|x| *x == r)) {
             return Ok(Meaning::Mask(r));
+        }
+        if plain == "mask" && self.loss.shape.family().is_some() {
+            return Ok(Meaning::Candidates);
         }
         let names: Vec<String> = self.all.iter().map(Source::name).collect();
         let params = self.loss.params.iter().map(|p| p.name.as_str());
@@ -227,6 +259,9 @@ impl Context<'_> {
         let of = |name: &str| self.all.iter().find(|s| s.name() == name);
         if let Some((name, _)) = self.identifiers.iter().find(|(_, i)| *i == a.name) {
             return of(name).map(column);
+        }
+        if let Some((_, m)) = self.masks.iter().find(|(n, _)| *n == a.name) {
+            return Some(m.clone());
         }
         if let Some(i) = self.param(bare) {
             return Some(Meaning::Param(i));
@@ -272,7 +307,7 @@ impl Context<'_> {
             role_fits && (at.is_none() || at == response)
         };
         let is = |want: Kind| {
-            self.all.iter().filter(speaks).find(|s| kind_of(&s.quantity) == Some(want))
+            self.all.iter().filter(speaks).find(|s| words::kind_of(&s.quantity) == Some(want))
         };
         match kind {
             Kind::Logp => {
@@ -351,38 +386,4 @@ pub(super) fn seen(q: &Quantity, out: &Matched) -> bool {
 fn same(name: &str, argument: &str) -> bool {
     let plain = |s: &str| s.to_lowercase().trim_end_matches('s').to_owned();
     plain(name) == plain(argument)
-}
-
-fn kind_of(q: &Quantity) -> Option<Kind> {
-    Some(match q {
-        Quantity::Logp { .. } => Kind::Logp,
-        Quantity::MeanLogp { .. } => Kind::Mean,
-        Quantity::SharedLogp { .. } => Kind::Shared,
-        Quantity::TailLogp { .. } => Kind::Tail,
-        Quantity::DivergedLogp { .. } => Kind::Diverged,
-        Quantity::MismatchedLogp { .. } => Kind::Mismatched,
-        Quantity::LogSumP2 { .. } => Kind::SumP2,
-        Quantity::Kl { .. } => Kind::Kl,
-        Quantity::Entropy { .. } => Kind::Entropy,
-        Quantity::Head { head, .. } => head_kind(*head),
-        Quantity::Token(inner) => match **inner {
-            Quantity::Logp { .. } => Kind::Token,
-            Quantity::Head { head, .. } => head_kind(head),
-            Quantity::Kl { .. } => Kind::Kl,
-            Quantity::Entropy { .. } => Kind::Entropy,
-            Quantity::LogSumP2 { .. } => Kind::SumP2,
-            _ => return None,
-        },
-        Quantity::Len { .. } => Kind::Len,
-        Quantity::Label { .. } => Kind::Label,
-        Quantity::Data { .. } => return None,
-    })
-}
-
-fn head_kind(head: Head) -> Kind {
-    match head {
-        Head::Value => Kind::Value,
-        Head::Reward => Kind::Reward,
-        Head::Advantage => Kind::Advantage,
-    }
 }

@@ -4,7 +4,7 @@
 //! in a Python file. Out: a [`Report`]: what was compared, and the first inputs on which the two differ.
 //!
 //! The stages: [`worker`] runs the function in a Python of the user's, [`matching`] finds out which
-//! argument is which column ([`words`] reads the names), [`inputs`] makes rows (ordinary ones, and the
+//! argument is which column ([`words`] reads the names, [`masks`] tells masks apart), [`inputs`] makes rows (ordinary ones, and the
 //! edges at which hand-written losses break), [`expect`] evaluates the loss on them in 256 bits, and how
 //! far rounding of the inputs moves it, [`judge`] compares. Invariants: what is expected never comes from
 //! floating point of the type under test; a function that differs by no more than its inputs' rounding
@@ -13,6 +13,7 @@
 mod expect;
 mod inputs;
 mod judge;
+mod masks;
 mod matching;
 mod report;
 pub(crate) mod words;
@@ -103,7 +104,8 @@ pub fn verify(compiled: &Compiled, request: &Request) -> Result<Report> {
     let matched =
         matching::matched(&compiled.loss, compiled.graph(), &signature, request).map_err(refuse)?;
     let inputs = inputs::Inputs::new(compiled, &matched, request);
-    let settings = inputs::settings(&compiled.loss.params, &base, &matched, request);
+    let settings =
+        inputs::settings(&compiled.loss.params, &base, &matched, request, signature.method);
     let mut judge = judge::Judge::new(compiled, &matched, &signature, request);
     for params in &settings {
         for dtype in &request.dtypes {
@@ -112,5 +114,6 @@ pub fn verify(compiled: &Compiled, request: &Request) -> Result<Report> {
             }
         }
     }
+    judge.attributes()?;
     Ok(judge.report(&settings, &signature.torch))
 }

@@ -3,7 +3,7 @@
 //! In: a Python identifier such as `policy_chosen_logps`. Out: the model, the response and the kind of
 //! number that its words speak of. Words that are not known say nothing.
 
-use ponens_compiler::hir::{DataShape, Role};
+use ponens_compiler::hir::{DataShape, Head, Quantity, Role};
 
 /// Kinds of numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,6 +130,41 @@ fn kind(words: &[String]) -> Option<Kind> {
         (has(&["label", "labels", "good", "desirable"]), Kind::Label),
     ];
     first.into_iter().find(|(said, _)| *said).map(|(_, kind)| kind)
+}
+
+/// The kind that a quantity of a loss is.
+pub(super) fn kind_of(q: &Quantity) -> Option<Kind> {
+    Some(match q {
+        Quantity::Logp { .. } => Kind::Logp,
+        Quantity::MeanLogp { .. } => Kind::Mean,
+        Quantity::SharedLogp { .. } => Kind::Shared,
+        Quantity::TailLogp { .. } => Kind::Tail,
+        Quantity::DivergedLogp { .. } => Kind::Diverged,
+        Quantity::MismatchedLogp { .. } => Kind::Mismatched,
+        Quantity::LogSumP2 { .. } => Kind::SumP2,
+        Quantity::Kl { .. } => Kind::Kl,
+        Quantity::Entropy { .. } => Kind::Entropy,
+        Quantity::Head { head, .. } => head_kind(*head),
+        Quantity::Token(inner) => match **inner {
+            Quantity::Logp { .. } => Kind::Token,
+            Quantity::Head { head, .. } => head_kind(head),
+            Quantity::Kl { .. } => Kind::Kl,
+            Quantity::Entropy { .. } => Kind::Entropy,
+            Quantity::LogSumP2 { .. } => Kind::SumP2,
+            _ => return None,
+        },
+        Quantity::Len { .. } => Kind::Len,
+        Quantity::Label { .. } => Kind::Label,
+        Quantity::Data { .. } => return None,
+    })
+}
+
+fn head_kind(head: Head) -> Kind {
+    match head {
+        Head::Value => Kind::Value,
+        Head::Reward => Kind::Reward,
+        Head::Advantage => Kind::Advantage,
+    }
 }
 
 #[cfg(test)]

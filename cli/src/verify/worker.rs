@@ -12,9 +12,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const HARNESS: &str = include_str!("harness.py");
+
+/// A process that has closed its answers is given so long to end.
+const LAST: Duration = Duration::from_secs(2);
 
 /// As much of what the process writes on standard error is kept.
 const KEPT: usize = 1 << 16;
@@ -139,6 +142,10 @@ impl Worker {
                     .help("give it longer: --timeout SECONDS"));
             }
             Err(RecvTimeoutError::Disconnected) => {
+                if !has_ended(&mut self.child, self.limit.min(LAST)) {
+                    let d = format!("{shown}:{function} closed the answers {when} and goes on");
+                    return Err(Diagnostic::error("E0801", d).note("it was stopped"));
+                }
                 let d = format!("Python ended {when} of {shown}:{function}");
                 return Err(match self.last_words() {
                     Some(words) => Diagnostic::error("E0801", d).note(words),
@@ -192,14 +199,25 @@ impl Worker {
     }
 
     /// The last line that Python wrote on standard error.
-    fn last_words(&mut self) -> Option<String> {
-        let _ = self.child.wait();
+    fn last_words(&self) -> Option<String> {
         // The thread that reads may still hold the end.
         std::thread::sleep(Duration::from_millis(50));
         let kept = self.errors.lock().ok()?;
         let text = String::from_utf8_lossy(&kept);
         text.lines().rev().find(|l| !l.trim().is_empty()).map(|l| l.trim().to_owned())
     }
+}
+
+/// Whether the process ends within this time.
+fn has_ended(child: &mut Child, within: Duration) -> bool {
+    let until = Instant::now() + within;
+    while let Ok(None) = child.try_wait() {
+        if Instant::now() >= until {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    true
 }
 
 impl Drop for Worker {

@@ -72,6 +72,89 @@ fn what_is_too_deep_is_refused() {
     refused("lets.loss", text.as_bytes(), &codes);
 }
 
+/// A loss with lines of its own, and what it minimizes.
+fn with_lines(lines: impl Iterator<Item = String>, minimize: &str) -> String {
+    let lines: Vec<String> = lines.collect();
+    let lines = lines.join("\n");
+    format!("loss a() {{\ndata pair(w > l)\nmodel pi = policy\n{lines}\nminimize {minimize}\n}}\n")
+}
+
+#[test]
+fn what_depends_on_a_chain_of_definitions_is_not_called_unused() {
+    let chain = (1..1_000).map(|i| format!("let a{i} = a{} + 1", i - 1));
+    let chain = std::iter::once("let a0 = logp(pi, w)".to_owned()).chain(chain);
+    let found = refused("chain.loss", with_lines(chain, "a999").as_bytes(), &["E0004"]);
+    assert_eq!(found.len(), 1, "{found:?}");
+}
+
+/// Every text has thousands of mistakes, or as many names: with time that grows as the square each takes
+/// minutes.
+#[test]
+fn long_lists_are_read_in_linear_time() {
+    let n = 20_000;
+    let chain = std::iter::once("let a0 = logp(pi, w)".to_owned())
+        .chain((1..n).map(|i| format!("let a{i} = a{} + 1", i - 1)));
+    let chain = with_lines(chain, &format!("a{}", n - 1));
+    let found = refused("chain.loss", chain.as_bytes(), &["E0004"]);
+    assert_eq!(found.len(), 1, "{found:?}");
+    let n = 5_000;
+    let losses = |text: &str| text.repeat(n);
+    let cases = [
+        ("E0101", with_lines((0..n).map(|i| format!("let abc{i} = abd{i}")), "logp(pi, l)")),
+        ("E0101", with_lines((0..n).map(|i| format!("let abc{i} = f{i}(1)")), "logp(pi, l)")),
+        ("E0102", with_lines((0..n).map(|_| "let b = logp(pi, w)".to_owned()), "b")),
+        ("E0204", with_lines((0..n).map(|i| format!("let a{i} = logp(q{i}, w)")), "logp(pi, l)")),
+        ("E0102", losses("loss a() { data pair(w > l) }\n")),
+        ("E0303", (0..n).map(|i| format!("loss v{i} = dpo with {{ b{i} = 1 }}\n")).collect()),
+    ];
+    for (code, text) in cases {
+        let also = ["E0102", "E0105", "E0204"];
+        let codes = [&[code][..], &also].concat();
+        let place = Place::new();
+        place.write("many.loss", &text);
+        let start = Instant::now();
+        let found = place.run(&["check", "many.loss", "--format", "json"]);
+        assert!(start.elapsed() < LONGEST, "{code}: {:?}", start.elapsed());
+        let found = found.json().as_array().expect("an array").clone();
+        assert_eq!(found.len(), 50, "{code}");
+        assert!(found.iter().any(|d| d["code"] == code), "{code}");
+        for d in &found {
+            assert!(codes.contains(&d["code"].as_str().expect("a code")), "{code}: {d}");
+        }
+        let more = "more findings follow; mend these first";
+        assert!(found[49]["notes"].as_array().expect("notes").contains(&more.into()), "{code}");
+    }
+}
+
+#[test]
+fn names_without_a_use_are_listed_up_to_a_limit() {
+    let n = 5_000;
+    let columns = (0..n).map(|i| format!("column k{i}"));
+    let lets = (0..n).map(|i| format!("let a{i} = k{i}"));
+    let place = Place::new();
+    place.write("unused.loss", with_lines(columns.chain(lets), "logp(pi, l)"));
+    let start = Instant::now();
+    let run = place.run(&["check", "unused.loss", "--format", "json"]).done();
+    assert!(start.elapsed() < LONGEST, "{:?}", start.elapsed());
+    let found = run.json();
+    assert_eq!(found.as_array().expect("an array").len(), 50);
+    assert!(found.as_array().expect("an array").iter().all(|d| d["code"] == "W0502"), "{found}");
+}
+
+#[test]
+fn functions_have_names_of_their_own() {
+    let text = "\
+fn f(x) = x
+fn f(x) = x + 1                                                  // E0102
+fn exp(x) = x                                                    // E0102
+fn g(x, x) = x                                                   // E0102
+loss a() { data pair(w > l) model pi = policy minimize f(logp(pi, w)) + g(1, 2) }
+";
+    let found = refused("twice.loss", text.as_bytes(), &["E0102"]);
+    let lines: Vec<u64> = found.iter().filter_map(|d| d["line"].as_u64()).collect();
+    assert_eq!(lines, [2, 3, 4]);
+}
+
 #[test]
 fn circles_are_refused() {
     let circle = b"import \"circle.loss\";\nloss a = b with {}\nloss b = a with {}\n";

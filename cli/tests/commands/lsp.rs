@@ -156,6 +156,27 @@ fn an_editor_is_served() {
     assert!(text.starts_with("**dpo**"), "{text}");
     assert_eq!(editor.at("textDocument/hover", 99, 0)["result"], Value::Null);
 
+    let labels = |answer: &Value| -> Vec<String> {
+        let items = answer["result"].as_array().expect("a list").iter();
+        items.map(|i| i["label"].as_str().expect("a label").to_owned()).collect()
+    };
+    let inside = editor.at("textDocument/completion", 6, 22);
+    for name in ["beta", "rho", "pi", "w", "logistic", "logsumexp", "minimize"] {
+        assert!(labels(&inside).contains(&name.to_owned()), "{name}: {inside}");
+    }
+    assert!(!labels(&inside).contains(&"loss".to_owned()), "{inside}");
+    let items = inside["result"].as_array().expect("a list");
+    let hinge = items.iter().find(|i| i["label"] == "hinge").expect("a link");
+    assert_eq!(hinge["detail"], "hinge(x, margin = 1)");
+    let bases = editor.at("textDocument/completion", 9, 13);
+    for name in ["dpo", "lattice.CPO", "mine"] {
+        assert!(labels(&bases).contains(&name.to_owned()), "{name}: {bases}");
+    }
+    assert_eq!(
+        labels(&editor.at("textDocument/completion", 8, 0)),
+        ["edition", "fn", "import", "loss"]
+    );
+
     let symbols = editor.at("textDocument/documentSymbol", 0, 0);
     let names: Vec<&str> = symbols["result"]
         .as_array()
@@ -175,6 +196,12 @@ fn an_editor_is_served() {
 
     let error = editor.request("textDocument/nonsense", json!({}));
     assert_eq!(error["error"]["code"], -32601, "{error}");
+    // What is no message is answered, and the next one is read.
+    for (body, code) in [("hello", -32700), ("[]", -32600), ("{\"id\": 7}", -32600)] {
+        write!(editor.ask, "Content-Length: {}\r\n\r\n{body}", body.len()).expect("written");
+        let answer = editor.wait(|m| m["error"]["code"] == code);
+        assert!(answer["error"]["message"].is_string(), "{answer}");
+    }
     let error = editor.request("textDocument/hover", json!([1, 2]));
     assert_eq!(error["error"]["code"], -32602, "{error}");
     editor.notify("textDocument/didClose", json!({ "textDocument": { "uri": URI } }));
@@ -187,6 +214,30 @@ fn an_editor_is_served() {
     editor.notify("exit", Value::Null);
     let status = editor.child.wait().expect("it ends");
     assert!(status.success(), "{status}");
+}
+
+/// A header that cannot be read ends the server with a reason, and reserves nothing.
+#[test]
+fn a_broken_connection_is_explained() {
+    for (bytes, reason) in [
+        (&b"Content-Length: 99999999999999\r\n\r\n{}"[..], "at most"),
+        (b"Content-Length: 4000000000\r\n\r\n{}", "at most"),
+        (b"nonsense\r\n\r\n", "no header"),
+        (b"", "disconnected"),
+    ] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_ponens"))
+            .arg("lsp")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the command starts");
+        child.stdin.take().expect("a pipe").write_all(bytes).expect("written");
+        let out = child.wait_with_output().expect("it ends");
+        let text = String::from_utf8_lossy(&out.stderr);
+        assert_eq!(out.status.code(), Some(1), "{text}");
+        assert!(text.contains("E0003") && text.contains(reason), "{text}");
+    }
 }
 
 #[test]

@@ -82,7 +82,7 @@ impl Input {
         let row: Map<String, Value> = columns
             .iter()
             .map(|(field, column)| {
-                let value = self.fields.get(field);
+                let value = self.fields.get(field).or(record.params().get(field));
                 (
                     column.clone(),
                     value.unwrap_or_else(|| panic!("{}: {field}", record.title())).clone(),
@@ -140,7 +140,11 @@ impl Record {
     /// The record's fields and the columns that they are.
     pub(crate) fn columns(&self) -> BTreeMap<String, String> {
         let columns = self.names["columns"].as_object().expect("an object");
-        columns.iter().map(|(f, c)| (f.clone(), c.as_str().expect("a name").to_owned())).collect()
+        let named =
+            columns.iter().map(|(f, c)| (f.clone(), c.as_str().expect("a name").to_owned()));
+        // The shift of BCO is a number of the record, and the loss's running mean.
+        let shift = self.params().contains_key("delta");
+        named.chain(shift.then(|| ("delta".to_owned(), "running_mean".to_owned()))).collect()
     }
 
     /// This project's name of a parameter.

@@ -292,4 +292,8 @@ fn parameters_are_checked() {
         json(&["compare", "dpo", "cdpo", "--param", "bta=1"]).diagnostics()[0]["help"],
         json!("did you mean `beta`?")
     );
+    assert_eq!(
+        json(&["compare", "dpo", "cdpo", "--param", "zeta0=1"]).diagnostics()[0]["help"],
+        json!("their parameters: beta, epsilon")
+    );
 }

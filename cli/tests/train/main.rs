@@ -2,5 +2,10 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod curriculum;
 mod laboratory;
+mod misfit;
+mod nested;
 mod refused;
+mod resumed;
+mod tiny;

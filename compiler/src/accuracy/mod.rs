@@ -34,13 +34,11 @@ pub struct Options {
     pub random: usize,
     /// The seed of the random points.
     pub seed: u64,
-    /// Which gradients the loss was compiled with.
-    pub wrt: Wrt,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Options { grid: 256, random: 256, seed: 1, wrt: Wrt::AllReal }
+        Options { grid: 256, random: 256, seed: 1 }
     }
 }
 
@@ -84,7 +82,11 @@ pub fn report(
     mut tick: impl FnMut(usize, usize),
 ) -> Result<Report, Diagnostic> {
     let stable = compiled.graph();
-    let written = adjoint::differentiate(&compiled.written, options.wrt);
+    let mut written = adjoint::differentiate(&compiled.written, Wrt::AllReal);
+    // Whatever the loss was compiled for: root by root the same results.
+    let all = std::mem::take(&mut written.roots);
+    let same = |r: &crate::mir::Root| all.iter().find(|w| w.name == r.name).cloned();
+    written.roots = stable.roots.iter().filter_map(same).collect();
     let groups = sample::groups(stable, options.grid, options.random, options.seed);
     let wrong = |e: EvalError| Diagnostic::error("E0401", e.to_string());
     let mut done = 0;
@@ -127,13 +129,17 @@ fn confirm(
         let group = group.rounded(precision);
         let batch = group.batch(stable).map_err(wrong)?;
         let ours = evaluate::<Exact>(stable, &params, &batch).map_err(wrong)?;
+        let batch = group.batch(stable).map_err(wrong)?;
+        let finer = evaluate::<Big<512>>(stable, &params, &batch).map_err(wrong)?;
         let batch = group.batch(written).map_err(wrong)?;
         let fine = evaluate::<Big<1024>>(written, &params, &batch).map_err(wrong)?;
         let batch = group.batch(written).map_err(wrong)?;
         let coarse = evaluate::<Big<512>>(written, &params, &batch).map_err(wrong)?;
         for (r, root) in stable.roots.iter().enumerate() {
             for (i, value) in ours[r].iter().enumerate() {
-                let (Some(fine), Some(coarse)) = (fine[r].get(i), coarse[r].get(i)) else {
+                let (Some(fine), Some(coarse), Some(finer)) =
+                    (fine[r].get(i), coarse[r].get(i), finer[r].get(i))
+                else {
                     continue;
                 };
                 // Where the text itself loses all its digits it decides nothing.
@@ -143,7 +149,10 @@ fn confirm(
                     continue;
                 }
                 decided += 1;
-                if !near(&fine, value) {
+                // Where terms cancel to nothing a residue of the 256 bits is left: it shrinks with more bits, and
+                // the error of a wrong form does not.
+                let residue = value.sub(&finer.to_bits_of::<256>()).abs().to_f64();
+                if !near(&fine, value) && fine.sub(value).abs().to_f64() > 4.0 * residue {
                     let text = format!(
                         "`{}` is {} in the stable form and {} in the text",
                         root.name,
@@ -161,8 +170,9 @@ fn confirm(
     Ok(decided)
 }
 
-/// Equal to many more digits than any type has; what underflows everywhere counts as 0.
+/// Equal to many more digits than any type has. Beside numbers of ordinary size the text's 1024 bits resolve
+/// nothing below 1e-300: `1 - sigmoid(x)` is 0 there from x = 710 on.
 fn near(a: &Exact, b: &Exact) -> bool {
     let scale = a.to_f64().abs().max(b.to_f64().abs());
-    a.sub(b).abs().to_f64() <= (AGREEMENT * scale).max(1e-320)
+    a.sub(b).abs().to_f64() <= (AGREEMENT * scale).max(1e-300)
 }

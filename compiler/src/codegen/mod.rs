@@ -3,9 +3,11 @@
 pub mod candle;
 pub mod cuda;
 mod fingerprint;
+mod head;
 pub mod interp;
 pub mod latex;
 pub mod rust;
 pub mod torch;
 
 pub use fingerprint::fingerprint;
+pub use head::Header;

@@ -15,11 +15,14 @@
 //! Bounds: [`Reason::TooLarge`] beyond 4,096 nodes, 96 levels or 4,096 monomials, and
 //! [`Reason::TooManyAtoms`] beyond six atoms, or twelve for [`decompile_any`].
 
+mod blame;
 mod check;
+mod constant;
 mod define;
 mod expr;
 mod field;
 mod gcd;
+mod mixture;
 mod nearest;
 mod normal;
 mod product;

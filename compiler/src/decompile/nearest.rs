@@ -16,8 +16,13 @@ pub(super) fn not_whole(
     let symbols = &reader.normaliser.symbols;
     let text = |s: &Scalar| s.expr(symbols, reader.tag).to_string();
     let Some(power) = common_power(own) else {
-        let reason = Reason::FractionalPower(text(&wrong.exponent));
-        return NotLogic { reason, tag: wrong.tag, monomials: Vec::new(), nearest: None };
+        let number = wrong.exponent.as_rational().and_then(Rational::as_integer);
+        let reason = match number {
+            Some(_) => Reason::HighPower(text(&wrong.exponent)),
+            None => Reason::FractionalPower(text(&wrong.exponent)),
+        };
+        let nearest = powers(reader, product, own).map(Box::new);
+        return no_logic(reason, wrong.tag, Vec::new(), nearest);
     };
     let by = text(&power);
     let nearest = unscaled(reader, product, &power).map(|structure| {
@@ -25,20 +30,63 @@ pub(super) fn not_whole(
         let reading = format!("the factor {by} belongs to the link, not to rho");
         Box::new(Nearest { reading, structure, core })
     });
-    NotLogic { reason: Reason::Scaled { by }, tag: wrong.tag, monomials: Vec::new(), nearest }
+    no_logic(Reason::Scaled { by }, wrong.tag, Vec::new(), nearest)
+}
+
+/// The structure where a power of one weight is an event of its own, beside the weight itself where the
+/// power is above 1: `pi(w)^6` is `pi(w)` and `pi(w)^5`, as where DPO-Positive charges five times.
+pub(super) fn powers(reader: &Reader, product: &Product, own: &[Factor]) -> Option<Nearest> {
+    let mut again = reader.again();
+    let mut read = Product { factors: Vec::new(), ..product.clone() };
+    let mut parts = Vec::new();
+    for factor in own {
+        let tag = factor.tag;
+        let positive = again.normaliser.is_positive(&factor.exponent, tag).ok()?;
+        let size = if positive { factor.exponent.clone() } else { factor.exponent.negated()? };
+        let sign = if positive { 1 } else { -1 };
+        if size.as_integer() == Some(1) {
+            read.factors.push(factor.clone());
+            continue;
+        }
+        let own = (0..again.normaliser.atoms.len())
+            .find(|i| Polynomial::variable(*i).is_some_and(|x| x == factor.base))?;
+        let atom = again.normaliser.atoms[own].clone();
+        let more = size.plus(&Scalar::integer(-1))?;
+        let beside = again.normaliser.is_positive(&more, tag).is_ok_and(|above| above);
+        if beside {
+            read.factors.push(Factor::plain(factor.base.clone(), sign, tag));
+        }
+        let exponent = if beside { more } else { size };
+        let (event, part) = if exponent.as_integer() == Some(1) {
+            let copy = atom.copy(1);
+            let part = format!("{copy} as an equally likely copy of {atom}");
+            (copy, part)
+        } else {
+            let text = exponent.expr(&again.normaliser.symbols, tag).to_string();
+            let power = atom.power(&text);
+            let part = if beside {
+                format!("{power} as a copy of {atom} taken to the power {text}")
+            } else {
+                format!("{power} as an event of its own")
+            };
+            (power, part)
+        };
+        let base = again.normaliser.variable(&event, tag).ok()?;
+        read.factors.push(Factor::plain(base, sign, tag));
+        parts.push(part);
+    }
+    if parts.is_empty() {
+        return None;
+    }
+    let structure = again.read(&read).ok()?.structure;
+    Some(Nearest { reading: parts.join("; "), core: structure.core(), structure })
 }
 
 /// The structure of rho divided by a factor.
 fn unscaled(reader: &Reader, product: &Product, by: &Scalar) -> Option<Structure> {
     let inverse = Scalar::integer(1).over(by)?;
     let divided = product.power(&inverse, reader.tag)?;
-    let again = Reader {
-        normaliser: reader.normaliser.clone(),
-        tag: reader.tag,
-        steps: Vec::new(),
-        plain: reader.plain.clone(),
-    };
-    again.read(&divided).ok().map(|d| d.structure)
+    reader.again().read(&divided).ok().map(|d| d.structure)
 }
 
 /// A sum of equal terms: the number could be a constant factor, which has an atom.
@@ -56,7 +104,16 @@ pub(super) fn coefficient(reader: Reader, product: &Product) -> NotLogic {
         let reading = format!("the constant log({content}) as an atom of its own");
         Some(Box::new(Nearest { reading, structure, core }))
     });
-    NotLogic { reason: Reason::Coefficient(content), tag, monomials, nearest }
+    no_logic(Reason::Coefficient(content), tag, monomials, nearest)
+}
+
+fn no_logic(
+    reason: Reason,
+    tag: usize,
+    monomials: Vec<String>,
+    nearest: Option<Box<Nearest>>,
+) -> NotLogic {
+    NotLogic { reason, tag, monomials, nearest, written: None }
 }
 
 /// The nearest structure of T/B given by its factors: copies for repeated weights, then the

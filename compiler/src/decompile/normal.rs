@@ -30,7 +30,7 @@ pub(super) struct Normaliser {
     pub(super) symbols: Symbols,
 }
 
-type Outcome<T> = Result<T, Failure>;
+pub(super) type Outcome<T> = Result<T, Failure>;
 
 impl Normaliser {
     pub(super) fn value(&mut self, expr: &Expr) -> Outcome<Value> {
@@ -101,32 +101,8 @@ impl Normaliser {
     fn weight(&mut self, atom: &Atom, tag: usize) -> Outcome<Product> {
         let base = self.variable(atom, tag)?;
         let mut product = Product::number(Rational::ONE);
-        product.factors.push(Factor { base, exponent: Scalar::integer(1), tag });
+        product.factors.push(Factor::plain(base, 1, tag));
         Ok(product)
-    }
-
-    /// The atom of weight e^-|c|, with its variable.
-    pub(super) fn constant_atom(&mut self, size: &Scalar, tag: usize) -> Outcome<Polynomial> {
-        let written = size.expr(&self.symbols, tag);
-        let atom = Atom::constant(&written.to_string());
-        let variable = self.variable(&atom, tag)?;
-        if !self.constants.iter().any(|(known, _)| *known == atom) {
-            self.constants.push((atom, written));
-        }
-        Ok(variable)
-    }
-
-    /// Whether a constant is never negative; fails where its range leaves that open.
-    pub(super) fn is_positive(&self, constant: &Scalar, tag: usize) -> Outcome<bool> {
-        let range = constant.range(&self.symbols);
-        if range.is_non_negative() {
-            return Ok(true);
-        }
-        if range.is_non_positive() {
-            return Ok(false);
-        }
-        let constant = constant.expr(&self.symbols, tag).to_string();
-        Err(Failure::new(Reason::UnknownSign { constant, range: range.to_string() }, tag))
     }
 
     fn logarithm(&mut self, value: Value, operand: &Expr, tag: usize) -> Outcome<Value> {
@@ -142,28 +118,6 @@ impl Normaliser {
                 None => Ok(Value::Scalar(self.log_symbol(&s, operand, tag)?)),
             },
         }
-    }
-
-    /// ln of a constant, as a symbol of its own.
-    fn log_symbol(&mut self, of: &Scalar, written: &Expr, tag: usize) -> Outcome<Scalar> {
-        let range = of.range(&self.symbols);
-        if range.hi <= 0.0 {
-            return Err(Failure::new(Reason::LogOfNonPositive, tag));
-        }
-        let expr = Expr::unary(UnaryOp::Log, written.clone(), tag);
-        Ok(self.symbols.define(expr.clone(), expr.to_string(), range.ln()))
-    }
-
-    /// A constant as a factor of a weight.
-    fn as_weight(&mut self, s: &Scalar, tag: usize) -> Outcome<Product> {
-        if let Some(r) = s.as_rational() {
-            return Ok(Product::number(r));
-        }
-        if !self.is_positive(s, tag)? {
-            return Err(Failure::new(Reason::LogOfNonPositive, tag));
-        }
-        let written = s.expr(&self.symbols, tag);
-        Ok(Product::exponential(self.log_symbol(s, &written, tag)?))
     }
 
     fn multiply(&mut self, a: Value, b: Value, tag: usize) -> Outcome<Value> {
@@ -189,18 +143,6 @@ impl Normaliser {
             (Value::Log(_), Value::Log(_)) => Err(Failure::new(Reason::ProductOfLogs, tag)),
             _ => Err(Failure::new(Reason::MixedLevels, tag)),
         }
-    }
-
-    /// Before a power that is not whole, a number among the factors becomes e^(ln of it).
-    fn without_number(&mut self, p: Product, power: &Scalar, tag: usize) -> Outcome<Product> {
-        let number = p.scale.times(p.content).ok_or_else(|| Failure::too_large(tag))?;
-        if power.as_integer().is_some() || number == Rational::ONE {
-            return Ok(p);
-        }
-        let written = Expr::rational(number, tag);
-        let log = self.log_symbol(&Scalar::rational(number), &written, tag)?;
-        let constant = p.constant.plus(&log).ok_or_else(|| Failure::too_large(tag))?;
-        Ok(Product { scale: Rational::ONE, content: Rational::ONE, constant, ..p })
     }
 
     fn invert(&mut self, value: Value, written: &Expr, tag: usize) -> Outcome<Value> {
@@ -298,7 +240,7 @@ impl Normaliser {
         let (left, right) = (a.merged().ok_or_else(too_large)?, b.merged().ok_or_else(too_large)?);
         let mut bases: Vec<&Factor> = left.iter().collect();
         bases.extend(right.iter().filter(|f| !left.iter().any(|g| g.base == f.base)));
-        let mut common = Vec::new();
+        let mut common: Vec<Factor> = Vec::new();
         let mut rest = [Polynomial::constant(1), Polynomial::constant(1)];
         for factor in bases {
             let find = |list: &[Factor]| {
@@ -327,25 +269,39 @@ impl Normaliser {
                 common.push(Factor { exponent: shared, ..factor.clone() });
             }
         }
+        let unit = units(&mut common).ok_or_else(too_large)?;
         // Constants e^c that differ leave a constant atom inside the sum.
         let mut constant = a.constant.clone();
         let difference = b.constant.plus(&a.constant.negated().ok_or_else(too_large)?);
         let difference = difference.ok_or_else(too_large)?;
         if !difference.is_zero() {
-            let (side, size) = if self.is_positive(&difference, tag)? {
-                constant = b.constant.clone();
-                (0, difference)
-            } else {
-                (1, difference.negated().ok_or_else(too_large)?)
+            let minus = |c: &Scalar| c.negated().ok_or_else(too_large);
+            // Both below 1: where it is open which is larger, each is an atom.
+            let sizes = [minus(&a.constant)?, minus(&b.constant)?];
+            let shares = sizes.iter().all(|c| self.is_positive(c, tag).unwrap_or(false));
+            let atoms = match self.is_positive(&difference, tag) {
+                Ok(true) => {
+                    constant = b.constant.clone();
+                    [difference, Scalar::default()]
+                }
+                Ok(false) => [Scalar::default(), minus(&difference)?],
+                Err(_) if shares => {
+                    constant = Scalar::default();
+                    sizes
+                }
+                Err(open) => return Err(open),
             };
-            let weight = self.constant_atom(&size, tag)?;
-            rest[side] = rest[side].times(&weight).ok_or_else(too_large)?;
+            for (side, size) in rest.iter_mut().zip(atoms).filter(|(_, size)| !size.is_zero()) {
+                let weight = self.constant_atom(&size, tag)?;
+                *side = side.times(&weight).ok_or_else(too_large)?;
+            }
         }
-        let (total, scale) = combine(a, b, &rest).ok_or_else(too_large)?;
+        let (total, scale) = combine(a, b, unit, &rest).ok_or_else(too_large)?;
         let mut out = Product::of_sum(&total, scale, tag).ok_or_else(too_large)?;
         if out.is_zero() {
             return Ok(out);
         }
+        out.scale = out.scale.times(unit).ok_or_else(too_large)?;
         out.constant = constant;
         common.extend(out.factors);
         out.factors = common;
@@ -353,10 +309,31 @@ impl Normaliser {
     }
 }
 
-/// The two sides times their numbers, over the common denominator of those, which is returned with the
-/// common part of the numbers as the scale.
-fn combine(a: &Product, b: &Product, rest: &[Polynomial; 2]) -> Option<(Polynomial, Rational)> {
-    let (x, y) = (a.scale.times(a.content)?, b.scale.times(b.content)?);
+/// What the numbers of two summands hold of the units of their common factors.
+fn units(common: &mut [Factor]) -> Option<Rational> {
+    let mut all = Rational::ONE;
+    for factor in common.iter_mut().filter(|f| f.unit != Rational::ONE) {
+        let Some(e) = factor.exponent.as_integer() else {
+            factor.unit = Rational::ONE;
+            continue;
+        };
+        for _ in 0..e.unsigned_abs() {
+            all = if e < 0 { all.over(factor.unit)? } else { all.times(factor.unit)? };
+        }
+    }
+    Some(all)
+}
+
+/// The two sides times their numbers less a common unit, over the common denominator of those, which is
+/// returned with the common part of the numbers as the scale.
+fn combine(
+    a: &Product,
+    b: &Product,
+    unit: Rational,
+    rest: &[Polynomial; 2],
+) -> Option<(Polynomial, Rational)> {
+    let number = |p: &Product| p.scale.times(p.content)?.over(unit);
+    let (x, y) = (number(a)?, number(b)?);
     let gcd = |a: i128, b: i128| {
         let (mut a, mut b) = (a.unsigned_abs(), b.unsigned_abs());
         while b != 0 {

@@ -13,6 +13,16 @@ pub(super) struct Factor {
     pub(super) exponent: Scalar,
     /// The sub-expression that brought it about.
     pub(super) tag: usize,
+    /// By what the sum that it was written as is a multiple of it: 1/10 for 3 x + 7 y out of
+    /// 0.3 x + 0.7 y. The number of the product holds it already.
+    pub(super) unit: Rational,
+}
+
+impl Factor {
+    /// A polynomial as it was written.
+    pub(super) fn plain(base: Polynomial, exponent: i64, tag: usize) -> Self {
+        Self { base, exponent: Scalar::integer(exponent), tag, unit: Rational::ONE }
+    }
 }
 
 /// scale * content * e^constant * the product of the factors, in the order in which they were written.
@@ -52,10 +62,17 @@ impl Product {
         if content == 0 {
             return Some(Self::number(Rational::ZERO));
         }
-        out.content = Rational::new(size, 1)?;
-        out.content_tag = tag;
+        let size = Rational::new(size, 1)?;
+        if scale.as_integer().is_some() {
+            (out.content, out.content_tag) = (size, tag);
+        } else {
+            // Fractions were written: what is left of them is a number like any other factor.
+            out.scale = out.scale.times(size)?;
+        }
         if base.support() != 0 {
-            out.factors.push(Factor { base, exponent: Scalar::integer(1), tag });
+            let unit = scale.times(size)?;
+            let unit = if unit.signum() < 0 { unit.negated()? } else { unit };
+            out.factors.push(Factor { unit, ..Factor::plain(base, 1, tag) });
         }
         Some(out)
     }
@@ -93,7 +110,7 @@ impl Product {
         for factor in &self.factors {
             let tag = if unit { factor.tag } else { tag };
             let exponent = factor.exponent.times(exponent)?;
-            factors.push(Factor { base: factor.base.clone(), exponent, tag });
+            factors.push(Factor { exponent, tag, ..factor.clone() });
         }
         Some(Self {
             scale: whole(self.scale)?,
@@ -145,11 +162,14 @@ impl Product {
             let known = base.remove(i);
             let rest = |f: &Factor| -> Option<Factor> {
                 let base = quotient(&f.base, &common)??;
-                Some(Factor { base, exponent: f.exponent.clone(), tag: f.tag })
+                Some(Factor { base, ..f.clone() })
             };
             let parts = [rest(&next)?, rest(&known)?];
             let exponent = known.exponent.plus(&next.exponent)?;
-            let merged = Factor { base: common, exponent, tag: next.tag };
+            // A number that was taken out of a sum stays with what is left of the sum.
+            let whole = parts.iter().find(|f| f.base.support() == 0);
+            let unit = whole.map_or(Rational::ONE, |f| f.unit);
+            let merged = Factor { base: common, exponent, tag: next.tag, unit };
             todo.extend(parts.into_iter().filter(|f| f.base.support() != 0));
             if !merged.exponent.is_zero() {
                 todo.push(merged);

@@ -1,5 +1,6 @@
 //! Reading a product of powers as two weighted counts.
 
+use super::blame::{blame, last_mentioned};
 use super::expr::{Expr, UnaryOp};
 use super::normal::Normaliser;
 use super::product::{Factor, Product};
@@ -9,8 +10,8 @@ use super::scalar::Scalar;
 use super::step::{Claim, Form, Law, Step};
 use super::{Decompiled, ExprKind, Found, LargeDecompiled, nearest};
 use crate::logic::{
-    Atom, AtomKind, Function, Inadmissible, LargeStructure, MAX_VARIABLES, Monomial, Polynomial,
-    Rational, Structure,
+    Atom, AtomKind, Function, Inadmissible, LargeStructure, Monomial, Polynomial, Rational,
+    Structure,
 };
 
 /// What reading needs from normalising.
@@ -56,7 +57,9 @@ impl Reader {
         let too_large = || Failure::too_large(tag);
         let own = product.coprime().ok_or_else(too_large)?;
         if own.is_empty() {
-            return Err(Failure::new(Reason::Constant, self.tag).into());
+            let written = self.constant_structure(product).map(Box::new);
+            let why = NotLogic::from(Failure::new(Reason::Constant, self.tag));
+            return Err(NotLogic { written, ..why });
         }
         if let Some(factor) = own.iter().find(|f| f.exponent.as_integer().is_none()) {
             return Err(nearest::not_whole(&self, product, &own, factor));
@@ -67,6 +70,10 @@ impl Reader {
             return Err(nearest::not_whole(&self, product, &own, &own[0]));
         }
         let number = product.scale.times(product.content).ok_or_else(too_large)?;
+        if let Some(mixed) = self.mixtures(product, &own)? {
+            self.toss(product, &mixed, number);
+            return self.read_any(&mixed);
+        }
         if product.content != Rational::ONE && number != Rational::ONE {
             return Err(nearest::coefficient(self, product));
         }
@@ -129,6 +136,18 @@ impl Reader {
         })))
     }
 
+    /// The structure of a product of which nothing is left, before it cancelled: rho is 0 everywhere.
+    fn constant_structure(&self, product: &Product) -> Option<Structure> {
+        let number = product.scale.times(product.content)?;
+        let plain = number == Rational::ONE && product.constant.is_zero();
+        if !plain || product.factors.iter().any(|f| f.exponent.as_integer().is_none()) {
+            return None;
+        }
+        let form = Form::of_factors(&self.normaliser.atoms, whole(&product.factors));
+        let (t, b) = form.expanded()?;
+        as_written(&form.atoms, &t, &b)
+    }
+
     /// The constant added to the logarithm, written out, and the factor that stands for it.
     fn constant(
         &mut self,
@@ -156,8 +175,8 @@ impl Reader {
         let positive = self.normaliser.is_positive(&sum, tag)?;
         let size = if positive { sum.clone() } else { sum.negated().ok_or_else(too_large)? };
         let base = self.normaliser.constant_atom(&size, tag)?;
-        let exponent = Scalar::integer(if positive { -1 } else { 1 });
-        Ok(Some((sum.expr(&self.normaliser.symbols, tag), Factor { base, exponent, tag })))
+        let factor = Factor::plain(base, if positive { -1 } else { 1 }, tag);
+        Ok(Some((sum.expr(&self.normaliser.symbols, tag), factor)))
     }
 
     /// The sum and the mean of one response must not both be left.
@@ -243,35 +262,50 @@ impl Reader {
             Inadmissible::Value { vertex, value, monomials } => {
                 let row = atoms.iter().enumerate().filter(|(i, _)| vertex >> i & 1 == 1);
                 let row = row.map(|(_, a)| a.name.clone()).collect();
-                let reason = Reason::NotAnIndicator { row, value: *value };
+                let value = Rational::new(*value, 1).unwrap_or(Rational::ZERO);
+                let reason = Reason::NotAnIndicator { row, value };
                 (reason, monomials.iter().map(text).collect())
             }
         };
-        let nearest = nearest::of_polynomials(&self.normaliser.atoms, factors);
-        NotLogic { reason, tag, monomials, nearest: nearest.map(Box::new) }
+        let nearest = nearest::of_polynomials(&self.normaliser.atoms, factors).or_else(|| {
+            let factors_only = Product::number(Rational::ONE);
+            nearest::powers(self, &factors_only, factors)
+        });
+        NotLogic { reason, tag, monomials, nearest: nearest.map(Box::new), written: None }
     }
 
     /// The steps from the expression to the quotient of factors as written.
     fn first_form(&mut self, product: &Product, number: Rational, all: &Product, constant: bool) {
-        let atoms = self.normaliser.atoms.clone();
+        let joined = self.joined(product, number);
+        if constant {
+            let after = Form::of_factors(&self.normaliser.atoms, whole(&all.factors)).expr();
+            let claim = Claim::Equal { before: joined, after };
+            self.steps.push(Step { law: Law::ConstantAtom, claim });
+        }
+    }
+
+    /// log of a number times the factors of a product.
+    pub(super) fn form(&self, product: &Product, number: Rational) -> Form {
         let symbols = &self.normaliser.symbols;
         let added = Some(product.constant.expr(symbols, self.tag)).filter(|c| !c.is_zero());
-        let first = Form {
-            atoms: atoms.clone(),
-            number,
-            constant: added,
-            factors: whole(&product.factors),
-        };
-        let (before, after) = (self.plain.clone(), first.expr());
+        let atoms = self.normaliser.atoms.clone();
+        Form { atoms, number, constant: added, factors: whole(&product.factors) }
+    }
+
+    /// The step to one logarithm, where the text differs; returns what it leads to.
+    pub(super) fn joined(&mut self, product: &Product, number: Rational) -> Expr {
+        let (before, after) = (self.plain.clone(), self.form(product, number).expr());
         if before.to_string() != after.to_string() {
             let law = joining_law(&before);
             self.steps.push(Step { law, claim: Claim::Equal { before, after: after.clone() } });
         }
-        if constant {
-            let with_atom = Form::of_factors(&atoms, whole(&all.factors)).expr();
-            let claim = Claim::Equal { before: after, after: with_atom };
-            self.steps.push(Step { law: Law::ConstantAtom, claim });
-        }
+        after
+    }
+
+    /// A reader of the same expression, without steps.
+    pub(super) fn again(&self) -> Self {
+        let (normaliser, plain) = (self.normaliser.clone(), self.plain.clone());
+        Self { normaliser, tag: self.tag, steps: Vec::new(), plain }
     }
 
     fn same(&mut self, law: Law, before: Form, after: Form) {
@@ -320,49 +354,6 @@ fn as_written(atoms: &[Atom], t: &Polynomial, b: &Polynomial) -> Option<Structur
     let n = atoms.len();
     let rows = |p: &Polynomial| p.remap(&map)?.indicator(n).ok();
     Structure::from_rows(atoms, rows(t)?, rows(b)?).ok()
-}
-
-/// The factor to blame: one that is inadmissible by itself, else the last of those that meet in the
-/// monomials named.
-fn blame(side: &[&Factor], why: &Inadmissible) -> Option<usize> {
-    let alone = |f: &&&Factor| {
-        let e = f.exponent.as_integer().unwrap_or(0);
-        let values = f.base.vertex_values(MAX_VARIABLES);
-        e.abs() > 1
-            || !f.base.is_multilinear()
-            || values.is_none_or(|v| v.iter().any(|v| !matches!(v, 0 | 1)))
-    };
-    if let Some(factor) = side.iter().find(alone) {
-        return Some(factor.tag);
-    }
-    let Inadmissible::Squared(_) = why else { return side.last().map(|f| f.tag) };
-    let mut seen = 0;
-    for factor in side {
-        if factor.base.support() & seen != 0 {
-            return Some(factor.tag);
-        }
-        seen |= factor.base.support();
-    }
-    None
-}
-
-/// The tag of the last node that mentions one of two atoms, not counting repetitions of the first one.
-fn last_mentioned(expr: &Expr, atoms: &[&Atom]) -> Option<usize> {
-    let mut first: Option<&Atom> = None;
-    let mut todo = vec![expr];
-    while let Some(node) = todo.pop() {
-        if let ExprKind::Prob(atom) | ExprKind::Logp(atom) = &node.kind
-            && atoms.contains(&atom)
-        {
-            match first {
-                None => first = Some(atom),
-                Some(known) if known != atom => return Some(node.tag),
-                Some(_) => {}
-            }
-        }
-        todo.extend(node.operands().into_iter().rev());
-    }
-    None
 }
 
 /// The law by which a sum becomes one logarithm.

@@ -1,6 +1,7 @@
 //! Why an expression has no logic, and what comes nearest.
 
-use crate::logic::{Core, Structure, StructureError};
+use super::expr::number;
+use crate::logic::{Core, Rational, Structure, StructureError};
 use std::fmt;
 
 /// Why an expression is not log(T/B) for two weighted counts.
@@ -34,6 +35,8 @@ pub enum Reason {
     Constant,
     /// A weight is raised to a power that is no whole number.
     FractionalPower(String),
+    /// A weight is raised to a higher power than is read.
+    HighPower(String),
     /// rho is a multiple of a logarithm of weights.
     Scaled {
         /// The factor.
@@ -46,7 +49,7 @@ pub enum Reason {
         /// The row, as the atoms that are true in it.
         row: Vec<String>,
         /// What it counts.
-        value: i128,
+        value: Rational,
     },
     /// A sum is a multiple of a weighted count.
     Coefficient(String),
@@ -97,10 +100,17 @@ impl fmt::Display for Reason {
             Self::FractionalPower(e) => {
                 write!(f, "a weight is raised to the power {e}, which is no whole number")
             }
+            Self::HighPower(e) => {
+                write!(
+                    f,
+                    "a weight is raised to the power {e}; powers up to 255 are multiplied out"
+                )
+            }
             Self::Scaled { by } => write!(f, "rho is {by} times a logarithm of weights"),
             Self::Squared => f.write_str("a weight stands more than once in one product"),
             Self::NotAnIndicator { row, value } => {
                 let row = if row.is_empty() { "no atom true".into() } else { row.join(" & ") };
+                let value = number(*value);
                 write!(f, "the sum counts the row with {row} {value} times, not 0 or 1 times")
             }
             Self::Coefficient(c) => write!(f, "the sum is {c} times a weighted count"),
@@ -140,6 +150,8 @@ pub struct NotLogic {
     pub monomials: Vec<String>,
     /// The nearest reading that is one.
     pub nearest: Option<Box<Nearest>>,
+    /// Of a constant rho the structure before everything cancelled, where it has one: W and L are the same.
+    pub written: Option<Box<Structure>>,
 }
 
 impl fmt::Display for NotLogic {
@@ -175,6 +187,12 @@ impl Failure {
 
 impl From<Failure> for NotLogic {
     fn from(failure: Failure) -> Self {
-        Self { reason: failure.reason, tag: failure.tag, monomials: Vec::new(), nearest: None }
+        Self {
+            reason: failure.reason,
+            tag: failure.tag,
+            monomials: Vec::new(),
+            nearest: None,
+            written: None,
+        }
     }
 }

@@ -116,6 +116,13 @@ impl Scalar {
         self.times(&Self { terms: [(inverse, Rational::ONE.over(*r)?)].into() })
     }
 
+    /// Whether it is one product of symbols, so written without a minus, that lies between 0 and 1.
+    pub(super) fn is_share(&self, symbols: &Symbols) -> bool {
+        let range = self.range(symbols);
+        let one = self.terms.len() == 1 && self.as_rational().is_none();
+        one && !self.is_written_negative() && range.lo >= 0.0 && range.hi <= 1.0
+    }
+
     /// The values that it can take.
     pub(super) fn range(&self, symbols: &Symbols) -> Range {
         self.terms.iter().fold(Range::new(0.0, 0.0), |sum, (powers, r)| {

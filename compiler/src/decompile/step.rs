@@ -25,6 +25,8 @@ pub enum Law {
     OneQuotient,
     /// A constant factor e^c is the weight e^-|c| of an atom, on the other side where c > 0.
     ConstantAtom,
+    /// A number q between 0 and 1 inside a sum is the weight of an atom.
+    CoinAtom,
     /// A factor of both sides of the bar is gone.
     CommonFactor,
     /// Products multiplied out.
@@ -47,6 +49,7 @@ impl fmt::Display for Law {
             Law::LogOfQuotient => "difference of logs as log of quotient",
             Law::OneQuotient => "one quotient",
             Law::ConstantAtom => "constant factor as atom",
+            Law::CoinAtom => "number in a sum as atom",
             Law::CommonFactor => "common factor cancelled",
             Law::Expanded => "multiplied out",
             Law::Semantics => "rows where the polynomial is 1",

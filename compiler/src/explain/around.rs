@@ -20,8 +20,10 @@ pub struct Outside {
 /// What stands around the core.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Around {
-    /// The link with its argument.
+    /// The link with its sign and argument; the first one, where there are several.
     pub link: Option<String>,
+    /// True when the loss subtracts it.
+    pub reversed: bool,
     /// Everything else.
     pub outside: Vec<Outside>,
 }
@@ -34,25 +36,33 @@ pub fn around(loss: &Loss) -> Around {
     }
     let mut terms = Vec::new();
     split(loss, loss.minimize, false, &mut terms);
-    let mut result = Around { link: None, outside: Vec::new() };
+    let mut result = Around { link: None, reversed: false, outside: Vec::new() };
     for (id, minus) in terms {
-        if mentions_rho(loss, id) {
-            core_term(loss, id, minus, &mut result);
-        } else {
-            let sign = if minus { "-" } else { "" };
-            let why = match bind::own_core(loss, id) {
-                Some(own) => format!(
-                    "{} with a core of its own: {}",
-                    term_kind(loss, id),
-                    own.core().p.shown(&own.atoms)
-                ),
-                None => term_kind(loss, id).to_owned(),
-            };
-            let text = format!("{sign}{}", loss.display(id));
-            result.outside.push(Outside { text, why, span: loss.expr(id).span });
-        }
+        any_term(loss, id, minus, &mut result);
     }
     result
+}
+
+fn signed(loss: &Loss, id: ExprId, minus: bool) -> String {
+    let sign = if minus { "-" } else { "" };
+    format!("{sign}{}", loss.display(id))
+}
+
+fn any_term(loss: &Loss, id: ExprId, minus: bool, out: &mut Around) {
+    if mentions_rho(loss, id) {
+        core_term(loss, id, minus, out);
+        return;
+    }
+    let why = match bind::own_core(loss, id) {
+        Some(own) => format!(
+            "{} with a core of its own: {}",
+            term_kind(loss, id),
+            own.core().p.shown(&own.atoms)
+        ),
+        None => term_kind(loss, id).to_owned(),
+    };
+    let text = signed(loss, id, minus);
+    out.outside.push(Outside { text, why, span: loss.expr(id).span });
 }
 
 /// The additive terms of an expression with their signs.
@@ -93,25 +103,33 @@ fn core_term(loss: &Loss, id: ExprId, minus: bool, out: &mut Around) {
                 out.outside.push(outside(x, &why));
             }
             if out.link.is_none() {
-                out.link = Some(loss.display(id));
+                (out.link, out.reversed) = (Some(signed(loss, id, minus)), minus);
+            } else {
+                let mut part = outside(id, "a further link of rho");
+                part.text = signed(loss, id, minus);
+                out.outside.push(part);
             }
         }
         Kind::Noise(_, rate, plain, _) => {
             out.outside.push(outside(rate, "rate of label noise"));
             core_term(loss, plain, minus, out);
         }
-        Kind::Call2(Fn2::Mul | Fn2::Div, a, b)
-            if mentions_rho(loss, a) != mentions_rho(loss, b) =>
+        Kind::Call2(op @ (Fn2::Mul | Fn2::Div), a, b)
+            if mentions_rho(loss, a) != mentions_rho(loss, b)
+                && (op == Fn2::Mul || mentions_rho(loss, a)) =>
         {
             let (inner, weight) = if mentions_rho(loss, a) { (a, b) } else { (b, a) };
             out.outside.push(outside(weight, "weight of the preference term"));
             core_term(loss, inner, minus, out);
         }
+        Kind::Call2(Fn2::Add | Fn2::Sub, ..) | Kind::Call1(Fn1::Neg, _) => {
+            let mut terms = Vec::new();
+            split(loss, id, minus, &mut terms);
+            terms.into_iter().for_each(|(id, minus)| any_term(loss, id, minus, out));
+        }
         _ => {
             let mut part = outside(id, "a value function of rho, not a link");
-            if minus {
-                part.text.insert(0, '-');
-            }
+            part.text = signed(loss, id, minus);
             out.outside.push(part);
         }
     }
@@ -184,3 +202,6 @@ fn term_kind(loss: &Loss, id: ExprId) -> &'static str {
         "arithmetic term"
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -238,7 +238,7 @@ pub fn explain(compiled: &Compiled) -> Explanation {
     let stable_rho = stable_rho(compiled);
     let loss = bound.as_ref().unwrap_or(&compiled.loss);
     let found = structure(loss);
-    let Around { link, outside } = around::around(loss);
+    let Around { link, outside, .. } = around::around(loss);
     let mut warnings = compiled.warnings.clone();
     warnings.extend(gradient::usable(compiled, loss, stable_rho.as_ref()));
     let large = large(loss);

@@ -15,8 +15,8 @@ pub mod verify;
 
 pub use model::{
     Aggregate, Atom, BatchFn, Core, DataShape, Expr, ExprId, Family, Fn1, Fn2, Fold, Head, Kind,
-    Link, Loop, Loss, Model, Noise, Param, Role, Scan,
+    Link, Loop, Loss, Model, Noise, Param, Role, Running, Scan,
 };
 pub use quantity::{Column, Quantity};
-pub use resolve::{Library, NoLibrary, Program, functions};
+pub use resolve::{Library, NoLibrary, Program, functions, usages};
 pub use verify::verify;

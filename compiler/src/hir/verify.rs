@@ -49,6 +49,12 @@ pub fn verify(loss: &Loss) -> Result<(), Vec<String>> {
     {
         wrong.push("the core is not an expression of the loss".to_owned());
     }
+    for r in &loss.running {
+        let column = loss.columns.iter().any(|c| c.name() == r.name);
+        if !column || loss.exprs.get(r.of.0 as usize).is_none_or(|e| e.level != Level::Example) {
+            wrong.push(format!("`{}` is no mean of one number an example", r.name));
+        }
+    }
     if loss.minimize.0 as usize >= loss.exprs.len() {
         wrong.push("minimize is not an expression of the loss".to_owned());
     }

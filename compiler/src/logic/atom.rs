@@ -19,6 +19,8 @@ pub enum AtomKind {
     Constant(String),
     /// A copy of another atom, for a weight that stands twice (DPOP).
     Copy(Box<AtomKind>, u8),
+    /// The weight of another atom to a power, written as text.
+    Power(Box<AtomKind>, String),
 }
 
 /// A prediction that is true or false, with a name for printing.
@@ -61,6 +63,13 @@ impl Atom {
         }
     }
 
+    /// An atom whose weight is that of this one to a power, `exponent` being how that is written.
+    #[must_use]
+    pub fn power(&self, exponent: &str) -> Self {
+        let kind = AtomKind::Power(Box::new(self.kind.clone()), exponent.into());
+        Self { name: raised(&self.name, exponent), kind }
+    }
+
     /// The atom about response `to` where this one is about `from`, and the other way round.
     #[must_use]
     pub fn swapped(&self, from: &str, to: &str) -> Self {
@@ -86,6 +95,9 @@ fn swap(kind: &AtomKind, from: &str, to: &str) -> AtomKind {
         }
         AtomKind::Constant(text) => AtomKind::Constant(text.clone()),
         AtomKind::Copy(inner, number) => AtomKind::Copy(Box::new(swap(inner, from, to)), *number),
+        AtomKind::Power(inner, exponent) => {
+            AtomKind::Power(Box::new(swap(inner, from, to)), exponent.clone())
+        }
     }
 }
 
@@ -95,8 +107,21 @@ fn name_of(kind: &AtomKind) -> String {
         AtomKind::Constant(text) if text.contains(" + ") || text.contains(" - ") => {
             format!("exp(-({text}))")
         }
-        AtomKind::Constant(text) => format!("exp(-{text})"),
+        // -log(0.3) is the size of exp(log(0.3)).
+        AtomKind::Constant(text) => match text.strip_prefix('-') {
+            Some(minus) => format!("exp({minus})"),
+            None => format!("exp(-{text})"),
+        },
         AtomKind::Copy(inner, number) => format!("{}#{number}", name_of(inner)),
+        AtomKind::Power(inner, exponent) => raised(&name_of(inner), exponent),
+    }
+}
+
+fn raised(name: &str, exponent: &str) -> String {
+    if exponent.contains(' ') {
+        format!("{name}^({exponent})")
+    } else {
+        format!("{name}^{exponent}")
     }
 }
 

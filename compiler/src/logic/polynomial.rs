@@ -107,16 +107,26 @@ impl Polynomial {
     /// vertices.
     pub fn of_table(f: Table, n: usize) -> Self {
         let n = n.min(MAX_ATOMS);
-        let mut values: Vec<i128> = (0..1usize << n).map(|r| i128::from(f.get(r))).collect();
+        // A sum of at most 64 ones and minus ones.
+        Self::of_values((0..1usize << n).map(|r| i128::from(f.get(r))).collect())
+            .unwrap_or_default()
+    }
+
+    /// The multilinear polynomial with these values at the vertices, of which there are a power of two;
+    /// `None` on overflow and beyond [`MAX_VARIABLES`].
+    pub fn of_values(mut values: Vec<i128>) -> Option<Self> {
+        let n = values.len().checked_ilog2()?;
+        if !values.len().is_power_of_two() || n as usize > MAX_VARIABLES {
+            return None;
+        }
         // Moebius transform over the subsets: values at vertices to coefficients.
         for i in 0..n {
             for row in (0..values.len()).filter(|row| row >> i & 1 == 1) {
-                values[row] -= values[row & !(1 << i)];
+                values[row] = values[row].checked_sub(values[row & !(1 << i)])?;
             }
         }
-        let terms =
-            values.into_iter().enumerate().map(|(mask, c)| (Monomial::of_mask(mask as u32), c));
-        Self { terms: terms.filter(|(_, c)| *c != 0).collect() }
+        let terms = values.into_iter().enumerate();
+        Self::of_terms(terms.map(|(mask, c)| (Monomial::of_mask(mask as u32), c)))
     }
 
     /// Its terms in ascending order of monomials.

@@ -6,7 +6,9 @@
 //! logical core comes from its counting circuit and so is in log space from the start.
 
 use crate::circuit;
-use crate::hir::{BatchFn, Core, ExprId, Fn1, Fn2, Fold, Kind, Link, Loop, Loss, Noise, Scan};
+use crate::hir::{
+    BatchFn, Core, ExprId, Fn1, Fn2, Fold, Kind, Link, Loop, Loss, Noise, Running, Scan,
+};
 use crate::logic::{Function, Table};
 use crate::mir::{Binary, Graph, Input, Level, NodeId, Op, Reduce, Root, Stage, Unary};
 use ponens_dsl::Span;
@@ -28,6 +30,21 @@ const UNFOLDED_POWER: f64 = 4.0;
 
 /// Lowers a resolved loss.
 pub fn lower(loss: &Loss) -> Lowered {
+    root(loss, loss.minimize)
+}
+
+/// By the column of each running mean, what it is the mean of: a graph over the same inputs, with the root
+/// `loss` and without anything to differentiate.
+pub fn running(loss: &Loss) -> Vec<(String, Graph)> {
+    let graph = |r: &Running| {
+        let mut graph = root(loss, r.of).graph;
+        graph.inputs.iter_mut().for_each(|i| i.differentiable = false);
+        (r.name.clone(), graph)
+    };
+    loss.running.iter().map(graph).collect()
+}
+
+fn root(loss: &Loss, minimize: ExprId) -> Lowered {
     let mut graph = Graph::new(&loss.name);
     graph.stage = Stage::Written;
     graph.params = loss.params.clone();
@@ -48,7 +65,7 @@ pub fn lower(loss: &Loss) -> Lowered {
         rho: None,
         spans: HashMap::new(),
     };
-    let node = l.expr(loss.minimize);
+    let node = l.expr(minimize);
     l.graph.roots.push(Root { name: "loss".to_owned(), node });
     Lowered { graph: l.graph, rho: l.rho, spans: l.spans }
 }

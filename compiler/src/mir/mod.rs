@@ -11,6 +11,7 @@
 //!   evaluation inside the declared input domain yields NaN.
 
 mod dice;
+pub mod dot;
 pub mod infix;
 pub mod interval;
 pub mod parse;

@@ -163,9 +163,16 @@ impl Search {
 
     /// A minimum of 0 inside the box is beyond halving; a discriminant may still show it.
     fn discriminant(&mut self, tensor: &Tensor) -> Option<Certificate> {
-        for (i, axis) in tensor.axes.iter().enumerate().filter(|(_, a)| a.degree == 2) {
-            let p = tensor.polynomial()?;
-            let [c, b, a] = parts(&p, axis.variable)?;
+        let fit = |i: &usize| tensor.axes[*i].degree == 2 && tensor.may_be_definite(*i);
+        let mut whole = None;
+        for i in (0..tensor.axes.len()).filter(fit) {
+            let axis = tensor.axes[i].variable;
+            if whole.is_none() {
+                whole = tensor.polynomial();
+            }
+            let [c, b, a] = parts(whole.as_ref()?, axis)?;
+            // The products below cost as much as so many coefficients.
+            self.work = self.work.checked_sub(b.len() * b.len() / 16)?;
             let four = a.times(&c)?.scaled(4)?.minus(&b.times(&b)?)?;
             let mut shown = [&four, &a, &c].into_iter().map(|part| {
                 let tensor = Tensor::of(part)?;
@@ -176,7 +183,6 @@ impl Search {
             if let (Some(Some(discriminant)), Some(Some(square)), Some(Some(constant))) =
                 (shown.next(), shown.next(), shown.next())
             {
-                let axis = tensor.axes[i].variable;
                 return Some(Certificate::Discriminant { axis, discriminant, square, constant });
             }
         }

@@ -1,7 +1,7 @@
 //! Why a polynomial is non-negative on the unit cube, and the judge of that.
 //!
 //! The judge shares nothing with the search but the polynomial: it maps every box back to the cube by
-//! substitution and computes each Bernstein coefficient from its defining sum.
+//! substitution and computes the Bernstein coefficients from their defining sums.
 
 use crate::logic::{MAX_VARIABLES, Monomial, Polynomial};
 
@@ -186,36 +186,36 @@ fn half(p: &Polynomial, axis: usize, offset: i128) -> Option<Polynomial> {
     Polynomial::of_terms(terms)
 }
 
-/// The defining sum of every coefficient on the unit cube, one by one.
+/// Every coefficient on the unit cube by its defining sum, b_k = sum of C(k, j) / C(d, j) a_j over
+/// j <= k, taken in one variable after the other and times the least common multiple of the C(d, j).
 fn coefficients_are_non_negative(p: &Polynomial) -> Option<bool> {
     let axes: Vec<usize> = (0..MAX_VARIABLES).filter(|i| p.degree(*i) > 0).collect();
-    let degrees: Vec<usize> = axes.iter().map(|&i| usize::from(p.degree(i))).collect();
-    let count = degrees.iter().try_fold(1usize, |n, d| n.checked_mul(d + 1))?;
-    if count.saturating_mul(p.len()) > MAX_PRODUCTS {
+    let sizes: Vec<usize> = axes.iter().map(|&i| usize::from(p.degree(i)) + 1).collect();
+    let count = sizes.iter().try_fold(1usize, |n, d| n.checked_mul(*d))?;
+    if count.saturating_mul(sizes.iter().sum()) > MAX_PRODUCTS {
         return None;
     }
-    for index in 0..count {
-        let mut rest = index;
-        let mut place = Vec::new();
-        for d in &degrees {
-            place.push(rest % (d + 1));
-            rest /= d + 1;
-        }
-        let mut sum = 0i128;
-        for (monomial, c) in p.terms() {
-            let mut term = c;
-            for ((&axis, &d), &k) in axes.iter().zip(&degrees).zip(&place) {
-                let j = usize::from(monomial.0[axis]);
-                let factor = if j > k { 0 } else { binomial(k, j)?.checked_mul(weight(d, j)?)? };
-                term = term.checked_mul(factor)?;
-            }
-            sum = sum.checked_add(term)?;
-        }
-        if sum < 0 {
-            return Some(false);
-        }
+    let mut values = vec![0i128; count];
+    for (monomial, c) in p.terms() {
+        let place = axes.iter().zip(&sizes).rev();
+        values[place.fold(0, |at, (i, size)| at * size + usize::from(monomial.0[*i]))] = c;
     }
-    Some(true)
+    let mut stride = 1;
+    for size in sizes {
+        let mut sums = vec![0i128; count];
+        for k in 0..size {
+            for j in 0..=k {
+                let factor = binomial(k, j)?.checked_mul(weight(size - 1, j)?)?;
+                for at in (0..count).filter(|at| at / stride % size == k) {
+                    let term = values[at - (k - j) * stride].checked_mul(factor)?;
+                    sums[at] = sums[at].checked_add(term)?;
+                }
+            }
+        }
+        values = sums;
+        stride *= size;
+    }
+    Some(values.iter().all(|b| *b >= 0))
 }
 
 /// `p` divided by x, or by 1 - x, where that leaves no remainder; `None` on overflow.

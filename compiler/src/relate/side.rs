@@ -178,9 +178,7 @@ impl Side<'_> {
     pub(super) fn factors(&self, rows: Rows) -> Option<Vec<Polynomial>> {
         match &self.kind {
             Kind::Tables { structure, map } => {
-                let n = structure.n();
-                let parts = conjuncts(table(structure, rows), n);
-                parts.into_iter().map(|t| Polynomial::of_table(t, n).remap(map)).collect()
+                counts(conjuncts(table(structure, rows), structure.n()), structure.n(), map)
             }
             Kind::Diagrams(s) => {
                 diagram(s, rows).conjuncts().iter().map(Function::polynomial).collect()
@@ -192,12 +190,16 @@ impl Side<'_> {
     pub(super) fn common(&self) -> Option<Vec<Polynomial>> {
         match &self.kind {
             Kind::Tables { structure: s, map } => {
-                let parts = Fraction::common(s.wins, s.loses, s.n());
-                parts.into_iter().map(|t| Polynomial::of_table(t, s.n()).remap(map)).collect()
+                counts(Fraction::common(s.wins, s.loses, s.n()), s.n(), map)
             }
             Kind::Diagrams(s) => s.common().iter().map(Function::polynomial).collect(),
         }
     }
+}
+
+/// The weighted counts of tables over `n` atoms, in the weights of the list.
+fn counts(tables: Vec<Table>, n: usize, map: &[usize]) -> Option<Vec<Polynomial>> {
+    tables.into_iter().map(|t| Polynomial::of_table(t, n).remap(map)).collect()
 }
 
 fn wide(map: &[usize], cube: Cube) -> Cube {

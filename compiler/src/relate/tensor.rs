@@ -66,7 +66,7 @@ impl Tensor {
     /// The first coefficient of every line along axis `i`.
     fn starts(&self, i: usize) -> Vec<usize> {
         let (stride, n) = (self.stride(i), self.axes[i].degree + 1);
-        (0..self.coefficients.len()).filter(|at| at / stride % n == 0).collect()
+        (0..self.coefficients.len()).step_by(stride * n).flat_map(|at| at..at + stride).collect()
     }
 
     /// Changes every line along axis `i`.
@@ -169,6 +169,35 @@ impl Tensor {
         };
         let open = (0..self.axes.len()).filter(|&i| self.axes[i].depth <= least + 3);
         open.max_by_key(|&i| (steepness(i), std::cmp::Reverse(i))).unwrap_or(0)
+    }
+
+    /// Whether the test of the discriminant in axis `i`, of degree 2, can succeed: no coefficient is
+    /// negative where the axis is lowest, nor is one of the curvature, and at no corner of the other axes
+    /// does the quadratic have two zeros.
+    pub(super) fn may_be_definite(&self, i: usize) -> bool {
+        let stride = self.stride(i);
+        let line = |s: usize| [0, 1, 2].map(|k| self.coefficients[s + k * stride]);
+        let starts = self.starts(i);
+        let bent = starts.iter().all(|&s| {
+            let [low, middle, high] = line(s);
+            // Below 2^125 in size, or the sums that come later fail as well.
+            let fits = [low, middle, high].iter().all(|c| c.unsigned_abs() >> 125 == 0);
+            fits && low >= 0 && low + high >= 2 * middle
+        });
+        bent && starts.into_iter().filter(|&s| self.is_corner(s, i)).all(|s| {
+            let [low, middle, high] = line(s);
+            let products = low.checked_mul(high).zip(middle.checked_mul(middle));
+            products.is_some_and(|(ends, square)| ends >= square)
+        })
+    }
+
+    /// Whether a coefficient stands at an end of every axis but one.
+    fn is_corner(&self, mut at: usize, but: usize) -> bool {
+        self.axes.iter().enumerate().rev().all(|(i, axis)| {
+            let k = at % (axis.degree + 1);
+            at /= axis.degree + 1;
+            i == but || k == 0 || k == axis.degree
+        })
     }
 
     /// The polynomial on this box, in variables that run over it from 0 to 1, times a positive number.

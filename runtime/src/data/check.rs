@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::error::DataError;
 use super::reader::ReadOptions;
-use super::record::{Kind, TextExample, Turns, kind, parse, type_name};
+use super::record::{Kind, Shape, TextExample, Turns, kind, parse, type_name};
 use super::rows::{self, Fields};
 
 /// A column of the file.
@@ -68,6 +68,8 @@ pub struct DataCheck {
     pub singles: usize,
     /// Single responses that are good.
     pub good: usize,
+    /// Usable rows with a list of responses.
+    pub lists: usize,
     /// Usable rows that are conversations.
     pub conversations: usize,
     /// Usable rows whose prompt is what both responses begin with.
@@ -134,14 +136,16 @@ impl DataCheck {
         self.conversations += usize::from(matches!(example.prompt, Turns::Chat(_)));
         self.implicit_prompts += usize::from(fields.get("prompt").is_none_or(Value::is_null));
         self.lengths.entry("prompt").or_default().add(&example.prompt);
-        for (name, text) in example.response_names().iter().zip(&example.responses) {
+        for (name, text) in example.response_names().into_iter().zip(&example.responses) {
             self.lengths.entry(name).or_default().add(text);
         }
         let prompt = key(&example.prompt);
         seen.prompts.insert(prompt);
         let texts: Vec<u64> = example.responses.iter().map(key).collect();
         self.repeated += usize::from(!seen.rows.insert(hash(&(prompt, &texts))));
-        if let [chosen, rejected] = texts.as_slice() {
+        if !example.quality.is_empty() {
+            self.lists += 1;
+        } else if let [chosen, rejected] = texts.as_slice() {
             self.pairs += 1;
             self.identical += usize::from(chosen == rejected);
             let mut size = [Lengths::default(); 2];
@@ -190,7 +194,11 @@ pub fn check(
             }
         };
         found.columns(&fields);
-        match parse(&fields, &options.wanted(), (number, row.line)) {
+        let mut wanted = options.wanted();
+        if options.any && kind(&fields) == Kind::List {
+            wanted.shape = Shape::List;
+        }
+        match parse(&fields, &wanted, (number, row.line)) {
             Ok(example) => {
                 found.example(&example, &fields, &mut seen);
                 if !example.responses.iter().any(Turns::is_empty) {
@@ -208,17 +216,4 @@ pub fn check(
         found.longer_preferred = Some(seen.longer / found.pairs as f64);
     }
     Ok((found, error))
-}
-
-/// Whether the first row of a file is a pair; none if it cannot be told.
-///
-/// # Errors
-/// If the file cannot be opened.
-pub fn holds_pairs(path: &Path) -> Result<Option<bool>, DataError> {
-    let first = rows::open(path, None)?.rows.next();
-    Ok(first.and_then(|r| r.fields.ok()).and_then(|fields| match kind(&fields) {
-        Kind::Pair => Some(true),
-        Kind::Single => Some(false),
-        Kind::Neither => None,
-    }))
 }

@@ -60,7 +60,10 @@ pub(super) fn split_single(
                     }
                     prompt
                 }
-                Turns::Text(content) => vec![Message { role: "user".into(), content }],
+                Turns::Text(text) => {
+                    let before = before_response(&messages);
+                    asked(text, messages.drain(..before).collect())?
+                }
             };
             Ok(Parts { prompt: Turns::Chat(prompt), responses: vec![Turns::Chat(messages)] })
         }
@@ -72,6 +75,40 @@ pub(super) fn split_single(
         (None, _) => Err(missing("prompt", fields, &["prompt", "completion", "label"])),
         _ => Err(mixed("`prompt` and `completion`")),
     }
+}
+
+fn is_from(role: &str) -> impl Fn(&Message) -> bool {
+    move |m| m.role == role
+}
+
+/// How many turns of a conversation are no part of the response: all but the last where a user speaks in
+/// between, else the instructions at its head.
+fn before_response(messages: &[Message]) -> usize {
+    let Some((_, earlier)) = messages.split_last() else { return 0 };
+    match earlier.iter().any(is_from("user")) {
+        true => earlier.len(),
+        false => earlier.iter().take_while(|m| is_from("system")(m)).count(),
+    }
+}
+
+/// The turns before a response, with the question that a string asks: they ask it themselves, or it stands
+/// behind the instructions at their head.
+fn asked(question: String, mut turns: Vec<Message>) -> Result<Vec<Message>, Diagnostic> {
+    let same = |m: &Message| m.content.trim() == question.trim();
+    let repeated = turns.iter().filter(|m| is_from("user")(m)).any(same);
+    if repeated || (question.trim().is_empty() && !turns.is_empty()) {
+        return Ok(turns);
+    }
+    let head = turns.iter().take_while(|m| is_from("system")(m)).count();
+    if turns.get(head).is_some_and(is_from("user")) {
+        return Err(Diagnostic::error(
+            "E0402",
+            "`prompt` is none of the user's turns that stand before the response",
+        )
+        .help("leave `prompt` out where the conversation holds it, or give it as a conversation"));
+    }
+    turns.insert(head, Message { role: "user".into(), content: question });
+    Ok(turns)
 }
 
 fn common_prefix(a: &[Message], b: &[Message]) -> usize {
@@ -99,12 +136,10 @@ fn conversations(
             }
             prompt
         }
-        // The string repeats the last question of the shared turns, which say more.
-        Some(Turns::Text(_)) if shared > 0 => {
+        Some(Turns::Text(text)) => {
             rejected.drain(..shared);
-            chosen.drain(..shared).collect()
+            asked(text, chosen.drain(..shared).collect())?
         }
-        Some(Turns::Text(text)) => vec![Message { role: "user".into(), content: text }],
         None if shared > 0 => {
             rejected.drain(..shared);
             chosen.drain(..shared).collect()

@@ -9,6 +9,7 @@ use std::path::Path;
 use ponens_dsl::Diagnostic;
 
 use super::error::DataError;
+use super::lists::Numbers;
 use super::prompt::PromptFormat;
 use super::record::TextExample;
 use crate::tokenizer::Tokenizer;
@@ -88,8 +89,13 @@ pub struct EncodedExample {
     /// By response: the prompt and a response of another example; empty if no loss asks for it (see
     /// [`super::add_mismatched`]).
     pub mismatched: Vec<Sequence>,
+    /// By response of a list: how good it is, the higher the better; empty for all else.
+    pub quality: Vec<f64>,
     /// The values of the columns asked for.
     pub columns: Vec<f64>,
+    /// The values of the list columns asked for: one a response of a list, or one a token of a trajectory's
+    /// response.
+    pub lists: Vec<Vec<f64>>,
     /// By response: the reference's log-probability as the data give it.
     pub reference: Option<Vec<f64>>,
 }
@@ -97,21 +103,35 @@ pub struct EncodedExample {
 impl EncodedExample {
     /// A preference pair.
     pub fn pair(row: usize, chosen: Sequence, rejected: Sequence, columns: Vec<f64>) -> Self {
-        let responses = vec![chosen, rejected];
-        let good = vec![true, false];
-        Self { row, responses, good, mismatched: Vec::new(), columns, reference: None }
+        Self::of(row, vec![chosen, rejected], vec![true, false], columns)
     }
 
     /// A single response.
     pub fn single(row: usize, response: Sequence, good: bool, columns: Vec<f64>) -> Self {
-        let responses = vec![response];
-        let good = vec![good];
-        Self { row, responses, good, mismatched: Vec::new(), columns, reference: None }
+        Self::of(row, vec![response], vec![good], columns)
+    }
+
+    fn of(row: usize, responses: Vec<Sequence>, good: Vec<bool>, columns: Vec<f64>) -> Self {
+        Self {
+            row,
+            responses,
+            good,
+            mismatched: Vec::new(),
+            quality: Vec::new(),
+            columns,
+            lists: Vec::new(),
+            reference: None,
+        }
+    }
+
+    /// Whether it is a list of responses.
+    pub fn is_list(&self) -> bool {
+        !self.quality.is_empty()
     }
 
     /// Whether it compares two responses.
     pub fn is_pair(&self) -> bool {
-        self.good.len() == 2
+        self.good.len() == 2 && !self.is_list()
     }
 
     /// All sequences that a model is run on: the responses, then the mismatched ones.
@@ -147,6 +167,18 @@ pub struct EncodeReport {
     pub longest: usize,
 }
 
+impl EncodeReport {
+    /// Adds what happened to further examples.
+    pub fn add(&mut self, other: &Self) {
+        self.examples += other.examples;
+        self.prompts_cut += other.prompts_cut;
+        self.responses_cut += other.responses_cut;
+        self.tokens_cut += other.tokens_cut;
+        self.identical += other.identical;
+        self.longest = self.longest.max(other.longest);
+    }
+}
+
 /// Encodes all examples.
 ///
 /// # Errors
@@ -173,12 +205,34 @@ pub fn encode_examples(
     for record in records {
         match encode(record, format, encoder) {
             Ok(example) => {
-                examples.push(cut(example, options, encoder.begin_of_sequence(), &mut report));
+                let whole = example.responses.first().map_or(0, Sequence::response_len);
+                let mut cut = cut(example, options, encoder.begin_of_sequence(), &mut report);
+                match lists(record, &cut, whole) {
+                    Ok(lists) => {
+                        cut.lists = lists;
+                        examples.push(cut);
+                    }
+                    Err(d) => error.add(record.line, d),
+                }
             }
             Err(d) => error.add(record.line, d),
         }
     }
     if error.findings.is_empty() { Ok((examples, report)) } else { Err(error) }
+}
+
+/// The list columns: of a trajectory one number a token that is left of `whole`.
+fn lists(
+    record: &TextExample,
+    example: &EncodedExample,
+    whole: usize,
+) -> Result<Vec<Vec<f64>>, Diagnostic> {
+    let tokens = example.responses.first().map_or(0, Sequence::response_len);
+    let one = |numbers: &Numbers| match numbers {
+        Numbers::Each(list) if example.is_list() => Ok(list.clone()),
+        numbers => numbers.of_tokens(tokens, whole),
+    };
+    record.lists.iter().map(one).collect()
 }
 
 fn encode(
@@ -217,7 +271,9 @@ fn encode(
         responses: named.map(|(r, (name, _))| response(r, name)).collect::<Result<_, _>>()?,
         good: record.good.clone(),
         mismatched: Vec::new(),
+        quality: record.quality.clone(),
         columns: record.columns.clone(),
+        lists: Vec::new(),
         reference: record.reference.clone(),
     })
 }

@@ -1,9 +1,11 @@
 //! Which examples come when: shuffling and the held-out split, fixed by a seed for ever.
 //!
-//! The generator is written out here because the order is part of a run's record: it must not change
-//! with a library's version.
+//! The generator is our own because the order is part of a run's record: it must not change with a library's
+//! version.
 
 use std::collections::HashMap;
+
+use ponens_compiler::mir::Dice;
 
 use super::record::{TextExample, Turns};
 
@@ -15,11 +17,10 @@ pub struct SplitMix(pub u64);
 impl SplitMix {
     /// 64 random bits.
     pub fn bits(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        let mut dice = Dice(self.0);
+        let bits = dice.bits();
+        self.0 = dice.0;
+        bits
     }
 
     /// A number below `n`, each as likely as another to within 2^-64 n.

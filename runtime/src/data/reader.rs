@@ -6,6 +6,7 @@ use std::path::Path;
 use ponens_dsl::Diagnostic;
 
 use super::error::DataError;
+use super::lists::ListSpec;
 use super::record::{ColumnSpec, Shape, TextExample, Wanted, parse};
 use super::rows::{self, JsonRows, Row};
 
@@ -14,8 +15,12 @@ use super::rows::{self, JsonRows, Row};
 pub struct ReadOptions {
     /// What one example of the loss is.
     pub shape: Shape,
+    /// Also take rows with a list of responses, whatever the shape: no loss is meant.
+    pub any: bool,
     /// The numeric columns that each row must have.
     pub columns: Vec<ColumnSpec>,
+    /// The columns with one number a response of a list, or one a token, that each row must have.
+    pub lists: Vec<ListSpec>,
     /// Columns with further responses to the prompt of a pair, such as a rationale.
     pub further: Vec<String>,
     /// Read the reference's log-probabilities too.
@@ -29,6 +34,7 @@ impl ReadOptions {
         Wanted {
             shape: self.shape,
             columns: &self.columns,
+            lists: &self.lists,
             further: &self.further,
             reference: self.reference,
         }
@@ -152,9 +158,12 @@ fn collect(
         let needed = match options.shape {
             Shape::Pair => "prompt, chosen, rejected",
             Shape::Labelled => "prompt, completion, label",
+            Shape::List => "prompt, responses",
+            Shape::Trajectory => "prompt, completion",
         };
         let needed = std::iter::once(needed.to_owned())
-            .chain(options.columns.iter().map(|c| c.name.clone()));
+            .chain(options.columns.iter().map(|c| c.name.clone()))
+            .chain(options.lists.iter().map(|c| c.name.clone()));
         let help = format!("needed: rows with {}", needed.collect::<Vec<_>>().join(", "));
         return Err(DataError::whole(name, Diagnostic::error("E0406", reason).help(help)));
     }

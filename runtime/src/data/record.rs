@@ -5,6 +5,7 @@
 //! * pairs: `prompt`, `chosen`, `rejected` as strings; or both responses as conversations (lists of
 //!   `{role, content}`), with the prompt as a conversation, as a string, or implicit;
 //! * pairs of strings without a prompt: both begin with it;
+//! * lists of responses and trajectories: see [`super::lists`];
 //! * single responses: `prompt`, `completion`, `label` (true where the response is good), for losses
 //!   that read labelled data. Such a loss takes pairs as well: a good response and a bad one.
 
@@ -13,6 +14,7 @@ use ponens_dsl::Diagnostic;
 use serde_json::Value;
 
 use super::conversation::{Parts, split_pair, split_single};
+use super::lists::{ListSpec, Numbers, parse_nested};
 use super::rows::Fields;
 use crate::tokenizer::Message;
 
@@ -33,6 +35,10 @@ pub enum Shape {
     Pair,
     /// One response that is good or bad; a pair gives two.
     Labelled,
+    /// Any number of responses, ranked or with numbers; a pair is a list of two.
+    List,
+    /// One response with numbers, token by token.
+    Trajectory,
 }
 
 /// A text, or the turns of a conversation.
@@ -69,21 +75,29 @@ pub struct TextExample {
     pub further: Vec<(String, Turns)>,
     /// By response: whether it is good. Of a pair the first is, the second is not.
     pub good: Vec<bool>,
+    /// By response of a list: how good it is, the higher the better; empty for all else.
+    pub quality: Vec<f64>,
     /// The values of the columns asked for, in their order.
     pub columns: Vec<f64>,
+    /// The values of the list columns asked for: one a response of a list, or one a token.
+    pub lists: Vec<Numbers>,
     /// By response: the reference's log-probability, summed over its tokens, where it was asked for.
     pub reference: Option<Vec<f64>>,
 }
 
 impl TextExample {
     /// The names in the data of its responses without the further ones.
-    pub fn response_names(&self) -> &'static [&'static str] {
-        if self.responses.len() == 2 { &["chosen", "rejected"] } else { &["completion"] }
+    pub fn response_names(&self) -> Vec<&'static str> {
+        match (self.quality.is_empty(), self.responses.len()) {
+            (false, n) => vec!["responses"; n],
+            (true, 2) => vec!["chosen", "rejected"],
+            (true, _) => vec!["completion"],
+        }
     }
 
     /// All responses with their names in the data, the further ones last.
     pub fn named_responses(&self) -> impl Iterator<Item = (&str, &Turns)> {
-        let own = self.response_names().iter().copied().zip(&self.responses);
+        let own = self.response_names().into_iter().zip(&self.responses);
         own.chain(self.further.iter().map(|(name, turns)| (name.as_str(), turns)))
     }
 }
@@ -93,6 +107,8 @@ impl TextExample {
 pub(super) struct Wanted<'a> {
     pub(super) shape: Shape,
     pub(super) columns: &'a [ColumnSpec],
+    /// Columns with one number a response of a list, or one a token.
+    pub(super) lists: &'a [ListSpec],
     /// Columns with further responses to the prompt of a pair.
     pub(super) further: &'a [String],
     /// Also the reference's log-probabilities.
@@ -114,11 +130,12 @@ impl Wanted<'_> {
     /// The names of all columns that are looked at.
     pub(super) fn names(&self) -> Vec<&str> {
         let mut names = TEXT_COLUMNS.to_vec();
-        names.push("label");
+        names.extend(["label", "responses"]);
         if self.reference {
             names.extend(REFERENCE_COLUMNS.as_flattened());
         }
         names.extend(self.columns.iter().map(|c| c.name.as_str()));
+        names.extend(self.lists.iter().map(|c| c.name.as_str()));
         names.extend(self.further.iter().map(String::as_str));
         names
     }
@@ -163,7 +180,7 @@ fn message(name: &str, value: &Value) -> Result<Message, Diagnostic> {
     Ok(Message { role: part("role")?, content: part("content")? })
 }
 
-fn turns(name: &str, value: &Value) -> Result<Turns, Diagnostic> {
+pub(super) fn turns(name: &str, value: &Value) -> Result<Turns, Diagnostic> {
     match value {
         Value::String(s) => Ok(Turns::Text(s.clone())),
         Value::Array(list) => {
@@ -173,7 +190,7 @@ fn turns(name: &str, value: &Value) -> Result<Turns, Diagnostic> {
     }
 }
 
-fn number(name: &str, range: &Interval, fields: &Fields) -> Result<f64, Diagnostic> {
+pub(super) fn number(name: &str, range: &Interval, fields: &Fields) -> Result<f64, Diagnostic> {
     let value = match fields.get(name) {
         Some(Value::Number(n)) => n.as_f64().unwrap_or(f64::NAN),
         Some(Value::Bool(b)) => f64::from(u8::from(*b)),
@@ -214,11 +231,12 @@ fn reference(fields: &Fields, names: &[&str; 2]) -> Result<f64, Diagnostic> {
     number(name, &Interval::LOG_PROB, fields)
 }
 
-/// Whether a row is a pair, a single response, or neither.
+/// Whether a row is a pair, a single response, a list of responses, or none of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Pair,
     Single,
+    List,
     Neither,
 }
 
@@ -229,6 +247,8 @@ pub(super) fn kind(fields: &Fields) -> Kind {
         Kind::Pair
     } else if has("completion") || has("label") {
         Kind::Single
+    } else if has("responses") {
+        Kind::List
     } else {
         Kind::Neither
     }
@@ -243,6 +263,9 @@ pub(super) fn parse(
     wanted: &Wanted<'_>,
     (row, line): (usize, usize),
 ) -> Result<TextExample, Vec<Diagnostic>> {
+    if matches!(wanted.shape, Shape::List | Shape::Trajectory) {
+        return parse_nested(fields, wanted, (row, line));
+    }
     let single = match (kind(fields), wanted.shape) {
         (Kind::Single, Shape::Labelled) => true,
         (Kind::Single, Shape::Pair) => {
@@ -251,6 +274,11 @@ pub(super) fn parse(
                 "these are single responses with labels, for losses such as kto, bco and \
                  apo_zero_unpaired",
             )]);
+        }
+        (Kind::List, _) => {
+            let needs: &[&str] = if wanted.shape == Shape::Pair { &PAIR } else { &SINGLE };
+            let d = missing(needs[1], fields, needs);
+            return Err(vec![d.note("these are lists of responses, for losses such as dpo_pl")]);
         }
         (Kind::Neither, Shape::Labelled) => {
             let d = missing("completion", fields, &SINGLE);
@@ -306,9 +334,18 @@ pub(super) fn parse(
     let Some(responses) = responses else { return Err(wrong) };
     let parts = if single { split_single } else { split_pair };
     match parts(prompt, responses, fields) {
-        Ok(Parts { prompt, responses }) if wrong.is_empty() => {
-            Ok(TextExample { row, line, prompt, responses, further, good, columns, reference })
-        }
+        Ok(Parts { prompt, responses }) if wrong.is_empty() => Ok(TextExample {
+            row,
+            line,
+            prompt,
+            responses,
+            further,
+            good,
+            quality: Vec::new(),
+            columns,
+            lists: Vec::new(),
+            reference,
+        }),
         Ok(_) => Err(wrong),
         Err(d) => {
             wrong.push(d);

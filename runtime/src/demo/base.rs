@@ -4,7 +4,7 @@ use candle_core::{Device, Tensor};
 
 use super::task::letters;
 use crate::data::SplitMix;
-use crate::model::{Architecture, CausalLm, Config, Llama, Rows};
+use crate::model::{CausalLm, Config, Llama, Rows};
 use crate::op::RuntimeError;
 use crate::optim::{AdamW, AdamWConfig, Decay, Schedule, clip_factor};
 use crate::tokenizer::Tokenizer;
@@ -29,28 +29,7 @@ pub struct SftProgress {
 
 /// The shape of the model: two layers of 64 features.
 pub fn model_config() -> Config {
-    Config {
-        architecture: Architecture::Llama,
-        hidden_size: 64,
-        intermediate_size: 192,
-        num_hidden_layers: 2,
-        num_attention_heads: 4,
-        num_key_value_heads: 2,
-        head_dim: 16,
-        vocab_size: ALPHABET.len() + 1,
-        max_position_embeddings: 32,
-        sliding_window: None,
-        rope_theta: 10_000.0,
-        rope_scaling: None,
-        rms_norm_eps: 1e-5,
-        tie_word_embeddings: true,
-        qkv_bias: false,
-        o_bias: false,
-        mlp_bias: false,
-        initializer_range: 0.02,
-        bos_token_id: None,
-        eos_token_ids: vec![0],
-    }
+    Config { eos_token_ids: vec![0], ..Config::plain(ALPHABET.len() + 1, 64, 2, 4, 2, 32) }
 }
 
 /// A model that answers four letters with the same letters in a random order, and its tokenizer.

@@ -14,7 +14,9 @@ use crate::data::{
 use crate::op::{LossKernel, RuntimeError};
 use crate::optim::{Decay, Schedule};
 use crate::tokenizer::Tokenizer;
-use crate::train::{Binding, Length, Names, Outcome, Record, Reference, Run, TrainConfig, train};
+use crate::train::{
+    Beside, Binding, Length, Names, Outcome, Record, Reference, Run, TrainConfig, train,
+};
 
 /// More tokens than any pair of the task has.
 const LONGEST: usize = 32;
@@ -109,6 +111,7 @@ pub fn run(
         train: &pairs,
         held_out: &held_out,
         reference: Reference::Initial,
+        beside: Beside::default(),
         output,
         stop,
         observe,

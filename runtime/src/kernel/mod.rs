@@ -27,5 +27,6 @@ pub use launch::{Argument, Machine, Outputs, evaluate};
 pub use library::NVRTC_VARIABLE;
 pub(crate) use library::driver;
 pub use resources::{Resources, resources};
+pub(crate) use rows::row_of;
 pub use rows::{Logits, Rows};
 pub use step::{Step, step};

@@ -4,6 +4,7 @@
 //! that it sums. Invariant: what passes [`check`] lies inside its buffers.
 
 use super::KernelError;
+use half::{bf16, f16};
 use ponens_compiler::codegen::cuda::Element;
 use ponens_compiler::lir::{Part, Plan, SequenceSum, Source};
 use std::ops::Range;
@@ -73,8 +74,31 @@ pub(super) fn check(plan: &Plan, rows: &Rows<'_>) -> Result<(), KernelError> {
             let reason = format!("example {e} has rows {:?} of {n}", ranges[e]);
             return Err(KernelError::input(argument(), reason));
         }
+        // Examples run side by side, and each adds to the gradient of its own rows.
+        let mut filled: Vec<&Range<usize>> = ranges.iter().filter(|r| !r.is_empty()).collect();
+        filled.sort_by_key(|r| r.start);
+        if let Some(w) = filled.windows(2).find(|w| w[1].start < w[0].end) {
+            let reason = format!("two examples share row {}", w[1].start);
+            return Err(KernelError::input(argument(), reason));
+        }
     }
     Ok(())
+}
+
+/// The numbers of one row of stored logits.
+pub(crate) fn row_of(
+    element: Element,
+    bytes: &[u8],
+    row: usize,
+    vocabulary: usize,
+) -> impl Iterator<Item = f32> {
+    let number = move |c: &[u8]| match element {
+        Element::F32 => f32::from_le_bytes([c[0], c[1], c[2], c[3]]),
+        Element::Bf16 => bf16::from_le_bytes([c[0], c[1]]).to_f32(),
+        Element::F16 => f16::from_le_bytes([c[0], c[1]]).to_f32(),
+    };
+    let rows = bytes.chunks_exact(element.bytes()).skip(row * vocabulary);
+    rows.take(vocabulary).map(number)
 }
 
 /// Where a column's values come from.

@@ -8,7 +8,7 @@
 
 use super::KernelError;
 use super::launch::{Argument, Machine, Outputs, blocks, bytes, check_params, floats, phases};
-use super::rows::{Column, Rows, check, columns};
+use super::rows::{Column, Rows, check, columns, row_of};
 use ponens_compiler::codegen::cuda::THREADS;
 use ponens_compiler::codegen::cuda::stream::{self, Argument as Wanted, Lanes, Row};
 use ponens_compiler::lir::{Plan, SequenceSum, Statistic, Stream};
@@ -167,17 +167,20 @@ impl<M: Machine> Runner<'_, M> {
         })
     }
 
-    /// NaN or infinite logits show in a row's normaliser or in its target's log-probability.
+    /// NaN or infinite logits show in a row's normaliser or in its target's log-probability; which of them
+    /// it was is looked up in the bytes from the host.
     fn check_finite(&mut self, s: &Stream, values: &Values<M::Buffer>) -> Result<(), KernelError> {
         for row in [Row::Normaliser, Row::Logp] {
             let read = floats(&self.machine.download(&values[&row])?);
             let Some(i) = read.iter().position(|x| !x.is_finite()) else { continue };
-            let reason = format!(
-                "row {i}, token {}: NaN or infinite logits give {} for the {}",
-                self.rows.targets[i],
-                read[i],
-                if row == Row::Logp { "log-probability" } else { "normaliser" }
-            );
+            let logits = self.rows.logits.iter().find(|l| l.model == s.model);
+            let found = logits.and_then(|l| {
+                let of_row = row_of(self.rows.element, l.bytes, i, self.rows.vocabulary);
+                of_row.enumerate().find(|(_, x)| !x.is_finite())
+            });
+            let reason = found.map_or(format!("row {i} overflows"), |(token, x)| {
+                format!("row {i}, token {token} is {x}")
+            });
             return Err(KernelError::input(format!("logits of `{}`", s.model), reason));
         }
         Ok(())

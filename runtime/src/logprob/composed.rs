@@ -66,6 +66,8 @@ pub(super) fn statistics(
         let entropy = column(&(&p * &l.log_probs)?.sum_keepdim(1)?.neg()?)?;
         let log_sum_p2 = column(&p.sqr()?.sum_keepdim(1)?.log()?)?;
         let (lse, max) = (column(&l.lse)?, column(&l.max)?);
+        // The sum of exponentials does not show a logit of -inf.
+        let min = column(&l.logits.min_keepdim(D::Minus1)?)?;
         for i in 0..rows {
             let row = RowStats {
                 logp: logp[i],
@@ -73,6 +75,7 @@ pub(super) fn statistics(
                 max: max[i],
                 excess: lse[i] - max[i],
                 target_logit: target_logit[i],
+                finite: lse[i].is_finite() && min[i].is_finite(),
             };
             out.push(RowStatistics {
                 row,

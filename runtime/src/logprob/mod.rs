@@ -28,10 +28,13 @@ mod statistics;
 mod stream;
 mod tile;
 pub(crate) mod vector;
+mod whole;
 
 pub use head::{Head, LogitTransform};
 pub use logit::Logit;
 pub use row::{RowStats, row_backward, row_stats};
 pub use statistics::{Each, RowStatistics, Statistic, row_statistics};
 pub(crate) use statistics::{RowForward, row_forward};
+pub(crate) use stream::first_not_finite;
 pub use stream::{FrozenForward, HeadGradients, backward, forward, forward_frozen, statistics};
+pub use whole::{ReferenceStates, whole_backward, whole_statistics};

@@ -19,6 +19,8 @@ pub struct RowStats {
     pub excess: f32,
     /// The target's logit.
     pub target_logit: f32,
+    /// Whether all logits are finite.
+    pub finite: bool,
 }
 
 impl RowStats {
@@ -40,6 +42,7 @@ impl RowStats {
             max,
             excess: excess as f32,
             target_logit: target,
+            finite: others.finite && target.is_finite(),
         }
     }
 
@@ -64,14 +67,8 @@ impl RowStats {
 /// If `target` is not an index of `row`; the callers check targets against the vocabulary.
 #[must_use]
 pub fn row_stats<L: Logit>(row: &[L], target: usize) -> RowStats {
-    scanned(row, target).0
-}
-
-/// [`row_stats`], and whether all logits are finite.
-pub(crate) fn scanned<L: Logit>(row: &[L], target: usize) -> (RowStats, bool) {
-    let x = row[target].to_f32();
     let others = logit::scan(&row[..target]).merge(logit::scan(&row[target + 1..]));
-    (RowStats::new(others, x), others.finite && x.is_finite())
+    RowStats::new(others, row[target].to_f32())
 }
 
 /// Replaces the logits of one row by the gradient of the loss with respect to the head's raw output:

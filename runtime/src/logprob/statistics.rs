@@ -9,7 +9,7 @@ use std::ops::{Index, IndexMut};
 use super::gradient::{Blend, Norm};
 use super::head::LogitTransform;
 use super::logit::{self, Logit};
-use super::row::{RowStats, row_backward, row_blend, row_gradient, scanned};
+use super::row::{RowStats, row_backward, row_blend, row_gradient, row_stats};
 use super::scan::{Moments, PairMoments};
 
 /// A number that the distribution at a position has. p is the policy's distribution, q the reference's.
@@ -137,7 +137,8 @@ pub(crate) fn row_forward<L: Logit>(
         let others = logit::moments(&row[..target]).merge(logit::moments(&row[target + 1..]));
         let all = others.merge(Moments::of(x));
         (values[Entropy], values[LogSumP2]) = spread(all);
-        forward = Some((RowStats::new(others.scan, x), None, all.scan.finite));
+        let stats = RowStats::new(others.scan, x);
+        forward = Some((stats, None, stats.finite));
     }
     if wanted[KlFromReference] || wanted[KlToReference] {
         let reference = reference.unwrap_or_default();
@@ -156,8 +157,8 @@ pub(crate) fn row_forward<L: Logit>(
         forward = Some((RowStats::new(others.x, x), Some(q), finite));
     }
     let (stats, reference, finite) = forward.unwrap_or_else(|| {
-        let (stats, finite) = scanned(row, target);
-        (stats, None, finite)
+        let stats = row_stats(row, target);
+        (stats, None, stats.finite)
     });
     values[LogProb] = f64::from(stats.logp);
     RowForward { stats, values, reference, finite }

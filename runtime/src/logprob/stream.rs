@@ -1,6 +1,6 @@
 //! The passes from hidden states: tiles of logits to statistics of rows and gradients.
 
-use candle_core::{Result, Tensor, bail};
+use candle_core::{DType, Device, Result, Tensor, bail};
 use rayon::prelude::*;
 
 use super::{
@@ -87,6 +87,24 @@ pub fn forward(hidden: &Tensor, head: &Head, targets: &[u32]) -> Result<Vec<RowS
         });
     })?;
     Ok(seen.iter().map(|s| RowStats::new(s.others, s.target)).collect())
+}
+
+/// The first word of a row of hidden states `[1, H]`, on the CPU, whose logit is NaN or infinite, and that
+/// logit.
+///
+/// # Errors
+/// If shapes disagree, or the head cannot be read.
+pub(crate) fn first_not_finite(hidden: &Tensor, head: &Head) -> Result<Option<(usize, f32)>> {
+    let plain = |t: &Tensor| t.detach().to_device(&Device::Cpu)?.to_dtype(DType::F32);
+    let bias = head.bias.as_ref().map(plain).transpose()?;
+    let weight = plain(&head.weight)?.contiguous()?;
+    let head = Head { weight, bias, transform: head.transform };
+    let mut found = None;
+    each_tile(hidden, &head, Order::Rows, |tile| {
+        let bad = tile.logits.iter().enumerate().find(|(_, x)| !x.is_finite());
+        found = found.or(bad.map(|(i, x)| (tile.words.start + i, *x)));
+    })?;
+    Ok(found)
 }
 
 /// [`forward`] with the statistics of each token's whole distribution.

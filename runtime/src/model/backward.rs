@@ -8,19 +8,35 @@ use candle_core::{Tensor, Var, backprop::GradStore};
 
 use super::{
     body::Pass,
-    causal_lm::TokenWeights,
+    causal_lm::{Asked, Backward, NumberWeights, TokenNumbers},
     error::{Error, Result},
     gradients::{Collector, Gradients},
     llama::Llama,
     rows::{Packed, Rows},
 };
-use crate::logprob::{self, FrozenForward, RowStats};
+use crate::logprob::{self, Each, FrozenForward, Head, RowStats, Statistic};
+
+/// What the loss asks for, and what it says.
+struct Loss<'a, 'w> {
+    asked: Asked<'a>,
+    /// The reference's hidden states and head, where a divergence is asked for.
+    reference: Option<(Tensor, Head)>,
+    weights: &'a mut NumberWeights<'w>,
+}
+
+/// What comes of the top of the model.
+struct Top {
+    numbers: TokenNumbers,
+    d_hidden: Tensor,
+    of_head: Option<Gradients>,
+}
 
 pub(super) fn backward(
     model: &Llama,
     rows: &Rows,
-    weights: &mut TokenWeights<'_>,
-) -> Result<(Vec<Vec<f32>>, Gradients)> {
+    asked: Asked<'_>,
+    weights: &mut NumberWeights<'_>,
+) -> Result<Backward> {
     if model.trainable.is_empty() {
         return Err(Error::NothingTrainable);
     }
@@ -31,10 +47,11 @@ pub(super) fn backward(
     let pass = Pass::new(&model.config, &packed, Some(model.next_seed()));
     let embedded = model.plain.embed(&packed.tokens)?;
     let mut collector = Collector::new(&model.trainable);
-    let (logps, d_embedded) = if model.checkpointing() {
-        checkpointed(model, &packed, &pass, embedded, weights, &mut collector)?
+    let mut loss = Loss { asked, reference: model.states_of_reference(rows, asked)?, weights };
+    let (top, d_embedded) = if model.checkpointing() {
+        checkpointed(model, &packed, &pass, embedded, &mut loss, &mut collector)?
     } else {
-        taped(model, &packed, &pass, embedded, weights, &mut collector)?
+        taped(model, &packed, &pass, embedded, &mut loss, &mut collector)?
     };
     let embedding = &model.tracked.embedding;
     // The tape has a gradient there for a frozen embedding too: it would cost two tables of its size.
@@ -46,8 +63,11 @@ pub(super) fn backward(
         };
         collector.add(embedding.id(), &gradient.index_add(&index, &d_embedded, 0)?)?;
     }
-    Ok((logps, collector.finish()))
+    Ok(Backward { numbers: top.0, gradients: collector.finish(), of_head: top.1 })
 }
+
+/// The numbers of the forward pass and the gradients of the scalar head.
+type Known = (TokenNumbers, Option<Gradients>);
 
 /// All layers on one tape.
 fn taped(
@@ -55,9 +75,9 @@ fn taped(
     packed: &Packed,
     pass: &Pass,
     embedded: Tensor,
-    weights: &mut TokenWeights<'_>,
+    loss: &mut Loss<'_, '_>,
     collector: &mut Collector<'_>,
-) -> Result<(Vec<Vec<f32>>, Option<Tensor>)> {
+) -> Result<(Known, Option<Tensor>)> {
     let leaf = leaf_if(model.tracked.embedding.is_variable(), embedded)?;
     let mut x = leaf.clone();
     for layer in &model.tracked.layers {
@@ -65,11 +85,11 @@ fn taped(
     }
     let top = model.tracked.finish(&x, &packed.predictors, &model.config)?;
     drop(x);
-    let (logps, d_top) = through_head(model, packed, &top, weights, collector)?;
-    let store = pull(&top, &d_top)?;
+    let Top { numbers, d_hidden, of_head } = through_head(model, packed, &top, loss, collector)?;
+    let store = pull(&top, &d_hidden)?;
     collector.absorb(&store)?;
     let d_leaf = store.get(&leaf).map(Tensor::detach);
-    Ok((logps, d_leaf))
+    Ok(((numbers, of_head), d_leaf))
 }
 
 /// One tape a layer, made from the layer's kept input.
@@ -78,9 +98,9 @@ fn checkpointed(
     packed: &Packed,
     pass: &Pass,
     embedded: Tensor,
-    weights: &mut TokenWeights<'_>,
+    loss: &mut Loss<'_, '_>,
     collector: &mut Collector<'_>,
-) -> Result<(Vec<Vec<f32>>, Option<Tensor>)> {
+) -> Result<(Known, Option<Tensor>)> {
     let mut inputs = vec![embedded];
     let mut x = inputs[0].clone();
     for layer in &model.plain.layers {
@@ -91,11 +111,11 @@ fn checkpointed(
     let Some(last) = inputs.pop() else { return Err(Error::NothingTrainable) };
     let last = leaf_if(true, last)?;
     let top = model.tracked.finish(&last, &packed.predictors, &model.config)?;
-    let (logps, d_top) = through_head(model, packed, &top, weights, collector)?;
-    let store = pull(&top, &d_top)?;
+    let Top { numbers, d_hidden, of_head } = through_head(model, packed, &top, loss, collector)?;
+    let store = pull(&top, &d_hidden)?;
     collector.absorb(&store)?;
     let mut d_output = store.get(&last).map(Tensor::detach);
-    drop((store, top, d_top, last));
+    drop((store, top, d_hidden, last));
     for (i, layer) in model.tracked.layers.iter().enumerate().rev() {
         let (Some(d), Some(input)) = (d_output.take(), inputs.pop()) else { break };
         let input = leaf_if(i > 0 || model.tracked.embedding.is_variable(), input)?;
@@ -108,7 +128,7 @@ fn checkpointed(
         collector.absorb(&store)?;
         d_output = store.get(&input).map(Tensor::detach);
     }
-    Ok((logps, d_output))
+    Ok(((numbers, of_head), d_output))
 }
 
 /// A leaf of the tape if a gradient is wanted there.
@@ -121,48 +141,84 @@ fn pull(output: &Tensor, gradient: &Tensor) -> Result<GradStore> {
     Ok((output * gradient)?.sum_all()?.backward()?)
 }
 
-/// Log-probabilities of the targets, and dLoss / d hidden; the head's own gradient goes to the
-/// collector.
+/// The numbers of the targets, and dLoss / d hidden; the output head's own gradient goes to the collector.
 fn through_head(
     model: &Llama,
     packed: &Packed,
     top: &Tensor,
-    weights: &mut TokenWeights<'_>,
+    loss: &mut Loss<'_, '_>,
     collector: &mut Collector<'_>,
-) -> Result<(Vec<Vec<f32>>, Tensor)> {
+) -> Result<Top> {
     let hidden = top.detach();
     let head = model.head();
     let trained = model.tracked.head();
+    let train_head = trained.is_variable();
+    let mut numbers = model.beside_logps(&hidden, packed, loss.asked, loss.reference.as_ref())?;
     let rows_of =
         |stats: &[RowStats]| packed.split(&stats.iter().map(|s| s.logp).collect::<Vec<f32>>());
-    if trained.is_variable() {
+    let grad;
+    let mut d_hidden;
+    if train_head {
         let stats = logprob::forward(&hidden, &head, &packed.targets)?;
-        let logps = rows_of(&stats);
-        let grad = checked(&logps, weights(&logps)?)?;
-        let back = logprob::backward(&hidden, &head, &packed.targets, &stats, &grad, true)?;
+        numbers.logps = rows_of(&stats);
+        grad = (loss.weights)(&numbers)?;
+        let of_logps = checked(&numbers.logps, &grad.logps)?;
+        let back = logprob::backward(&hidden, &head, &packed.targets, &stats, &of_logps, true)?;
         if let Some(d_weight) = &back.weight {
             collector.add(trained.id(), d_weight)?;
         }
-        Ok((logps, back.hidden))
+        d_hidden = back.hidden;
     } else {
         let forward: FrozenForward = logprob::forward_frozen(&hidden, &head, &packed.targets)?;
-        let logps = rows_of(&forward.rows);
-        let grad = checked(&logps, weights(&logps)?)?;
-        Ok((logps, forward.backward(&grad)?))
+        numbers.logps = rows_of(&forward.rows);
+        grad = (loss.weights)(&numbers)?;
+        d_hidden = forward.backward(&checked(&numbers.logps, &grad.logps)?)?;
     }
+    let mut of_statistics = Each::new(|_| Vec::new());
+    for s in Statistic::ALL {
+        let given = &grad.statistics[s];
+        if given.iter().flatten().any(|g| *g != 0.0) {
+            of_statistics[s] = checked(&numbers.statistics[s], given)?;
+        }
+    }
+    if Statistic::ALL.iter().any(|s| !of_statistics[*s].is_empty()) {
+        let reference = loss.reference.as_ref().map(|(states, head)| (states, head));
+        let targets = &packed.targets;
+        let back = logprob::whole_backward(
+            &hidden,
+            &head,
+            reference,
+            targets,
+            &of_statistics,
+            train_head,
+        )?;
+        if let Some(d_weight) = &back.weight {
+            collector.add(trained.id(), d_weight)?;
+        }
+        d_hidden = (d_hidden + back.hidden)?;
+    }
+    let mut of_head = None;
+    if let Some(scalar) = model.scalar.as_ref().filter(|_| !grad.values.is_empty()) {
+        let d = checked(&numbers.values, &grad.values)?;
+        of_head = Some(scalar.gradients(&hidden, &d)?);
+        if scalar.reaches_body() {
+            d_hidden = (d_hidden + scalar.pull_back(&d)?)?;
+        }
+    }
+    Ok(Top { numbers, d_hidden, of_head })
 }
 
 /// One weight for each token, in one list.
-fn checked(logps: &[Vec<f32>], weights: Vec<Vec<f32>>) -> Result<Vec<f32>> {
+fn checked(logps: &[Vec<f32>], weights: &[Vec<f32>]) -> Result<Vec<f32>> {
     let (expected, actual) = (logps.len(), weights.len());
     if expected != actual {
         return Err(Error::Weights { what: "rows", expected, actual });
     }
-    for (row, weights) in logps.iter().zip(&weights) {
+    for (row, weights) in logps.iter().zip(weights) {
         if row.len() != weights.len() {
             let (expected, actual) = (row.len(), weights.len());
             return Err(Error::Weights { what: "tokens of a row", expected, actual });
         }
     }
-    Ok(weights.into_iter().flatten().collect())
+    Ok(weights.iter().flatten().copied().collect())
 }

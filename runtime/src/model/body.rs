@@ -7,7 +7,7 @@ use candle_core::{Result as TensorResult, Tensor};
 use super::{
     config::Config,
     error::{Error, Result},
-    lora::Adapter,
+    lora::{self, Adapter},
     ops::{
         MapWeight, PackedMatrix, RotaryTable, Span, attention, attention::Heads, map_linear,
         rms_norm, rope, swiglu,
@@ -26,9 +26,9 @@ pub(crate) struct Pass {
     pub(crate) table: RotaryTable,
     pub(crate) positions: Arc<Vec<u32>>,
     pub(crate) spans: Arc<Vec<Span>>,
-    /// Seed of this pass's dropout masks; none outside training. The same seed gives the same masks,
-    /// so a layer that is computed again in the backward pass is the same layer.
-    pub(crate) dropout: Option<u64>,
+    /// Of each token the seed of its dropout masks; none outside training. The same seeds give the same
+    /// masks, so a layer that is computed again in the backward pass is the same layer.
+    pub(crate) dropout: Option<Vec<u64>>,
 }
 
 impl Pass {
@@ -38,7 +38,7 @@ impl Pass {
             table: RotaryTable::new(&config.rope_frequencies(), positions),
             positions: packed.positions.clone(),
             spans: packed.spans.clone(),
-            dropout,
+            dropout: dropout.map(|seed| lora::token_seeds(seed, packed)),
         }
     }
 }
@@ -55,7 +55,7 @@ impl LinearMap {
     pub(crate) fn forward(&self, x: &Tensor, pass: &Pass) -> TensorResult<Tensor> {
         let y = match &self.adapter {
             None => map_linear(x, &self.weight)?,
-            Some(adapter) => adapter.forward(x, &self.weight, pass.dropout)?,
+            Some(adapter) => adapter.forward(x, &self.weight, pass.dropout.as_deref())?,
         };
         match &self.bias {
             None => Ok(y),

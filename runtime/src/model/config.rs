@@ -130,7 +130,21 @@ impl Config {
         key_value_heads: usize,
         context: usize,
     ) -> Result<Self> {
-        let config = Self {
+        let config = Self::plain(vocab_size, hidden_size, layers, heads, key_value_heads, context);
+        config.verify()?;
+        Ok(config)
+    }
+
+    /// [`Config::small`] of sizes that are known to fit together.
+    pub(crate) fn plain(
+        vocab_size: usize,
+        hidden_size: usize,
+        layers: usize,
+        heads: usize,
+        key_value_heads: usize,
+        context: usize,
+    ) -> Self {
+        Self {
             architecture: Architecture::Llama,
             hidden_size,
             intermediate_size: hidden_size * 3,
@@ -151,9 +165,7 @@ impl Config {
             initializer_range: 0.02,
             bos_token_id: None,
             eos_token_ids: Vec::new(),
-        };
-        config.verify()?;
-        Ok(config)
+        }
     }
 
     /// Whether query heads and key heads are normalised.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::Device;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use super::{
     error::{Error, Result},
@@ -18,6 +19,10 @@ use super::{
         load_adapter, load_gguf, load_gguf_packed, load_hugging_face,
     },
 };
+use crate::files;
+
+/// The extensions of the files that a model in a folder consists of.
+const PARTS: [&str; 5] = ["safetensors", "json", "model", "jinja", "txt"];
 
 /// What a model argument turned out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +111,36 @@ impl Source {
             _ => name.to_owned(),
         };
         Ok(Path::new(&base).canonicalize().map_or(base, |p| p.display().to_string()))
+    }
+
+    /// A digest (SHA-256) of the content of its files, an adapter's base included.
+    ///
+    /// # Errors
+    /// If a file cannot be read, or an adapter's base model is not found.
+    pub fn digest(&self) -> Result<String> {
+        let (folder, base) = match self {
+            Self::Gguf(path) => return files::digest(path).map_err(Error::io(path)),
+            Self::Folder(folder) => (folder, None),
+            Self::Adapter(folder) => (folder, Some(self.base()?.digest()?)),
+        };
+        let mut content = base.unwrap_or_default();
+        let entries = std::fs::read_dir(folder).map_err(Error::io(folder))?;
+        let mut paths = entries
+            .map(|e| e.map(|e| e.path()))
+            .collect::<std::io::Result<Vec<_>>>()
+            .map_err(Error::io(folder))?;
+        let is_part = |path: &PathBuf| {
+            let extension = path.extension().and_then(|e| e.to_str());
+            extension.is_some_and(|e| PARTS.contains(&e)) && path.is_file()
+        };
+        paths.retain(is_part);
+        paths.sort();
+        for path in paths {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let digest = files::digest(&path).map_err(Error::io(&path))?;
+            content.push_str(&format!("\n{name} {digest}"));
+        }
+        Ok(files::named(Sha256::new_with_prefix(content)))
     }
 
     /// Loads the model, frozen; an adapter is attached and trainable.

@@ -71,6 +71,28 @@ impl Gradients {
         Ok(())
     }
 
+    /// [`Gradients::add_assign`] of gradients that are not wanted any more: no more than one sum is held twice.
+    ///
+    /// # Errors
+    /// If the variables differ.
+    pub fn add(&mut self, other: Self) -> Result<()> {
+        if self.entries.is_empty() {
+            *self = other;
+            return Ok(());
+        }
+        if self.len() != other.len() {
+            let n = |g: &Self| format!("({} variables)", g.len());
+            return Err(Error::Gradients(n(self), n(&other)));
+        }
+        for ((own, sum), (name, part)) in self.entries.iter_mut().zip(other.entries) {
+            if *own != name {
+                return Err(Error::Gradients(own.clone(), name));
+            }
+            *sum = (&*sum + part)?.detach();
+        }
+        Ok(())
+    }
+
     /// Multiplies every gradient by `factor`.
     ///
     /// # Errors

@@ -5,18 +5,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use candle_core::{Device, Tensor, Var};
 
 use super::{
-    backward,
-    body::{Body, PackedWeights, Pass, Weights},
-    causal_lm::{CausalLm, TokenWeights},
+    body::{Body, PackedWeights, Weights},
     config::Config,
     error::{Error, Result},
-    gradients::Gradients,
     init::random_weights,
     lora::{self, LoraConfig},
     ops::MapWeight,
-    rows::{Packed, Rows},
+    scalar::ScalarHead,
 };
-use crate::logprob::{self, Head, RowStatistics};
+
+/// The bit that marks a dropout seed as held for all passes.
+const HELD: u64 = 1 << 63;
 
 /// A Llama-family causal language model in f32.
 ///
@@ -32,7 +31,8 @@ pub struct Llama {
     pub(super) trainable: Vec<(String, Var)>,
     adapter: Option<LoraConfig>,
     checkpointing: bool,
-    /// Passes so far, from which dropout seeds come.
+    pub(super) scalar: Option<ScalarHead>,
+    /// Passes so far, from which dropout seeds come; or a seed that is held, with [`HELD`].
     passes: AtomicU64,
 }
 
@@ -59,6 +59,7 @@ impl Llama {
             trainable: Vec::new(),
             adapter: None,
             checkpointing: false,
+            scalar: None,
             passes: AtomicU64::new(0),
         })
     }
@@ -81,6 +82,7 @@ impl Llama {
             trainable,
             adapter: self.adapter.clone(),
             checkpointing: self.checkpointing,
+            scalar: None,
             passes: AtomicU64::new(0),
         }
     }
@@ -109,6 +111,7 @@ impl Llama {
             trainable,
             adapter: None,
             checkpointing: merged.checkpointing,
+            scalar: None,
             passes: AtomicU64::new(0),
         })
     }
@@ -177,6 +180,13 @@ impl Llama {
     #[must_use]
     pub fn with_checkpointing(mut self, on: bool) -> Self {
         self.checkpointing = on;
+        self
+    }
+
+    /// The model with a head that gives one number a position. Views and copies of the model lack it.
+    #[must_use]
+    pub fn with_scalar_head(mut self, head: ScalarHead) -> Self {
+        self.scalar = Some(head);
         self
     }
 
@@ -295,85 +305,25 @@ impl Llama {
         self.plain.clone().each_weight(|name, tensor| look(name, tensor))
     }
 
-    pub(super) fn pack(&self, rows: &Rows) -> Result<Packed> {
-        Packed::new(rows, self.config.vocab_size, self.config.max_position_embeddings)
-    }
-
     /// The next pass's dropout seed.
     pub(super) fn next_seed(&self) -> u64 {
-        self.passes.fetch_add(1, Ordering::Relaxed)
+        self.held_seed().unwrap_or_else(|| self.passes.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// The seed that is held, which is that of forward passes too; they have none without.
+    pub(super) fn held_seed(&self) -> Option<u64> {
+        let passes = self.passes.load(Ordering::Relaxed);
+        (passes & HELD != 0).then_some(passes & !HELD)
+    }
+
+    /// Makes all passes drop by one seed (of 63 bits), forward passes too, until none is given: then the
+    /// number of passes starts at 0.
+    pub fn hold_dropout(&self, seed: Option<u64>) {
+        self.set_passes(seed.map_or(0, |s| s | HELD));
     }
 
     /// Sets the number of passes so far, from which dropout masks follow: for a run that resumes.
     pub fn set_passes(&self, passes: u64) {
         self.passes.store(passes, Ordering::Relaxed);
-    }
-
-    /// Normalised hidden states of the predictors, `[N, hidden]`, without gradient.
-    fn hidden(&self, packed: &Packed) -> Result<Tensor> {
-        let pass = Pass::new(&self.config, packed, None);
-        let mut x = self.plain.embed(&packed.tokens)?;
-        for layer in &self.plain.layers {
-            x = layer.forward(&x, &self.config, &pass)?;
-        }
-        Ok(self.plain.finish(&x, &packed.predictors, &self.config)?)
-    }
-
-    /// The sum, by row, of the normalised hidden states that predict its completion tokens.
-    ///
-    /// # Errors
-    /// If a row does not fit the model or the device fails.
-    pub fn hidden_sums(&self, rows: &Rows) -> Result<Vec<Vec<f64>>> {
-        let packed = self.pack(rows)?;
-        let width = self.config.hidden_size;
-        if packed.targets.is_empty() {
-            return Ok(vec![vec![0.0; width]; rows.len()]);
-        }
-        let states = self.hidden(&packed)?.to_vec2::<f32>()?;
-        let sum = |own: &[Vec<f32>]| {
-            let mut sum = vec![0.0; width];
-            for state in own {
-                sum.iter_mut().zip(state).for_each(|(s, v)| *s += f64::from(*v));
-            }
-            sum
-        };
-        Ok(packed.rows.iter().map(|own| sum(&states[own.clone()])).collect())
-    }
-
-    pub(super) fn head(&self) -> Head {
-        Head::new(self.plain.head().clone())
-    }
-}
-
-impl CausalLm for Llama {
-    fn token_logps(&self, rows: &Rows) -> Result<Vec<Vec<f32>>> {
-        let packed = self.pack(rows)?;
-        if packed.targets.is_empty() {
-            return Ok(packed.split::<f32>(&[]));
-        }
-        let stats = logprob::forward(&self.hidden(&packed)?, &self.head(), &packed.targets)?;
-        let logps: Vec<f32> = stats.iter().map(|s| s.logp).collect();
-        Ok(packed.split(&logps))
-    }
-
-    fn token_statistics(&self, rows: &Rows) -> Result<Vec<Vec<RowStatistics>>> {
-        let packed = self.pack(rows)?;
-        if packed.targets.is_empty() {
-            return Ok(packed.split(&[]));
-        }
-        let hidden = self.hidden(&packed)?;
-        Ok(packed.split(&logprob::statistics(&hidden, &self.head(), &packed.targets)?))
-    }
-
-    fn backward_tokens(
-        &self,
-        rows: &Rows,
-        weights: &mut TokenWeights<'_>,
-    ) -> Result<(Vec<Vec<f32>>, Gradients)> {
-        backward::backward(self, rows, weights)
-    }
-
-    fn trainable(&self) -> &[(String, Var)] {
-        &self.trainable
     }
 }

@@ -7,7 +7,9 @@ use super::{
     body::Body,
     error::{Error, Result},
     ops::{MapWeight, linear, lora_linear, map_linear},
+    rows::Packed,
 };
+use crate::data::SplitMix;
 
 /// Which maps get an adapter, and of what kind.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,11 +88,11 @@ impl Adapter {
         &self,
         x: &Tensor,
         weight: &MapWeight,
-        dropout: Option<u64>,
+        dropout: Option<&[u64]>,
     ) -> TensorResult<Tensor> {
         match dropout {
-            Some(seed) if self.dropout > 0.0 => {
-                let x_dropped = (x * self.mask(x, seed)?)?;
+            Some(seeds) if self.dropout > 0.0 => {
+                let x_dropped = (x * self.mask(x, seeds)?)?;
                 let low = linear(&linear(&x_dropped, &self.a)?, &self.b)?;
                 map_linear(x, weight)? + (low * f64::from(self.scale))?
             }
@@ -98,15 +100,18 @@ impl Adapter {
         }
     }
 
-    /// 0 with probability `dropout`, else `1 / (1 - dropout)`.
-    fn mask(&self, x: &Tensor, seed: u64) -> TensorResult<Tensor> {
-        let mut rng = StdRng::seed_from_u64(
-            seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(self.index),
-        );
+    /// Of `x [N, in]`: 0 with probability `dropout`, else `1 / (1 - dropout)`; a row by each token's seed.
+    fn mask(&self, x: &Tensor, seeds: &[u64]) -> TensorResult<Tensor> {
+        let (_, width) = x.dims2()?;
         let keep = (1.0 / (1.0 - self.dropout)) as f32;
-        let mask: Vec<f32> = (0..x.elem_count())
-            .map(|_| if rng.random::<f64>() < self.dropout { 0.0 } else { keep })
-            .collect();
+        let mut mask = Vec::with_capacity(seeds.len() * width);
+        for seed in seeds {
+            let mut rng = StdRng::seed_from_u64(
+                seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(self.index),
+            );
+            let mut one = || if rng.random::<f64>() < self.dropout { 0.0 } else { keep };
+            mask.extend((0..width).map(|_| one()));
+        }
         Tensor::from_vec(mask, x.shape(), x.device())
     }
 
@@ -114,6 +119,24 @@ impl Adapter {
     pub(crate) fn delta(&self) -> TensorResult<Tensor> {
         self.b.detach().matmul(&self.a.detach())? * f64::from(self.scale)
     }
+}
+
+/// The seed of each token's masks: it follows from the pass's seed and from the tokens up to this one alone.
+/// So a row has the same masks in any batch and beside any others, and the prompt that several rows share has
+/// one.
+pub(crate) fn token_seeds(seed: u64, packed: &Packed) -> Vec<u64> {
+    let mut seeds = vec![0; packed.tokens.len()];
+    for span in packed.spans.iter() {
+        let mut state = match span.context.end {
+            0 => SplitMix(seed).bits(),
+            end => seeds[end - 1],
+        };
+        for i in span.queries.clone() {
+            state = SplitMix(state ^ u64::from(packed.tokens[i])).bits();
+            seeds[i] = state;
+        }
+    }
+    seeds
 }
 
 /// Name of an adapter's variable, as PEFT writes it: `which` is `A` or `B`.

@@ -28,11 +28,13 @@ mod llama;
 pub mod load;
 mod lora;
 pub mod ops;
+mod passes;
 mod rows;
 pub mod save;
+mod scalar;
 
 pub use body::{PackedWeights, Weights};
-pub use causal_lm::{CausalLm, TokenWeights};
+pub use causal_lm::{Asked, Backward, CausalLm, NumberWeights, TokenNumbers, TokenWeights};
 pub use config::{Architecture, Config, Parameter, RopeScaling};
 pub use decode::Decoder;
 pub use error::{Error, Result};
@@ -43,6 +45,7 @@ pub use llama::Llama;
 pub use lora::LoraConfig;
 pub use rows::Rows;
 pub use save::SaveType;
+pub use scalar::ScalarHead;
 
 /// The processor, the device that models run on unless another is named.
 #[must_use]

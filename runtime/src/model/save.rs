@@ -17,6 +17,7 @@ use super::{
     llama::Llama,
     load::hugging_face::{ADAPTER_CONFIG, ADAPTER_WEIGHTS, CONFIG, WEIGHTS},
 };
+use crate::files;
 
 /// Element type of saved weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -115,27 +116,16 @@ fn temporary_beside(path: &Path) -> Result<NamedTempFile> {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
     };
-    NamedTempFile::new_in(folder).map_err(Error::io(path))
+    files::temporary_file().tempfile_in(folder).map_err(Error::io(path))
 }
 
 fn persist(temporary: NamedTempFile, path: &Path) -> Result<()> {
     // By name: the writer of tensors may have replaced the file that was opened first.
     let file = std::fs::File::open(temporary.path()).map_err(Error::io(path))?;
     file.sync_all().map_err(Error::io(path))?;
-    readable_by_all(&file, path)?;
+    let ordinary = temporary.as_file().metadata().map_err(Error::io(path))?.permissions();
+    file.set_permissions(ordinary).map_err(Error::io(path))?;
     temporary.persist(path).map_err(|e| Error::io(path)(e.error))?;
-    Ok(())
-}
-
-/// Temporary files are private to their owner; a saved model is an ordinary file.
-#[cfg(unix)]
-fn readable_by_all(file: &std::fs::File, path: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(std::fs::Permissions::from_mode(0o644)).map_err(Error::io(path))
-}
-
-#[cfg(not(unix))]
-fn readable_by_all(_file: &std::fs::File, _path: &Path) -> Result<()> {
     Ok(())
 }
 

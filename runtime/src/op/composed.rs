@@ -8,7 +8,7 @@ use candle_core::{D, DType, Tensor};
 use ponens_compiler::mir::{Graph, Level};
 
 use super::emit::emit;
-use super::{Column, Columns, RuntimeError, TokenRows};
+use super::{Column, Columns, RuntimeError, TokenRows, elementwise as el};
 use crate::logprob::{Each, Statistic};
 
 /// Who differentiates the example-level part.
@@ -60,9 +60,29 @@ pub fn graph_loss(
     for (x, d) in sources.into_iter().zip(values) {
         let d = if d.elem_count() == examples { d } else { d.broadcast_as(examples)? };
         let d = if copies == 1.0 { d } else { d.affine(copies, 0.0)? };
-        out = (out + (d * (x - x.detach())?)?)?;
+        out = attach(&out, x, &d)?;
     }
     Ok(out)
+}
+
+/// `out` with the gradient `d` with respect to `x`, which the tape does not know: out + d (x - x).
+///
+/// An infinite `d` is carried in two finite factors, for inf 0 is NaN; an infinite `x` carries no gradient, for
+/// inf - inf is.
+fn attach(out: &Tensor, x: &Tensor, d: &Tensor) -> Result<Tensor, RuntimeError> {
+    let largest = match d.dtype() {
+        DType::F64 => f64::MAX,
+        DType::BF16 => f64::from(half::bf16::MAX),
+        DType::F16 => f64::from(half::f16::MAX),
+        _ => f64::from(f32::MAX),
+    };
+    let finite = x.detach().abs()?.lt(f64::INFINITY)?;
+    let x = finite.where_cond(x, &x.zeros_like()?)?;
+    let still = (&x - x.detach())?;
+    let infinite = d.abs()?.eq(f64::INFINITY)?;
+    let near = infinite.where_cond(&el::sign(d)?.affine(largest, 0.0)?, d)?;
+    let far = infinite.where_cond(&el::full(d, largest)?, &el::full(d, 1.0)?)?;
+    Ok((out + ((still * near)? * far)?)?)
 }
 
 /// The sum of the target log-probabilities of each sequence, `[S]`, from logits `[N, V]`.

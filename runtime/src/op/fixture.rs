@@ -38,6 +38,10 @@ impl LossKernel for Dpo {
         &self.inputs
     }
 
+    fn parameters(&self) -> Vec<(&str, f64)> {
+        vec![("beta", self.beta)]
+    }
+
     fn couples_examples(&self) -> bool {
         false
     }

@@ -8,7 +8,7 @@
 
 use rayon::prelude::*;
 
-use super::{Columns, Evaluated, LossKernel, RuntimeError, TokenRows};
+use super::{Columns, Evaluated, LossKernel, RuntimeError, TokenRows, finite};
 use crate::logprob::{Each, Logit, RowForward, Statistic, row_forward};
 
 /// A loss and what it is evaluated on, but for the logits.
@@ -39,14 +39,7 @@ impl Residue {
 impl Task<'_> {
     /// Checks all arguments, the logits' values excepted.
     pub(super) fn check(&self, len: usize, reference: Option<usize>) -> Result<(), RuntimeError> {
-        let vocabulary = self.vocabulary;
-        if vocabulary == 0 || !len.is_multiple_of(vocabulary) {
-            return Err(RuntimeError::argument(
-                "logits",
-                format!("{len} numbers are no rows of {vocabulary}"),
-            ));
-        }
-        self.rows.check(len / vocabulary, vocabulary)?;
+        check_rows(self.rows, len, self.vocabulary)?;
         if self.columns.lengths() != self.rows.lengths() {
             return Err(RuntimeError::argument(
                 "columns",
@@ -57,22 +50,8 @@ impl Task<'_> {
                 ),
             ));
         }
-        let wanted = self.columns.wanted();
-        let divergence = wanted[Statistic::KlFromReference] || wanted[Statistic::KlToReference];
-        match reference {
-            Some(other) if other != len => Err(RuntimeError::argument(
-                "reference",
-                format!("{other} logits where the policy has {len}"),
-            )),
-            None if divergence => Err(RuntimeError::argument(
-                "reference",
-                format!(
-                    "loss `{}` reads a divergence from it, and there is none",
-                    self.kernel.name()
-                ),
-            )),
-            _ => Ok(()),
-        }
+        let reader = format!("loss `{}`", self.kernel.name());
+        check_reference(self.columns.wanted(), len, reference, &reader)
     }
 
     /// The first pass, and the kernel: the evaluated loss and what the second pass needs.
@@ -138,6 +117,35 @@ impl Task<'_> {
     }
 }
 
+/// Checks that `len` logits are the rows of a vocabulary.
+pub(super) fn check_rows(
+    rows: &TokenRows,
+    len: usize,
+    vocabulary: usize,
+) -> Result<(), RuntimeError> {
+    if vocabulary == 0 || !len.is_multiple_of(vocabulary) {
+        let reason = format!("{len} numbers are no rows of {vocabulary}");
+        return Err(RuntimeError::argument("logits", reason));
+    }
+    rows.check(len / vocabulary, vocabulary)
+}
+
+/// Checks that the reference has as many logits as the policy, and is there if a divergence is wanted.
+pub(super) fn check_reference(
+    wanted: Each<bool>,
+    len: usize,
+    reference: Option<usize>,
+    reader: &str,
+) -> Result<(), RuntimeError> {
+    let divergence = wanted[Statistic::KlFromReference] || wanted[Statistic::KlToReference];
+    let reason = match reference {
+        Some(other) if other != len => format!("{other} logits where the policy has {len}"),
+        None if divergence => format!("{reader} reads a divergence from it, and there is none"),
+        _ => return Ok(()),
+    };
+    Err(RuntimeError::argument("reference", reason))
+}
+
 /// The first pass over all rows that count.
 fn statistics<L: Logit>(
     logits: &[L],
@@ -157,27 +165,13 @@ fn statistics<L: Logit>(
         None => Ok(out),
         Some(row) => {
             let part = row * vocabulary..(row + 1) * vocabulary;
-            let found = not_finite("logits", row, rows, &logits[part.clone()]);
-            let other = || not_finite("reference", row, rows, &reference?[part]);
+            let found = finite::of_logits("logits", row, rows, &logits[part.clone()]);
+            let other = || finite::of_logits("reference", row, rows, &reference?[part]);
             Err(found.or_else(other).unwrap_or_else(|| {
                 RuntimeError::argument("logits", format!("row {row} overflows"))
             }))
         }
     }
-}
-
-/// Says which token of a row is NaN or infinite.
-fn not_finite<L: Logit>(
-    argument: &'static str,
-    row: usize,
-    rows: &TokenRows,
-    logits: &[L],
-) -> Option<RuntimeError> {
-    let (token, value) =
-        logits.iter().map(|x| x.to_f32()).enumerate().find(|(_, x)| !x.is_finite())?;
-    let sequence = rows.sequence()[row]?;
-    let reason = format!("row {row} (sequence {sequence}), token {token} is {value}");
-    Some(RuntimeError::argument(argument, reason))
 }
 
 /// By statistic, the sum over the tokens of each sequence.
@@ -206,15 +200,8 @@ pub fn sequence_statistics<L: Logit>(
     rows: &TokenRows,
     wanted: Each<bool>,
 ) -> Result<Each<Vec<f64>>, RuntimeError> {
-    if vocabulary == 0 || !logits.len().is_multiple_of(vocabulary) {
-        let reason = format!("{} numbers are no rows of {vocabulary}", logits.len());
-        return Err(RuntimeError::argument("logits", reason));
-    }
-    rows.check(logits.len() / vocabulary, vocabulary)?;
-    let divergence = wanted[Statistic::KlFromReference] || wanted[Statistic::KlToReference];
-    if divergence && reference.is_none_or(|r| r.len() != logits.len()) {
-        return Err(RuntimeError::argument("reference", "it has not as many logits as the policy"));
-    }
+    check_rows(rows, logits.len(), vocabulary)?;
+    check_reference(wanted, logits.len(), reference.map(<[L]>::len), "a statistic")?;
     Ok(sums(&statistics(logits, reference, vocabulary, rows, wanted)?, rows))
 }
 

@@ -6,10 +6,10 @@
 
 use std::collections::HashMap;
 
-use ponens_compiler::codegen::interp::{Batch, Scratch, Tape};
+use ponens_compiler::codegen::interp::{Batch, EvalError, Scratch, Tape};
 use ponens_compiler::mir::{Graph, Input, Level, NodeId, Op, verify};
 
-use super::{Evaluated, LossKernel, RuntimeError, batch_len};
+use super::{Evaluated, Loops, LossKernel, RuntimeError, batch_len};
 
 /// A graph, scheduled, with its parameters fixed.
 #[derive(Clone, Debug)]
@@ -23,6 +23,30 @@ pub struct GraphKernel {
     /// d(sum over examples of the loss) for each d(loss): the number of examples where the loss is one
     /// number for the whole batch, else 1.
     whole_batch: bool,
+    running: Vec<RunningMean>,
+}
+
+/// A column that holds the mean of a number over all examples of a run so far.
+#[derive(Clone, Debug)]
+pub struct RunningMean {
+    input: usize,
+    of: GraphKernel,
+}
+
+impl RunningMean {
+    /// Which of the loss's inputs it is.
+    pub fn input(&self) -> usize {
+        self.input
+    }
+
+    /// The number that it is the mean of, for each example of a batch; `columns` as for the loss, whatever
+    /// stands for the running means.
+    ///
+    /// # Errors
+    /// As [`LossKernel::evaluate`].
+    pub fn values(&self, columns: &[Vec<f64>]) -> Result<Vec<f64>, RuntimeError> {
+        Ok(self.of.evaluate(columns)?.loss)
+    }
 }
 
 impl GraphKernel {
@@ -32,14 +56,27 @@ impl GraphKernel {
     /// If the graph is malformed, has no loss or lacks a gradient, reads inputs below the example level,
     /// or a parameter is unknown, has no value or is outside its range.
     pub fn new(graph: &Graph, values: &HashMap<String, f64>) -> Result<Self, RuntimeError> {
-        let fail = |reason: String| RuntimeError::Loss { loss: graph.name.clone(), reason };
-        verify(graph)
-            .map_err(|v| fail(v.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
-        if let Some(input) = graph.inputs.iter().find(|i| i.level != Level::Example) {
+        if let Some(input) = graph.inputs.iter().find(|i| i.level > Level::Example) {
             return Err(RuntimeError::Unsupported(format!(
                 "loss `{}` reads `{}` at the {} level",
                 graph.name, input.name, input.level
             )));
+        }
+        Self::nested(graph, values)
+    }
+
+    /// As [`GraphKernel::new`], for a loss that may also read numbers of single responses and tokens: such a
+    /// kernel is evaluated with [`LossKernel::evaluate_nested`].
+    ///
+    /// # Errors
+    /// If the graph is malformed, has no loss or lacks a gradient, or a parameter is unknown, has no value
+    /// or is outside its range.
+    pub fn nested(graph: &Graph, values: &HashMap<String, f64>) -> Result<Self, RuntimeError> {
+        let fail = |reason: String| RuntimeError::Loss { loss: graph.name.clone(), reason };
+        verify(graph)
+            .map_err(|v| fail(v.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")))?;
+        if let Some(input) = graph.inputs.iter().find(|i| i.level < Level::Example) {
+            return Err(fail(format!("input `{}` is at the {} level", input.name, input.level)));
         }
         let params = parameters(graph, values)?;
         let loss = graph.roots.iter().find(|r| r.name == "loss");
@@ -58,9 +95,13 @@ impl GraphKernel {
                 (None, true) => return Err(fail(format!("no root `{name}`"))),
             }
         }
-        let deeper = |r: &ponens_compiler::mir::Root| graph.node(r.node).level > Level::Example;
-        if let Some(root) = pruned.roots.iter().find(|r| deeper(r)) {
-            return Err(fail(format!("root `{}` is below the example level", root.name)));
+        let deepest = |r: &ponens_compiler::mir::Root| {
+            let of = r.name.strip_prefix("d/");
+            let input = of.and_then(|n| graph.inputs.iter().find(|i| i.name == n));
+            input.map_or(Level::Example, |i| i.level)
+        };
+        if let Some(root) = pruned.roots.iter().find(|r| graph.node(r.node).level > deepest(r)) {
+            return Err(fail(format!("root `{}` is below its level", root.name)));
         }
         let tape = Tape::new(&pruned).map_err(|e| fail(e.to_string()))?;
         Ok(Self {
@@ -70,7 +111,29 @@ impl GraphKernel {
             params,
             gradients,
             graph: pruned,
+            running: Vec::new(),
         })
+    }
+
+    /// The same kernel with its running means: by the name of the column that holds one, the graph over
+    /// the same inputs of what it is the mean of.
+    ///
+    /// # Errors
+    /// If the loss has no such input, or as [`GraphKernel::new`].
+    pub fn with_running(
+        mut self,
+        means: &[(String, Graph)],
+        values: &HashMap<String, f64>,
+    ) -> Result<Self, RuntimeError> {
+        for (name, graph) in means {
+            let input = self.graph.inputs.iter().position(|i| i.name == *name);
+            let input = input.ok_or_else(|| RuntimeError::Loss {
+                loss: self.graph.name.clone(),
+                reason: format!("no input `{name}`"),
+            })?;
+            self.running.push(RunningMean { input, of: GraphKernel::new(graph, values)? });
+        }
+        Ok(self)
     }
 
     /// The graph with the roots that are evaluated.
@@ -131,12 +194,54 @@ impl LossKernel for GraphKernel {
         &self.graph.inputs
     }
 
+    fn definition(&self) -> Option<&Graph> {
+        Some(&self.graph)
+    }
+
+    fn parameters(&self) -> Vec<(&str, f64)> {
+        let names = self.graph.params.iter().map(|p| p.name.as_str());
+        names.zip(self.params.iter().copied()).collect()
+    }
+
     fn couples_examples(&self) -> bool {
-        self.couples
+        // What the mean is of has to be known of the whole batch before its loss is.
+        self.couples || !self.running.is_empty()
+    }
+
+    fn running(&self) -> &[RunningMean] {
+        &self.running
+    }
+
+    fn evaluate_nested(
+        &self,
+        columns: &[Vec<f64>],
+        loops: &Loops,
+    ) -> Result<Evaluated, RuntimeError> {
+        let fail = |e: EvalError| RuntimeError::Loss {
+            loss: self.graph.name.clone(),
+            reason: e.to_string(),
+        };
+        loops.check(&self.graph, columns)?;
+        let batch = loops.batch(&self.graph, columns).map_err(fail)?;
+        let mut scratch = Scratch::default();
+        let roots = self.tape.run(&self.params, &batch, &mut scratch).map_err(fail)?;
+        let copies = if self.whole_batch { loops.examples as f64 } else { 1.0 };
+        let gradient = |(input, root): (usize, &Option<usize>)| {
+            let root = (*root)?;
+            let from = self.graph.node(self.graph.roots[root].node).level;
+            let to = self.graph.inputs[input].level;
+            let mut all = loops.spread(roots[root], from, input, to);
+            all.iter_mut().for_each(|g| *g *= copies);
+            Some(all)
+        };
+        Ok(Evaluated {
+            loss: spread(roots[0], loops.examples),
+            grads: self.gradients.iter().enumerate().map(gradient).collect(),
+        })
     }
 
     fn evaluate(&self, columns: &[Vec<f64>]) -> Result<Evaluated, RuntimeError> {
-        let fail = |e: ponens_compiler::codegen::interp::EvalError| RuntimeError::Loss {
+        let fail = |e: EvalError| RuntimeError::Loss {
             loss: self.graph.name.clone(),
             reason: e.to_string(),
         };

@@ -11,11 +11,13 @@ use std::sync::Arc;
 use candle_core::{CpuStorage, CustomOp1, CustomOp2, DType, Layout, Shape, Tensor};
 
 #[cfg(feature = "cuda")]
-use super::device::card::{self, Memory};
+use super::device::card;
 #[cfg(feature = "cuda")]
 use super::device::hidden::HeadPass;
 use super::memory::room;
-use super::{Columns, Evaluated, LossKernel, RuntimeError, TokenRows};
+use super::{Columns, Evaluated, LossKernel, RuntimeError, TokenRows, finite};
+#[cfg(feature = "cuda")]
+use crate::device::Memory;
 use crate::logprob::{self, Each, FrozenForward, Head, HeadGradients, RowStats, Statistic};
 #[cfg(feature = "cuda")]
 use candle_core::CudaStorage;
@@ -31,7 +33,7 @@ enum Kept {
 impl Kept {
     /// The log-probability of each row; none where its logits are not finite.
     fn logp(&self) -> Vec<Option<f32>> {
-        let of = |r: &RowStats| (r.lse.is_finite() && r.target_logit.is_finite()).then_some(r.logp);
+        let of = |r: &RowStats| (r.finite && r.lse.is_finite()).then_some(r.logp);
         match self {
             Kept::Frozen(f) => f.rows.iter().map(of).collect(),
             Kept::Trained(rows) => rows.iter().map(of).collect(),
@@ -168,11 +170,11 @@ fn forward(
     let head = &detached(head);
     let kept_pass = pass(&hidden, head, train_head, &targets)?;
     let mut logp = Vec::with_capacity(kept.len());
-    for (row, of_row) in kept.iter().zip(kept_pass.logp()) {
-        logp.push(of_row.ok_or_else(|| {
-            let reason = format!("row {row} gives logits that are not finite, or the head does");
-            RuntimeError::argument("hidden", reason)
-        })?);
+    for (at, (row, of_row)) in kept.iter().zip(kept_pass.logp()).enumerate() {
+        match of_row {
+            Some(of_row) => logp.push(of_row),
+            None => return Err(finite::of_hidden(&hidden, at, head, *row as usize, rows)?),
+        }
     }
     let sums = sums(&hidden, head, &targets, rows, &logp, wanted)?;
     let value = kernel.evaluate(&columns.resolve_all(&sums)?)?;

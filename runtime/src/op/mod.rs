@@ -19,11 +19,13 @@ pub mod device;
 mod elementwise;
 mod emit;
 mod error;
+mod finite;
 pub mod fused;
 mod graph;
 pub mod hidden;
 mod machine;
 mod memory;
+mod nested;
 mod rows;
 pub mod tape;
 
@@ -36,11 +38,12 @@ mod tests;
 
 pub use column::{Column, Columns};
 pub use error::RuntimeError;
-pub use graph::GraphKernel;
+pub use graph::{GraphKernel, RunningMean};
 pub use machine::MachineKernel;
+pub use nested::Loops;
 pub use rows::TokenRows;
 
-use ponens_compiler::mir::Input;
+use ponens_compiler::mir::{Graph, Input, Level};
 
 /// The value and the gradient of a loss on one batch of `n` examples.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,9 +64,25 @@ pub trait LossKernel: Send + Sync {
     /// `len(w)`, a declared column's own name.
     fn inputs(&self) -> &[Input];
 
+    /// The graph that it evaluates, where it has one.
+    fn definition(&self) -> Option<&Graph> {
+        None
+    }
+
+    /// Its parameters with their values.
+    fn parameters(&self) -> Vec<(&str, f64)> {
+        Vec::new()
+    }
+
     /// False only if the loss of an example depends on no other example of the batch.
     fn couples_examples(&self) -> bool {
         true
+    }
+
+    /// The inputs that hold the mean of something over the whole run so far; whoever keeps the run fills
+    /// them.
+    fn running(&self) -> &[RunningMean] {
+        &[]
     }
 
     /// Evaluates one batch; `columns[i][e]` is input `i` of example `e`.
@@ -71,6 +90,27 @@ pub trait LossKernel: Send + Sync {
     /// # Errors
     /// If the number of columns is not that of [`LossKernel::inputs`], or their lengths differ.
     fn evaluate(&self, columns: &[Vec<f64>]) -> Result<Evaluated, RuntimeError>;
+
+    /// [`LossKernel::evaluate`] for a loss that reads numbers below the example: column `i` has one number for
+    /// each element of its input's loop, those of the first example first, and so has its gradient.
+    ///
+    /// # Errors
+    /// As [`LossKernel::evaluate`]; also if the kernel takes no such loss.
+    fn evaluate_nested(
+        &self,
+        columns: &[Vec<f64>],
+        _loops: &Loops,
+    ) -> Result<Evaluated, RuntimeError> {
+        match self.inputs().iter().find(|i| i.level > Level::Example) {
+            None => self.evaluate(columns),
+            Some(input) => Err(RuntimeError::Unsupported(format!(
+                "loss `{}` reads `{}` at the {} level",
+                self.name(),
+                input.name,
+                input.level
+            ))),
+        }
+    }
 }
 
 /// The common length of a kernel's columns.

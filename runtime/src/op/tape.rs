@@ -12,13 +12,15 @@ use candle_core::{
 use half::{bf16, f16};
 
 #[cfg(feature = "cuda")]
-use super::device::card::{self, LossOf, Memory, OnCard};
+use super::device::card::{self, OnCard, Reads};
 #[cfg(feature = "cuda")]
-use super::device::logits::LogitsPass;
+use super::device::logits::{self, LogitsPass};
 use super::fused::{Residue, Task};
 use super::memory::zeros;
 use super::{Columns, Evaluated, LossKernel, RuntimeError, TokenRows};
-use crate::logprob::Logit;
+#[cfg(feature = "cuda")]
+use crate::device::Memory;
+use crate::logprob::{Each, Logit};
 #[cfg(feature = "cuda")]
 use candle_core::{CudaStorage, backend::BackendStorage};
 
@@ -39,7 +41,63 @@ pub fn fused_loss(
     columns: Columns,
     kernel: Arc<dyn LossKernel>,
 ) -> Result<Tensor, RuntimeError> {
-    let (n, v) = logits.dims2()?;
+    let (n, v) = matrix(logits)?;
+    let reference = other(logits, reference)?;
+    let op =
+        FusedLoss { vocabulary: v, rows, columns, kernel, reference, residue: Mutex::new(None) };
+    op.task().check(n * v, op.reference.as_ref().map(Tensor::elem_count))?;
+    logits.contiguous()?.apply_op1(op).map_err(RuntimeError::from)
+}
+
+/// By statistic, the sum over the tokens of each sequence, from logits `[N, V]`: what a frozen model's
+/// columns are made of, with the bits that [`fused_loss`] itself sees. Statistics that are not wanted are 0.
+///
+/// # Errors
+/// As [`super::fused::sequence_statistics`]; also if the logits are not f32, bf16 or f16 on the CPU, or on a
+/// card with the feature `cuda`.
+pub fn sequence_statistics(
+    logits: &Tensor,
+    reference: Option<&Tensor>,
+    rows: &TokenRows,
+    wanted: Each<bool>,
+) -> Result<Each<Vec<f64>>, RuntimeError> {
+    matrix(logits)?;
+    let (reference, logits) = (other(logits, reference)?, logits.detach().contiguous()?);
+    match logits.dtype() {
+        DType::BF16 => statistics::<bf16>(&logits, reference.as_ref(), rows, wanted),
+        DType::F16 => statistics::<f16>(&logits, reference.as_ref(), rows, wanted),
+        _ => statistics::<f32>(&logits, reference.as_ref(), rows, wanted),
+    }
+}
+
+fn statistics<L: OnDevice>(
+    logits: &Tensor,
+    reference: Option<&Tensor>,
+    rows: &TokenRows,
+    wanted: Each<bool>,
+) -> Result<Each<Vec<f64>>, RuntimeError> {
+    let (_, vocabulary) = logits.dims2()?;
+    let (storage, layout) = logits.storage_and_layout();
+    match &*storage {
+        #[cfg(feature = "cuda")]
+        Storage::Cuda(storage) => {
+            let reads = Reads { vocabulary, wanted, reference };
+            reads.lend::<L, _>(storage, layout, |program, all| {
+                logits::sequence_statistics(program, all, rows, wanted)
+            })
+        }
+        Storage::Cpu(cpu) => {
+            let own = slice::<L>(cpu, layout)?;
+            with_slice(reference, |other| {
+                Ok(super::fused::sequence_statistics(own, other, vocabulary, rows, wanted))
+            })?
+        }
+        _ => Err(RuntimeError::argument("logits", format!("are not on {DEVICES}"))),
+    }
+}
+
+/// Checks type and place of logits; their rows and words.
+fn matrix(logits: &Tensor) -> Result<(usize, usize), RuntimeError> {
     let device = logits.device();
     let taken = device.is_cpu() || (cfg!(feature = "cuda") && device.is_cuda());
     if !taken || !matches!(logits.dtype(), DType::F32 | DType::BF16 | DType::F16) {
@@ -47,26 +105,27 @@ pub fn fused_loss(
         let reason = format!("the fused loss takes f32, bf16 and f16 on {DEVICES}, not {reason}");
         return Err(RuntimeError::argument("logits", reason));
     }
-    let reference = match reference {
-        None => None,
-        Some(r) if r.dims() == logits.dims() && r.dtype() == logits.dtype() => {
-            Some(r.detach().contiguous()?)
-        }
-        Some(r) => {
-            let reason = format!(
-                "{:?} of {:?} where the policy has {:?} of {:?}",
-                r.dims(),
-                r.dtype(),
-                logits.dims(),
-                logits.dtype()
-            );
-            return Err(RuntimeError::argument("reference", reason));
-        }
+    let &[n, v] = logits.dims() else {
+        let reason = format!("a matrix is wanted, not {:?}", logits.dims());
+        return Err(RuntimeError::argument("logits", reason));
     };
-    let op =
-        FusedLoss { vocabulary: v, rows, columns, kernel, reference, residue: Mutex::new(None) };
-    op.task().check(n * v, op.reference.as_ref().map(Tensor::elem_count))?;
-    logits.contiguous()?.apply_op1(op).map_err(RuntimeError::from)
+    Ok((n, v))
+}
+
+/// The reference's logits, of the policy's shape and type.
+fn other(logits: &Tensor, reference: Option<&Tensor>) -> Result<Option<Tensor>, RuntimeError> {
+    let Some(r) = reference else { return Ok(None) };
+    if r.dims() == logits.dims() && r.dtype() == logits.dtype() {
+        return Ok(Some(r.detach().contiguous()?));
+    }
+    let reason = format!(
+        "{:?} of {:?} where the policy has {:?} of {:?}",
+        r.dims(),
+        r.dtype(),
+        logits.dims(),
+        logits.dtype()
+    );
+    Err(RuntimeError::argument("reference", reason))
 }
 
 /// What the forward pass leaves, where it ran.
@@ -103,6 +162,19 @@ fn slice<'a, L: Stored>(storage: &'a CpuStorage, layout: &Layout) -> candle_core
     }
 }
 
+/// Calls `f` with the reference's logits, if there are any.
+fn with_slice<L: Stored, R>(
+    reference: Option<&Tensor>,
+    f: impl FnOnce(Option<&[L]>) -> candle_core::Result<R>,
+) -> candle_core::Result<R> {
+    let Some(reference) = reference else { return f(None) };
+    let (storage, layout) = reference.storage_and_layout();
+    match &*storage {
+        Storage::Cpu(cpu) => f(Some(slice(cpu, layout)?)),
+        _ => candle_core::bail!("fused-loss: CPU only"),
+    }
+}
+
 impl FusedLoss {
     fn task(&self) -> Task<'_> {
         Task {
@@ -113,26 +185,13 @@ impl FusedLoss {
         }
     }
 
-    /// Calls `f` with the reference's logits.
-    fn with_reference<L: Stored, R>(
-        &self,
-        f: impl FnOnce(Option<&[L]>) -> candle_core::Result<R>,
-    ) -> candle_core::Result<R> {
-        let Some(reference) = &self.reference else { return f(None) };
-        let (storage, layout) = reference.storage_and_layout();
-        match &*storage {
-            Storage::Cpu(cpu) => f(Some(slice(cpu, layout)?)),
-            _ => candle_core::bail!("fused-loss: CPU only"),
-        }
-    }
-
     fn forward<L: Stored>(
         &self,
         storage: &CpuStorage,
         layout: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
         let logits = slice::<L>(storage, layout)?;
-        let (value, residue) = self.with_reference(|reference| {
+        let (value, residue) = with_slice(self.reference.as_ref(), |reference| {
             self.task().forward(logits, reference).map_err(candle_core::Error::wrap)
         })?;
         self.keep(Kept::Host(residue))?;
@@ -152,14 +211,21 @@ impl FusedLoss {
     }
 
     #[cfg(feature = "cuda")]
-    fn of(&self) -> LossOf<'_> {
-        LossOf {
-            vocabulary: self.vocabulary,
-            rows: &self.rows,
-            columns: &self.columns,
-            kernel: self.kernel.as_ref(),
-            reference: self.reference.as_ref(),
-        }
+    fn reads(&self) -> Reads<'_> {
+        let (vocabulary, wanted) = (self.vocabulary, self.columns.wanted());
+        Reads { vocabulary, wanted, reference: self.reference.as_ref() }
+    }
+
+    #[cfg(feature = "cuda")]
+    fn forward_on_card<L: OnCard>(
+        &self,
+        storage: &CudaStorage,
+        layout: &Layout,
+    ) -> Result<LogitsPass<Memory>, RuntimeError> {
+        let Self { rows, columns, kernel, .. } = self;
+        self.reads().lend::<L, _>(storage, layout, |program, all| {
+            logits::forward(program, all, rows, columns, kernel.as_ref())
+        })
     }
 
     fn backward<L: OnDevice>(&self, logits: &Tensor, scale: f64) -> candle_core::Result<Tensor> {
@@ -170,7 +236,9 @@ impl FusedLoss {
             Some(Kept::Host(residue)) => residue,
             #[cfg(feature = "cuda")]
             Some(Kept::Card(pass)) => {
-                let gradient = self.of().gradient::<L>(logits, pass, scale);
+                let gradient = self.reads().rewritten::<L>(logits, |program, all| {
+                    pass.backward(program, all, &self.rows, scale)
+                });
                 return gradient.map_err(candle_core::Error::wrap);
             }
             None => candle_core::bail!("fused-loss: backward before forward"),
@@ -180,7 +248,7 @@ impl FusedLoss {
         let (storage, layout) = logits.storage_and_layout();
         let Storage::Cpu(cpu) = &*storage else { candle_core::bail!("fused-loss: CPU only") };
         let logits = slice::<L>(cpu, layout)?;
-        self.with_reference(|reference| {
+        with_slice(self.reference.as_ref(), |reference| {
             self.task().gradient(logits, reference, residue, scale, &mut gradient);
             Ok(())
         })?;
@@ -212,9 +280,9 @@ impl CustomOp1 for FusedLoss {
         layout: &Layout,
     ) -> candle_core::Result<(CudaStorage, Shape)> {
         let pass = match storage.dtype() {
-            DType::BF16 => self.of().forward::<bf16>(storage, layout),
-            DType::F16 => self.of().forward::<f16>(storage, layout),
-            _ => self.of().forward::<f32>(storage, layout),
+            DType::BF16 => self.forward_on_card::<bf16>(storage, layout),
+            DType::F16 => self.forward_on_card::<f16>(storage, layout),
+            _ => self.forward_on_card::<f32>(storage, layout),
         };
         let pass = pass.map_err(candle_core::Error::wrap)?;
         let loss = card::scalar(&storage.device, self.mean(&pass.value))?;

@@ -12,7 +12,7 @@ use crate::op::RuntimeError;
 /// What `metrics.jsonl` says.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RunLog {
-    /// The first record: loss, reward, settings.
+    /// The first record: loss, reward, settings; the settings as they were in the last sitting.
     pub run: Value,
     /// By name: the figure of each step that has one.
     pub steps: BTreeMap<String, Vec<(f64, f64)>>,
@@ -61,6 +61,12 @@ pub fn read_run(folder: &Path) -> Result<RunLog, RuntimeError> {
         let into = match kind.as_str() {
             "run" => {
                 log.run = record;
+                continue;
+            }
+            "resumed" => {
+                for name in ["steps", "config"] {
+                    log.run[name] = record[name].clone();
+                }
                 continue;
             }
             "step" => &mut log.steps,

@@ -6,37 +6,44 @@
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
+use sha2::{Digest as _, Sha256};
 
-use crate::data::EncodedExample;
+use crate::data::Examples;
 use crate::model::Llama;
 use crate::op::RuntimeError;
 
 use super::checkpoint::digest;
 use super::output::write_whole;
-use super::reference::reference_log_probs;
+use super::reference::{counts, reference_numbers, unreadable};
+use super::reward::Grain;
+use super::score::by_sequence;
 
-/// A digest (64-bit FNV-1a over words) of a model's weights and hyperparameters. The adapter does not
+/// A digest (SHA-256) of a model's weights and hyperparameters. The adapter does not
 /// count: ask for the model without it, or merged.
 ///
 /// # Errors
 /// If the device fails.
 pub fn model_digest(model: &Llama) -> Result<String, RuntimeError> {
-    let mut hash = 0xcbf2_9ce4_8422_2325u64;
-    let mut eat = |word: u64| hash = (hash ^ word).wrapping_mul(0x0100_0000_01b3);
-    format!("{:?}", model.config()).bytes().for_each(|b| eat(u64::from(b)));
+    let mut hash = Sha256::new();
+    hash.update(format!("{:?}", model.config()));
     model.each_weight(|name, tensor| {
-        name.bytes().for_each(|b| eat(u64::from(b)));
+        // Lengths keep a name from running into numbers, and one weight into the next.
+        hash.update((name.len() as u64).to_le_bytes());
+        hash.update(name);
+        hash.update((tensor.elem_count() as u64).to_le_bytes());
         let values = tensor.flatten_all()?.to_vec1::<f32>()?;
-        let pairs = values.chunks_exact(2);
-        let rest = pairs.remainder();
-        for p in pairs {
-            eat(u64::from(p[0].to_bits()) << 32 | u64::from(p[1].to_bits()));
+        for few in values.chunks(BLOCK) {
+            let bytes: Vec<u8> = few.iter().flat_map(|v| v.to_le_bytes()).collect();
+            hash.update(&bytes);
         }
-        rest.iter().for_each(|v| eat(u64::from(v.to_bits())));
         Ok(())
     })?;
-    Ok(format!("{hash:016x}"))
+    // The name of a file: half of the digits keep two models apart as surely.
+    Ok(hash.finalize().iter().take(16).map(|b| format!("{b:02x}")).collect())
 }
+
+/// Numbers that are hashed at a time.
+const BLOCK: usize = 1 << 14;
 
 /// Where reference log-probabilities are kept.
 #[derive(Clone, Debug)]
@@ -51,36 +58,49 @@ impl ReferenceCache {
         Self { folder: folder.to_owned(), model }
     }
 
-    fn path(&self, examples: &[EncodedExample]) -> PathBuf {
-        let data = digest(&[examples]);
-        self.folder.join(format!("reference-{}-{data}.safetensors", self.model))
+    fn path(&self, examples: &dyn Examples, grain: Grain) -> Result<PathBuf, RuntimeError> {
+        let data = digest(&[examples])?;
+        let tokens = if grain == Grain::Token { "-tokens" } else { "" };
+        Ok(self.folder.join(format!("reference-{}-{data}{tokens}.safetensors", self.model)))
     }
 
     /// The sums kept for these examples. A file that does not fit is as good as none.
-    fn find(&self, examples: &[EncodedExample]) -> Option<Vec<Vec<f64>>> {
-        let tensors = candle_core::safetensors::load(self.path(examples), &Device::Cpu).ok()?;
+    fn find(path: &Path, counts: &[usize]) -> Option<Vec<Vec<f64>>> {
+        let tensors = candle_core::safetensors::load(path, &Device::Cpu).ok()?;
         let mut flat = tensors.get("sums")?.to_vec1::<f64>().ok()?.into_iter();
-        let sums: Vec<Vec<f64>> =
-            examples.iter().map(|e| flat.by_ref().take(e.sequence_count()).collect()).collect();
-        let whole = sums.iter().zip(examples).all(|(s, e)| s.len() == e.sequence_count());
+        let sums: Vec<Vec<f64>> = counts.iter().map(|n| flat.by_ref().take(*n).collect()).collect();
+        let whole = sums.iter().zip(counts).all(|(s, n)| s.len() == *n);
         (whole && flat.next().is_none()).then_some(sums)
     }
 
-    /// The sums of all examples: those kept, or computed by `model` and kept. Also says whether they were
+    /// The numbers of all examples: those kept, or computed by `model` and kept. Also says whether they were
     /// there already.
     ///
     /// # Errors
-    /// As [`reference_log_probs`]; if the folder cannot be written.
+    /// As [`reference_numbers`]; if the folder cannot be written.
     pub fn sums(
         &self,
         model: &Llama,
-        examples: &[EncodedExample],
+        examples: &dyn Examples,
         micro: usize,
+        grain: Grain,
     ) -> Result<(Vec<Vec<f64>>, bool), RuntimeError> {
-        if let Some(sums) = self.find(examples) {
+        let path = self.path(examples, grain)?;
+        if let Some(sums) = Self::find(&path, &counts(examples, grain)?) {
             return Ok((sums, true));
         }
-        let sums = reference_log_probs(model, examples, micro, |_| {})?;
+        if grain == Grain::Sequence {
+            let tokens = self.path(examples, Grain::Token)?;
+            if let Some(tokens) = Self::find(&tokens, &counts(examples, Grain::Token)?) {
+                let sum = |(i, t): (usize, &Vec<f64>)| {
+                    let example = examples.get(i).map_err(unreadable)?;
+                    Ok::<_, RuntimeError>(by_sequence(&example, t, Grain::Token))
+                };
+                let sums = tokens.iter().enumerate().map(sum).collect::<Result<_, _>>()?;
+                return Ok((sums, true));
+            }
+        }
+        let sums = reference_numbers(model, examples, micro, grain, |_| {})?;
         let flat: Vec<f64> = sums.iter().flatten().copied().collect();
         if flat.is_empty() {
             return Ok((sums, false));
@@ -88,7 +108,6 @@ impl ReferenceCache {
         std::fs::create_dir_all(&self.folder)
             .map_err(RuntimeError::io("cannot create", &self.folder))?;
         let tensor = Tensor::new(flat, &Device::Cpu)?;
-        let path = self.path(examples);
         let bytes = safetensors::serialize([("sums", &tensor)], None)
             .map_err(|e| RuntimeError::format(&path, e.to_string()))?;
         write_whole(&path, &bytes)?;

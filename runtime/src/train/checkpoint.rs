@@ -9,21 +9,25 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor, Var};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
-use crate::data::EncodedExample;
-use crate::op::RuntimeError;
+use crate::data::Examples;
+use crate::files::{named, temporary_folder};
+use crate::op::{LossKernel, RuntimeError};
 use crate::optim::AdamW;
 
-use super::config::TrainConfig;
+use super::config::{Settings, TrainConfig};
 use super::output::{UNFINISHED, sync_folder};
-use super::reference::ReferenceLogProbs;
+use super::reference::{ReferenceLogProbs, unreadable};
+use super::reward::Grain;
+use super::running_mean::Running;
 
 const PREFIX: &str = "checkpoint-";
 const WEIGHTS: &str = "weights.safetensors";
 const OPTIMISER: &str = "optimizer.safetensors";
 const REFERENCE: &str = "reference.safetensors";
 const STATE: &str = "state.json";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// The numbers of a checkpoint that are not tensors.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -35,6 +39,8 @@ pub(super) struct State {
     pub(super) seconds: f64,
     /// The loss that was trained with.
     pub(super) loss: String,
+    /// Its definition and its parameters.
+    pub(super) kernel: Settings,
     /// The settings.
     pub(super) config: TrainConfig,
     /// A digest of all training and held-out tokens.
@@ -47,6 +53,23 @@ pub(super) struct State {
     /// Evaluations since then.
     #[serde(default)]
     pub(super) stale: usize,
+    /// The running means of the loss.
+    #[serde(default)]
+    pub(super) running: Vec<Running>,
+    /// Whether this sitting goes on under settings that may change, and did.
+    #[serde(skip)]
+    pub(super) changed: bool,
+}
+
+/// What tells a loss from others of its name: the digest of its graph, and its parameters.
+pub fn kernel_settings(kernel: &dyn LossKernel) -> Settings {
+    let graph = kernel.definition().map(|g| {
+        let text = named(Sha256::new_with_prefix(g.to_string()));
+        (format!("definition of the loss `{}`", kernel.name()), text)
+    });
+    let parameters = kernel.parameters().into_iter();
+    let shown = parameters.map(|(name, v)| (format!("parameter `{name}`"), format!("{v:?}")));
+    graph.into_iter().chain(shown).collect()
 }
 
 impl State {
@@ -56,17 +79,20 @@ impl State {
             step: 0,
             seconds: 0.0,
             loss: loss.to_owned(),
+            kernel: Settings::new(),
             config: config.clone(),
             data,
             baseline: None,
             best: None,
             stale: 0,
+            running: Vec::new(),
+            changed: false,
         }
     }
 }
 
 /// A digest (64-bit FNV-1a) of tokens, borders, labels and columns: tells one data set from another.
-pub(super) fn digest(parts: &[&[EncodedExample]]) -> String {
+pub(super) fn digest(parts: &[&dyn Examples]) -> Result<String, RuntimeError> {
     let mut hash = 0xcbf2_9ce4_8422_2325u64;
     let mut eat = |word: u64| {
         for byte in word.to_le_bytes() {
@@ -75,7 +101,8 @@ pub(super) fn digest(parts: &[&[EncodedExample]]) -> String {
     };
     for part in parts {
         eat(part.len() as u64);
-        for example in *part {
+        for place in 0..part.len() {
+            let example = part.get(place).map_err(unreadable)?;
             eat(example.responses.len() as u64);
             for s in example.sequences() {
                 eat(s.ids.len() as u64);
@@ -84,10 +111,11 @@ pub(super) fn digest(parts: &[&[EncodedExample]]) -> String {
             }
             example.good.iter().for_each(|&g| eat(u64::from(g)));
             example.columns.iter().for_each(|c| eat(c.to_bits()));
+            example.lists.iter().flatten().for_each(|c| eat(c.to_bits()));
             example.reference.iter().flatten().for_each(|r| eat(r.to_bits()));
         }
     }
-    format!("{hash:016x}")
+    Ok(format!("{hash:016x}"))
 }
 
 fn name(step: usize) -> String {
@@ -135,24 +163,29 @@ fn save_tensors(tensors: &HashMap<String, Tensor>, path: &Path) -> Result<(), Ru
     Ok(())
 }
 
+/// Variables with the optimiser that moves them.
+pub(super) type Trained<'a> = (&'a [(String, Var)], &'a AdamW);
+
 /// Writes a checkpoint into the run's folder and removes all but the `keep` newest; returns its folder.
 pub(super) fn save(
     folder: &Path,
     state: &State,
-    variables: &[(String, Var)],
-    optimiser: &AdamW,
+    trained: &[Trained<'_>],
     reference: &ReferenceLogProbs,
 ) -> Result<PathBuf, RuntimeError> {
     fs::create_dir_all(folder).map_err(RuntimeError::io("cannot create", folder))?;
     // Dropping the handle on any error below removes the half-written folder.
-    let temporary = tempfile::Builder::new()
-        .prefix(UNFINISHED)
-        .tempdir_in(folder)
-        .map_err(RuntimeError::io("cannot write", folder))?;
+    let temporary =
+        temporary_folder().tempdir_in(folder).map_err(RuntimeError::io("cannot write", folder))?;
     let at = |file: &str| temporary.path().join(file);
-    let weights = variables.iter().map(|(n, v)| (n.clone(), v.as_tensor().clone())).collect();
+    let mut weights = HashMap::new();
+    let mut moments = HashMap::new();
+    for (variables, optimiser) in trained {
+        weights.extend(variables.iter().map(|(n, v)| (n.clone(), v.as_tensor().clone())));
+        moments.extend(optimiser.state()?);
+    }
     save_tensors(&weights, &at(WEIGHTS))?;
-    save_tensors(&optimiser.state()?, &at(OPTIMISER))?;
+    save_tensors(&moments, &at(OPTIMISER))?;
     save_tensors(&reference.tensors()?, &at(REFERENCE))?;
     let text = serde_json::to_vec_pretty(state)
         .map_err(|e| RuntimeError::format(at(STATE), e.to_string()))?;
@@ -200,35 +233,45 @@ pub(super) fn load_state(checkpoint: &Path) -> Result<State, RuntimeError> {
     Ok(state)
 }
 
-/// Puts a checkpoint's weights and optimiser state in place; nothing changes on an error.
+/// Puts a checkpoint's weights and optimiser states in place; nothing changes on an error.
 pub(super) fn restore(
     checkpoint: &Path,
     step: usize,
-    variables: &[(String, Var)],
-    optimiser: &mut AdamW,
-    data: (&[EncodedExample], &[EncodedExample]),
+    trained: &mut [(&[(String, Var)], &mut AdamW)],
+    data: [&dyn Examples; 2],
+    grain: Grain,
 ) -> Result<ReferenceLogProbs, RuntimeError> {
     let path = checkpoint.join(WEIGHTS);
     let weights = load_tensors(&path)?;
-    let mut new = Vec::with_capacity(variables.len());
-    for (name, v) in variables {
+    let mut new = Vec::new();
+    for (name, v) in trained.iter().flat_map(|(variables, _)| *variables) {
         let tensor = weights.get(name).filter(|t| t.dims() == v.dims() && t.dtype() == v.dtype());
-        new.push(tensor.ok_or_else(|| {
+        let tensor = tensor.ok_or_else(|| {
             RuntimeError::format(&path, format!("no fitting weights for `{name}`: another model?"))
-        })?);
+        })?;
+        new.push((v, tensor));
     }
-    if weights.len() != variables.len() {
+    if weights.len() != new.len() {
         let reason = format!(
             "{} tensors for {} trainable variables: another model?",
             weights.len(),
-            variables.len()
+            new.len()
         );
         return Err(RuntimeError::format(&path, reason));
     }
     let path = checkpoint.join(REFERENCE);
-    let reference = ReferenceLogProbs::from_tensors(&load_tensors(&path)?, &path, data)?;
-    optimiser.restore(&load_tensors(&checkpoint.join(OPTIMISER))?, step as u64)?;
-    for ((_, v), tensor) in variables.iter().zip(new) {
+    let reference = ReferenceLogProbs::from_tensors(&load_tensors(&path)?, &path, data, grain)?;
+    let mut moments = load_tensors(&checkpoint.join(OPTIMISER))?;
+    for (variables, optimiser) in trained.iter_mut() {
+        let mut own = HashMap::new();
+        for name in
+            variables.iter().flat_map(|(n, _)| [format!("first.{n}"), format!("second.{n}")])
+        {
+            own.extend(moments.remove_entry(&name));
+        }
+        optimiser.restore(&own, step as u64)?;
+    }
+    for (v, tensor) in new {
         v.set(tensor)?;
     }
     Ok(reference)

@@ -11,7 +11,7 @@ use crate::data::EncodedExample;
 use crate::model::Llama;
 use crate::op::RuntimeError;
 
-use super::batch::rows;
+use super::problem::rows;
 
 /// The score of one pair.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

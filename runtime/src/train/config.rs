@@ -1,7 +1,10 @@
 //! The settings of a run.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
+use crate::files::DIGEST;
 use crate::op::RuntimeError;
 use crate::optim::{AdamWConfig, Decay, Schedule};
 
@@ -27,6 +30,9 @@ pub struct TrainConfig {
     pub micro_batch: usize,
     /// The learning rate.
     pub schedule: Schedule,
+    /// The peak learning rate of a scalar head, where the loss reads one; else that of the policy.
+    #[serde(default)]
+    pub head_rate: Option<f64>,
     /// Gradients longer than this are scaled down to it.
     pub clip: Option<f64>,
     /// The optimiser's constants.
@@ -43,6 +49,37 @@ pub struct TrainConfig {
     pub save_every: Option<usize>,
     /// How many checkpoints stay; older ones are removed.
     pub keep: usize,
+    /// What else the run was started with, by name: the model, its adapter, the reference. A run goes on with
+    /// the same alone.
+    #[serde(default)]
+    pub origin: Settings,
+}
+
+/// Settings by name. Digests stand for what is too long to show.
+pub type Settings = BTreeMap<String, String>;
+
+/// Refuses settings that are not those of a run's start.
+///
+/// # Errors
+/// Names the first that differs.
+pub(super) fn unchanged(was: &Settings, is: &Settings) -> Result<(), RuntimeError> {
+    match first_change(was, is) {
+        None => Ok(()),
+        Some(text) => {
+            Err(RuntimeError::Setting(format!("the run to resume was started with {text}")))
+        }
+    }
+}
+
+/// The first setting that differs, as it was and as it is.
+pub fn first_change(was: &Settings, is: &Settings) -> Option<String> {
+    let name = was.keys().chain(is.keys()).find(|name| was.get(*name) != is.get(*name))?;
+    let shown = |settings: &Settings| settings.get(name).map_or("none".to_owned(), String::clone);
+    let (was, is) = (shown(was), shown(is));
+    Some(match was.starts_with(DIGEST) || is.starts_with(DIGEST) {
+        true => format!("another {name}"),
+        false => format!("{name} {was}, not {is}"),
+    })
 }
 
 impl Default for TrainConfig {
@@ -52,6 +89,7 @@ impl Default for TrainConfig {
             batch_size: 16,
             micro_batch: 4,
             schedule: Schedule { peak: 1e-5, warmup: 10, decay: Decay::Linear },
+            head_rate: None,
             clip: Some(1.0),
             adamw: AdamWConfig::default(),
             seed: 0,
@@ -59,6 +97,7 @@ impl Default for TrainConfig {
             patience: None,
             save_every: None,
             keep: 2,
+            origin: Settings::new(),
         }
     }
 }
@@ -81,6 +120,9 @@ impl TrainConfig {
         }
         if !(self.schedule.peak >= 0.0 && self.schedule.peak.is_finite()) {
             return wrong(format!("learning rate {} is outside [0, inf)", self.schedule.peak));
+        }
+        if self.head_rate.is_some_and(|r| !(r >= 0.0 && r.is_finite())) {
+            return wrong("the head's learning rate must be in [0, inf)".into());
         }
         if self.clip.is_some_and(|c| c.is_nan() || c <= 0.0) {
             return wrong("the clipping norm must be above 0".into());
@@ -116,9 +158,11 @@ impl TrainConfig {
                 "the run to resume was started with another {name}"
             ))),
         };
+        unchanged(&self.origin, &new.origin)?;
         same("batch size", self.batch_size == new.batch_size)?;
         same("micro-batch", self.micro_batch == new.micro_batch)?;
         same("learning-rate schedule", self.schedule == new.schedule)?;
+        same("learning rate of the head", self.head_rate == new.head_rate)?;
         same("clipping norm", self.clip == new.clip)?;
         same("optimiser setting", self.adamw == new.adamw)?;
         same("seed", self.seed == new.seed)?;

@@ -11,6 +11,8 @@ use super::score::Summary;
 pub enum Record {
     /// The first line of a run.
     Run(Box<RunRecord>),
+    /// A run goes on under settings that may change, and did.
+    Resumed(Box<ResumedRecord>),
     /// One optimiser step.
     Step(StepRecord),
     /// One evaluation on the held-out data.
@@ -35,6 +37,17 @@ pub struct RunRecord {
     /// Trainable numbers.
     pub trainable: usize,
     /// The settings.
+    pub config: TrainConfig,
+}
+
+/// What changed when a run went on.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ResumedRecord {
+    /// Steps taken before.
+    pub step: usize,
+    /// Optimiser steps in all.
+    pub steps: usize,
+    /// The settings from here on.
     pub config: TrainConfig,
 }
 
@@ -68,6 +81,9 @@ pub struct StepRecord {
     pub rejected_logp_per_token: f64,
     /// Euclidean norm of the gradient before clipping.
     pub gradient_norm: f64,
+    /// Mean loss of the scalar head, where it has one of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head_loss: Option<f64>,
     /// The learning rate.
     pub lr: f64,
     /// Tokens of prompts and responses that were trained on, a second.
@@ -106,6 +122,7 @@ impl Record {
     pub fn step(&self) -> usize {
         match self {
             Record::Run(_) => 0,
+            Record::Resumed(r) => r.step,
             Record::Step(r) => r.step,
             Record::Eval(r) => r.step,
             Record::Saved(r) => r.step,

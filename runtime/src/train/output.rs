@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::files;
 use crate::op::RuntimeError;
 
 use super::metrics::Record;
@@ -16,8 +17,7 @@ const SCORES_FIRST: &str = "scores-first.jsonl";
 /// And of the last evaluation so far.
 const SCORES_LAST: &str = "scores-last.jsonl";
 
-/// How the names of files and folders begin that are being written, or being removed.
-pub(super) const UNFINISHED: &str = ".unfinished-";
+pub(super) use crate::files::UNFINISHED;
 
 /// Removes what processes that were killed have left half-written or half-removed in a run's folder.
 pub(super) fn sweep(folder: &Path) -> Result<(), RuntimeError> {
@@ -52,17 +52,8 @@ pub(super) fn sync_folder(folder: &Path) -> Result<(), RuntimeError> {
 
 /// Writes a file that appears complete or not at all.
 pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), RuntimeError> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let write = || -> io::Result<()> {
-        let mut temporary = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
-        temporary.write_all(bytes)?;
-        temporary.as_file().sync_all()?;
-        // On failure the temporary file goes with its handle.
-        temporary.persist(path).map_err(|e| e.error)?;
-        Ok(())
-    };
-    write().map_err(RuntimeError::io("cannot write", path))?;
-    sync_folder(folder)
+    files::write_whole(path, bytes).map_err(RuntimeError::io("cannot write", path))?;
+    sync_folder(path.parent().unwrap_or(Path::new(".")))
 }
 
 /// Writes the scores of an evaluation, one line an example: those before the first step stay, the others

@@ -4,12 +4,13 @@ use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 
 use crate::data::EncodedExample;
-use crate::logprob::{Each, Statistic};
-use crate::model::CausalLm;
+use crate::model::{CausalLm, TokenNumbers};
 use crate::op::{LossKernel, RuntimeError};
 
-use super::batch::{append, rows, sums_of};
-use super::bind::{Binding, Reward};
+use super::bind::Binding;
+use super::problem::{Problem, Sums, append};
+use super::reward::{Grain, Reward};
+use super::run::Beside;
 
 /// The figures of one example. Those of the chosen response are there for a pair and for a single good
 /// response, those of the rejected one for a pair and for a single bad response.
@@ -25,11 +26,11 @@ pub struct ExampleScore {
     pub margin: Option<f64>,
     /// Of a pair: 1 if the chosen response has the higher reward, 0 if the rejected one has, 1/2 if they
     /// differ by no more than the rounding of log-probabilities, as they do where policy and reference
-    /// are the same.
+    /// are the same. Of a list: the mean of that over all couples of which one is better.
     pub correct: Option<f64>,
-    /// The chosen, or good, response.
+    /// The chosen, or good, response; of a list the best.
     pub chosen: Option<ResponseScore>,
-    /// The rejected, or bad, response.
+    /// The rejected, or bad, response; of a list the worst.
     pub rejected: Option<ResponseScore>,
 }
 
@@ -122,31 +123,47 @@ pub(super) fn figures(
     examples: &[&EncodedExample],
     reference: Option<&[Vec<f64>]>,
     loss: &[f64],
-    sums: &[f64],
+    sums: &Sums,
     binding: &Binding,
 ) -> Vec<ExampleScore> {
-    let (mut loss, mut sums) = (loss, sums);
+    let mut loss = loss;
+    let mut first = 0;
     let one = |(e, example): (usize, &&EncodedExample)| {
         let terms = binding.terms(example);
         let (mine, rest) = loss.split_at(terms.min(loss.len()));
         loss = rest;
-        let (own, rest) = sums.split_at(example.sequence_count().min(sums.len()));
-        sums = rest;
         let reference = reference.and_then(|r| r.get(e));
-        let response = |wanted: bool| {
-            let side = example.good.iter().position(|g| *g == wanted)?;
-            let reference = reference.and_then(|r| r.get(side).copied());
+        let reference = reference.map(|r| by_sequence(example, r, binding.grain()));
+        let at = |side: usize| {
+            let reference = reference.as_ref().and_then(|r| r.get(side).copied());
             let tokens = example.responses.get(side)?.response_len();
-            Some(scored(*own.get(side)?, reference, tokens, binding.reward()))
+            let head = sums.head.get(first + side).copied();
+            Some(scored(*sums.logp.get(first + side)?, reference, head, tokens, binding.reward()))
         };
-        let (chosen, rejected) = (response(true), response(false));
-        let pair = chosen.as_ref().zip(rejected.as_ref());
+        let (chosen, rejected, correct);
+        if example.is_list() {
+            let all: Vec<Option<ResponseScore>> = (0..example.responses.len()).map(at).collect();
+            let quality = &example.quality;
+            let extreme = |sign: f64| {
+                let better =
+                    |a: &usize, b: &usize| (sign * quality[*a]).total_cmp(&(sign * quality[*b]));
+                (0..all.len()).max_by(better).and_then(|i| all[i])
+            };
+            (chosen, rejected) = (extreme(1.0), extreme(-1.0));
+            correct = couples_in_order(&all, quality);
+        } else {
+            let place = |wanted: bool| example.good.iter().position(|g| *g == wanted);
+            chosen = place(true).and_then(at);
+            rejected = place(false).and_then(at);
+            correct = chosen.zip(rejected).map(|(c, r): (ResponseScore, _)| c.above(&r));
+        }
+        first += example.sequence_count();
         ExampleScore {
             row: example.row,
             loss: mine.iter().sum::<f64>() / terms.max(1) as f64,
             terms,
-            margin: pair.map(|(c, r)| c.reward - r.reward),
-            correct: pair.map(|(c, r)| c.above(r)),
+            margin: chosen.zip(rejected).map(|(c, r)| c.reward - r.reward),
+            correct,
             chosen,
             rejected,
         }
@@ -154,20 +171,60 @@ pub(super) fn figures(
     examples.iter().enumerate().map(one).collect()
 }
 
-fn scored(logp: f64, reference: Option<f64>, tokens: usize, reward: Reward) -> ResponseScore {
-    let size = if reward.mean { logp.abs() / tokens.max(1) as f64 } else { logp.abs() };
-    ResponseScore {
-        logp,
-        reference_logp: reference,
-        tokens,
-        reward: reward.of(logp, reference, tokens),
-        noise: ROUNDING * size,
+/// The share of a list's couples, of which one is better, that the rewards put in order.
+fn couples_in_order(all: &[Option<ResponseScore>], quality: &[f64]) -> Option<f64> {
+    let mut shares = Vec::new();
+    for (a, better) in all.iter().zip(quality) {
+        for (b, _) in all.iter().zip(quality).filter(|(_, worse)| *worse < better) {
+            shares.push(a.zip(*b).map_or(0.5, |(a, b)| a.above(&b)));
+        }
     }
+    (!shares.is_empty()).then(|| mean(shares.into_iter()))
+}
+
+/// The log-probabilities of each sequence, from those of all of an example.
+fn by_token(examples: &[&EncodedExample], known: &[Vec<f64>]) -> Vec<Vec<f32>> {
+    let of = |(example, all): (&&EncodedExample, &Vec<f64>)| {
+        let mut all = all.iter().map(|v| *v as f32);
+        let lengths = example.sequences().map(|s| s.response_len());
+        lengths.map(|n| all.by_ref().take(n).collect()).collect::<Vec<Vec<f32>>>()
+    };
+    examples.iter().zip(known).flat_map(of).collect()
+}
+
+/// The reference's sum over each sequence.
+pub(super) fn by_sequence(example: &EncodedExample, numbers: &[f64], grain: Grain) -> Vec<f64> {
+    match grain {
+        Grain::Sequence => numbers.to_vec(),
+        Grain::Token => {
+            let mut numbers = numbers.iter();
+            let lengths = example.sequences().map(|s| s.response_len());
+            lengths.map(|n| numbers.by_ref().take(n).sum()).collect()
+        }
+    }
+}
+
+fn scored(
+    logp: f64,
+    reference: Option<f64>,
+    head: Option<f64>,
+    tokens: usize,
+    reward: Reward,
+) -> ResponseScore {
+    let reward_of = reward.of(logp, reference, head, tokens);
+    let size = match (reward.head, reward.mean) {
+        (true, _) => reward_of.abs(),
+        (_, true) => logp.abs() / tokens.max(1) as f64,
+        (_, false) => logp.abs(),
+    };
+    let noise = ROUNDING * size;
+    ResponseScore { logp, reference_logp: reference, tokens, reward: reward_of, noise }
 }
 
 /// Scores all examples, `micro` at a time; a loss that couples its examples sees batches of `batch`.
 ///
-/// `reference` holds the reference's sums by example, where the loss reads one.
+/// `reference` holds the reference's numbers by example, where the loss reads one; `beside.running` the loss's
+/// running means as the run left them, which scoring does not move (0 where there are none).
 ///
 /// # Errors
 /// If an example does not fit the model or the loss cannot be evaluated.
@@ -175,8 +232,24 @@ pub fn score(
     policy: &dyn CausalLm,
     kernel: &dyn LossKernel,
     binding: &Binding,
+    beside: Beside<'_>,
     examples: &[EncodedExample],
     reference: Option<&[Vec<f64>]>,
+    sizes: (usize, usize),
+) -> Result<Vec<ExampleScore>, RuntimeError> {
+    let plain = Problem::plain(kernel, binding);
+    let problem = Problem { live: beside.reference, past: beside.running, ..plain };
+    score_problem(policy, problem, examples, reference, None, sizes)
+}
+
+/// As [`score`], of a loss with all that it reads. `known` are the policy's log-probabilities by token, for a
+/// loss that reads nothing else of it.
+pub(super) fn score_problem(
+    policy: &dyn CausalLm,
+    problem: Problem<'_>,
+    examples: &[EncodedExample],
+    reference: Option<&[Vec<f64>]>,
+    known: Option<&[Vec<f64>]>,
     (batch, micro): (usize, usize),
 ) -> Result<Vec<ExampleScore>, RuntimeError> {
     let mut out = Vec::with_capacity(examples.len());
@@ -193,16 +266,18 @@ pub fn score(
             })?),
             None => None,
         };
-        let mut sums = Vec::with_capacity(2 * part.len());
-        let mut all = Each::default();
-        for few in part.chunks(micro.max(1)) {
-            sums.extend(policy.completion_logps(&rows(few))?);
-            append(&mut all, sums_of(policy, binding, few)?);
+        let mut numbers = TokenNumbers::default();
+        match known.and_then(|k| k.get(first..first + part.len())) {
+            Some(known) => numbers.logps = by_token(&part, known),
+            None => {
+                for few in part.chunks(micro.max(1)) {
+                    append(&mut numbers, problem.numbers(policy, few)?);
+                }
+            }
         }
-        all[Statistic::LogProb] = sums.clone();
-        let columns = binding.columns(&part, reference)?;
-        let value = kernel.evaluate(&columns.resolve_all(&all)?)?;
-        out.extend(figures(&part, reference, &value.loss, &sums, binding));
+        let loss = problem.losses(&part, reference, &numbers)?;
+        let sums = problem.sums(&numbers);
+        out.extend(figures(&part, reference, &loss, &sums, problem.binding));
     }
     Ok(out)
 }
@@ -213,9 +288,27 @@ fn mean(values: impl Iterator<Item = f64>) -> f64 {
     sum / n as f64
 }
 
-/// The share of couples whose first is above its second.
+/// The share of couples whose first is above its second, ties half. By sorting: there are as many couples as
+/// the product of the two numbers.
 fn in_order(good: &[ResponseScore], bad: &[ResponseScore]) -> f64 {
-    mean(good.iter().flat_map(|g| bad.iter().map(|b| g.above(b))))
+    // Above what a reward may be off by, and below; a reward that is no number is above none.
+    let ends = |r: &ResponseScore| (r.reward - r.noise, r.reward + r.noise);
+    let numbers = |of: &[ResponseScore]| -> Vec<(f64, f64)> {
+        of.iter().map(ends).filter(|(low, high)| !low.is_nan() && !high.is_nan()).collect()
+    };
+    let (above, below) = (numbers(good), numbers(bad));
+    let sorted = |mut ends: Vec<f64>| {
+        ends.sort_unstable_by(f64::total_cmp);
+        ends
+    };
+    let lows = sorted(below.iter().map(|b| b.0).collect());
+    let highs = sorted(below.iter().map(|b| b.1).collect());
+    let one = |(low, high): &(f64, f64)| {
+        let won = highs.partition_point(|b| b < low);
+        let not_lost = lows.partition_point(|b| b <= high);
+        0.5 * (won + not_lost) as f64
+    };
+    above.iter().map(one).sum::<f64>() / (good.len() as f64 * bad.len() as f64)
 }
 
 /// Means over examples.

@@ -2,8 +2,8 @@
 
 use ponens_compiler::mir::{Input, Level};
 
-use super::bind::{Names, ResponseNames};
-use crate::data::{ColumnSpec, Shape};
+use super::names::{Names, ResponseNames};
+use crate::data::{ColumnSpec, ListSpec, Shape};
 use crate::logprob::Statistic;
 use crate::op::{LossKernel, RuntimeError};
 
@@ -13,22 +13,49 @@ pub(super) enum Aggregate {
     Mean,
 }
 
+/// A quantity. At token level it has one number for each token of a response; in a loss of lists a quantity
+/// of a response has one number for each response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
     Policy(Aggregate, usize),
     Reference(Aggregate, usize),
     Length(usize),
-    /// Of the policy's distributions, summed over a response.
+    /// Of the policy's distributions; above token level summed over a response.
     Statistic(Statistic, usize),
     Mismatched(Model),
     Label,
+    /// Filled by the run: the mean over it so far.
+    Running,
+    /// A numeric column.
     Data(usize),
+    /// A column with one number a response of a list, or one a token.
+    List(usize),
+    /// What the scalar head says, token by token.
+    Head(Head, usize),
+    /// What the scalar head says after the last token.
+    End(usize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Model {
     Policy,
     Reference,
+}
+
+/// What the scalar head means to the loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Head {
+    /// What a state is worth: a reading of the policy.
+    Value,
+    /// What a token gains: what the model is trained to say.
+    Reward,
+}
+
+/// The columns of the data that a loss reads.
+#[derive(Clone, Debug, Default)]
+pub(super) struct DataColumns {
+    pub(super) numbers: Vec<ColumnSpec>,
+    pub(super) lists: Vec<ListSpec>,
 }
 
 /// Whether the loss reads responses from their divergence point on.
@@ -59,73 +86,98 @@ fn call(name: &str) -> (&str, Vec<&str>) {
     }
 }
 
+fn refusal(input: &Input, names: &Names, loss: &str) -> RuntimeError {
+    let responses = match &names.responses {
+        ResponseNames::Pair { chosen, rejected, .. } => format!("len of {chosen} and {rejected}"),
+        ResponseNames::Labelled { response } => {
+            format!("mismatched_logp, len of {response}, label")
+        }
+        ResponseNames::List { responses } => format!("len of each {responses}"),
+        ResponseNames::Trajectory { response } => format!("len of {response}"),
+    };
+    RuntimeError::Unsupported(format!(
+        "loss `{loss}` reads `{}` ({} level); training supplies logp, mean_logp, diverged_logp and token_logp of {} \
+         and {}, entropy, log_sum_p2 and kl of the former, heads, {responses}, and data columns",
+        input.name, input.level, names.policy, names.reference,
+    ))
+}
+
 /// The source of an input; a data column is appended to `columns`.
 ///
 /// # Errors
-/// If it is none that the data and sequence log-probabilities can supply.
+/// If it is none that the data and the models can supply.
 pub(super) fn source(
     input: &Input,
     names: &Names,
-    columns: &mut Vec<ColumnSpec>,
+    columns: &mut DataColumns,
     loss: &str,
 ) -> Result<Source, RuntimeError> {
-    let refuse = || {
-        let supplied = match &names.responses {
-            ResponseNames::Pair { chosen, rejected, .. } => {
-                format!("len of {chosen} and {rejected}")
-            }
-            ResponseNames::Labelled { response } => {
-                format!("mismatched_logp, len of {response}, label")
-            }
-        };
-        RuntimeError::Unsupported(format!(
-            "loss `{loss}` reads `{}` ({} level); training supplies logp, mean_logp, diverged_logp of {} and {}, entropy and log_sum_p2 of the \
-             former without a gradient, \
-             {supplied}, and numeric data columns",
-            input.name, input.level, names.policy, names.reference,
-        ))
-    };
-    if input.level > Level::Example {
-        return Err(refuse());
-    }
-    let side = |r: &str| match &names.responses {
-        ResponseNames::Pair { chosen, .. } if r == chosen => Ok(0),
-        ResponseNames::Pair { rejected, .. } if r == rejected => Ok(1),
-        ResponseNames::Pair { further, .. } => {
-            further.iter().position(|f| f == r).map(|i| 2 + i).ok_or_else(refuse)
-        }
-        ResponseNames::Labelled { response } if r == response => Ok(0),
-        _ => Err(refuse()),
-    };
+    let refuse = || refusal(input, names, loss);
+    let side = |r: &str| names.side(r).ok_or_else(refuse);
     let labelled = names.shape() == Shape::Labelled;
     let (function, arguments) = call(&input.name);
+    if arguments.is_empty() && !(labelled && function == "label") {
+        return Ok(column(input, columns));
+    }
+    let per_token = input.level == Level::Token;
+    // A quantity of tokens has the name of the whole response's, with this in front.
+    let function = match function.strip_prefix("token_") {
+        Some(inner) if per_token => inner,
+        _ => function,
+    };
+    let policy = |m: &str| m == names.policy;
     match (function, arguments.as_slice()) {
-        (f @ ("logp" | "mean_logp" | "diverged_logp"), [model, response]) => {
-            // What lies before the divergence point is no part of the example any more.
-            let aggregate = if f == "mean_logp" { Aggregate::Mean } else { Aggregate::Sum };
-            match *model {
-                m if m == names.policy => Ok(Source::Policy(aggregate, side(response)?)),
-                m if m == names.reference => Ok(Source::Reference(aggregate, side(response)?)),
-                _ => Err(refuse()),
-            }
+        ("logp" | "diverged_logp", [model, response]) if policy(model) => {
+            Ok(Source::Policy(Aggregate::Sum, side(response)?))
         }
-        ("log_sum_p2", [model, response]) if *model == names.policy => {
+        // What lies before the divergence point is no part of the example any more.
+        ("logp" | "diverged_logp", [model, response]) if names.is_frozen(model) => {
+            Ok(Source::Reference(Aggregate::Sum, side(response)?))
+        }
+        ("mean_logp", [model, response]) if policy(model) && !per_token => {
+            Ok(Source::Policy(Aggregate::Mean, side(response)?))
+        }
+        ("mean_logp", [model, response]) if names.is_frozen(model) && !per_token => {
+            Ok(Source::Reference(Aggregate::Mean, side(response)?))
+        }
+        ("log_sum_p2", [model, response]) if policy(model) => {
             Ok(Source::Statistic(Statistic::LogSumP2, side(response)?))
         }
-        ("entropy", [model, response]) if *model == names.policy => {
+        ("entropy", [model, response]) if policy(model) => {
             Ok(Source::Statistic(Statistic::Entropy, side(response)?))
         }
-        ("mismatched_logp", [model]) if labelled => match *model {
-            m if m == names.policy => Ok(Source::Mismatched(Model::Policy)),
-            m if m == names.reference => Ok(Source::Mismatched(Model::Reference)),
-            _ => Err(refuse()),
-        },
-        ("label", []) if labelled => Ok(Source::Label),
-        ("len", [response]) => Ok(Source::Length(side(response)?)),
-        (name, []) => {
-            columns.push(ColumnSpec { name: name.to_owned(), range: input.range });
-            Ok(Source::Data(columns.len() - 1))
+        ("kl", [first, second, response]) if policy(first) && *second == names.reference => {
+            Ok(Source::Statistic(Statistic::KlToReference, side(response)?))
         }
+        ("kl", [first, second, response]) if policy(second) && *first == names.reference => {
+            Ok(Source::Statistic(Statistic::KlFromReference, side(response)?))
+        }
+        ("value", [model, response]) if policy(model) && per_token => {
+            Ok(Source::Head(Head::Value, side(response)?))
+        }
+        ("reward" | "advantage", [model, response]) if policy(model) && per_token => {
+            Ok(Source::Head(Head::Reward, side(response)?))
+        }
+        ("reward", [model, response]) if policy(model) => Ok(Source::End(side(response)?)),
+        ("mismatched_logp", [model]) if labelled && policy(model) => {
+            Ok(Source::Mismatched(Model::Policy))
+        }
+        ("mismatched_logp", [model]) if labelled && *model == names.reference => {
+            Ok(Source::Mismatched(Model::Reference))
+        }
+        ("label", []) if labelled => Ok(Source::Label),
+        ("len", [response]) if !per_token => Ok(Source::Length(side(response)?)),
         _ => Err(refuse()),
+    }
+}
+
+fn column(input: &Input, columns: &mut DataColumns) -> Source {
+    let (name, range) = (input.name.clone(), input.range);
+    if input.level > Level::Example {
+        columns.lists.push(ListSpec { name, range });
+        Source::List(columns.lists.len() - 1)
+    } else {
+        columns.numbers.push(ColumnSpec { name, range });
+        Source::Data(columns.numbers.len() - 1)
     }
 }

@@ -1,76 +1,32 @@
 //! The loop: batch, gradient, step; metrics, evaluations and checkpoints between.
 
+use std::borrow::Cow;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use candle_core::Tensor;
 
-use crate::data::{EncodedExample, Shuffle};
-use crate::model::CausalLm;
-use crate::op::{LossKernel, RuntimeError};
-use crate::optim::{AdamW, clip_factor};
+use crate::data::{EncodedExample, Examples, Shuffle};
+use crate::model::{CausalLm, Gradients};
+use crate::op::RuntimeError;
+use crate::optim::{Schedule, clip_factor};
 
-use super::batch::{BatchError, gradient};
-use super::bind::{Binding, Names};
-use super::checkpoint::{self, State, digest};
-use super::config::TrainConfig;
-use super::metrics::{EvalRecord, Record, RunRecord, SavedRecord, StepRecord};
+use super::batch::gradient;
+use super::checkpoint::{self, State, digest, kernel_settings};
+use super::config::{Settings, unchanged};
+use super::metrics::{EvalRecord, Record, ResumedRecord, RunRecord, SavedRecord, StepRecord};
 use super::output::{MetricsFile, write_scores};
-use super::policy::Policy;
-use super::reference::{ReferenceLogProbs, given_log_probs, reference_log_probs};
-use super::score::{figures, score, summarise};
+use super::policy::Dropping;
+use super::problem::{BatchError, Problem};
+use super::reference::{ReferenceLogProbs, given_log_probs, reference_numbers, unreadable};
+use super::run::{Bindings, Optimisers, Outcome, Reference, Run, losses};
+use super::score::{figures, score_problem, summarise};
 
-/// The frozen model that a loss compares the policy with.
-#[derive(Clone, Copy)]
-pub enum Reference<'a> {
-    /// The policy as it is before the first step.
-    Initial,
-    /// Another model, or the policy with its adapter switched off.
-    Model(&'a dyn CausalLm),
-    /// The log-probabilities that the data give.
-    Data,
-    /// Log-probabilities that were computed before.
-    Known(&'a ReferenceLogProbs),
-}
-
-/// Everything that a run works with.
-pub struct Run<'a> {
-    /// The model to train.
-    pub policy: &'a dyn Policy,
-    /// The loss.
-    pub kernel: &'a dyn LossKernel,
-    /// What the loss calls models and responses.
-    pub names: &'a Names,
-    /// The settings.
-    pub config: &'a TrainConfig,
-    /// What to train on.
-    pub train: &'a [EncodedExample],
-    /// What to evaluate on; may be empty.
-    pub held_out: &'a [EncodedExample],
-    /// Asked once, before the first step, if the loss reads a reference; never after a resume.
-    pub reference: Reference<'a>,
-    /// The folder for metrics and checkpoints; nothing is written without one.
-    pub output: Option<&'a Path>,
-    /// When it becomes true the run saves a checkpoint after the current step and stops.
-    pub stop: &'a AtomicBool,
-    /// Is told every record.
-    pub observe: &'a mut dyn FnMut(&Record),
-}
-
-/// How a run ended.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Outcome {
-    /// Steps taken in all.
-    pub steps: usize,
-    /// False if it was asked to stop before its end.
-    pub finished: bool,
-    /// True if its patience ended: the held-out loss fell no further.
-    pub ended_early: bool,
-    /// The first evaluation of this sitting.
-    pub first_eval: Option<EvalRecord>,
-    /// The last evaluation of this sitting.
-    pub last_eval: Option<EvalRecord>,
+/// What tells the losses of a run from others of their names.
+fn settings(run: &Run<'_>) -> Settings {
+    let head = run.beside.head_loss.map(kernel_settings).unwrap_or_default();
+    kernel_settings(run.kernel).into_iter().chain(head).collect()
 }
 
 /// Trains from the policy's current weights.
@@ -80,17 +36,17 @@ pub struct Outcome {
 /// supply, the folder already holds a run or cannot be written, or the loss or its gradient becomes
 /// infinite or NaN (then the weights are those before that step).
 pub fn train(run: Run<'_>) -> Result<Outcome, RuntimeError> {
-    let binding = Binding::new(run.kernel, run.names)?;
+    let bindings = Bindings::new(&run)?;
     let total = run.config.steps(run.train.len())?;
-    let optimiser = AdamW::new(run.config.adamw, run.policy.trainable().to_vec())?;
+    let optimisers = Optimisers::new(&run)?;
     let metrics = run.output.map(MetricsFile::create).transpose()?;
     let mut reference = ReferenceLogProbs::default();
-    if binding.needs_reference() {
-        let micro = run.config.micro_batch;
+    if bindings.needs_reference() {
+        let (micro, grain) = (run.config.micro_batch, bindings.grain());
         let by = |model: &dyn CausalLm| -> Result<ReferenceLogProbs, RuntimeError> {
             let sums =
-                |examples: &[EncodedExample]| reference_log_probs(model, examples, micro, |_| {});
-            Ok(ReferenceLogProbs { train: sums(run.train)?, held_out: sums(run.held_out)? })
+                |examples: &dyn Examples| reference_numbers(model, examples, micro, grain, |_| {});
+            Ok(ReferenceLogProbs { train: sums(run.train)?, held_out: sums(&run.held_out)? })
         };
         reference = match run.reference {
             Reference::Initial => by(run.policy)?,
@@ -98,26 +54,26 @@ pub fn train(run: Run<'_>) -> Result<Outcome, RuntimeError> {
             Reference::Known(known) => known.clone(),
             Reference::Data => ReferenceLogProbs {
                 train: given_log_probs(run.train)?,
-                held_out: given_log_probs(run.held_out)?,
+                held_out: given_log_probs(&run.held_out)?,
             },
         };
-        reference.check(run.train, run.held_out)?;
+        reference.check(run.train, &run.held_out, grain)?;
     }
-    let state = State::new(run.kernel.name(), run.config, digest(&[run.train, run.held_out]));
+    let state = State::new(&losses(&run), run.config, digest(&[run.train, &run.held_out])?);
     let record = Record::Run(Box::new(RunRecord {
         loss: run.kernel.name().to_owned(),
-        reward: binding.reward().definition().to_owned(),
+        reward: bindings.policy.reward().definition().to_owned(),
         steps: total,
         train_examples: run.train.len(),
         held_out_examples: run.held_out.len(),
         trainable: run.policy.trainable().iter().map(|(_, v)| v.elem_count()).sum(),
         config: run.config.clone(),
     }));
-    let mut session = Session::new(run, binding, optimiser, metrics, reference, state, total);
+    let mut session = Session::new(run, bindings, optimisers, metrics, reference, state, total);
     session.emit(record)?;
     session.evaluate()?;
     // The reference took a pass over all data: it is not lost with the first interval.
-    if session.binding.needs_reference() {
+    if session.bindings.needs_reference() {
         session.save()?;
     }
     session.steps()
@@ -129,32 +85,44 @@ pub fn train(run: Run<'_>) -> Result<Outcome, RuntimeError> {
 /// If the checkpoint cannot be read, or was made with another loss, model, data or setting; and as
 /// [`train`].
 pub fn resume(run: Run<'_>, checkpoint: &Path) -> Result<Outcome, RuntimeError> {
-    let binding = Binding::new(run.kernel, run.names)?;
+    let bindings = Bindings::new(&run)?;
     let total = run.config.steps(run.train.len())?;
     let mut state = checkpoint::load_state(checkpoint)?;
     let refuse = |what: &str| {
         Err(RuntimeError::Setting(format!("the run to resume was started with {what}")))
     };
-    if state.loss != run.kernel.name() {
+    if state.loss != losses(&run) {
         return refuse(&format!("the loss `{}`", state.loss));
     }
-    if state.data != digest(&[run.train, run.held_out]) {
+    if state.data != digest(&[run.train, &run.held_out])? {
         return refuse("other data (or another split, tokenizer or length limit)");
     }
+    unchanged(&state.kernel, &settings(&run))?;
+    if state.step > total {
+        return refuse(&format!(
+            "more steps: it has taken {} and {total} are asked for",
+            state.step
+        ));
+    }
+    state.changed = state.config != *run.config;
     state.config.continues_as(run.config)?;
     state.config = run.config.clone();
-    let variables = run.policy.trainable();
-    let mut optimiser = AdamW::new(run.config.adamw, variables.to_vec())?;
-    let data = (run.train, run.held_out);
-    let reference = checkpoint::restore(checkpoint, state.step, variables, &mut optimiser, data)?;
+    let mut optimisers = Optimisers::new(&run)?;
+    let data: [&dyn Examples; 2] = [run.train, &run.held_out];
+    let mut trained = vec![(run.policy.trainable(), &mut optimisers.policy)];
+    if let (Some(head), Some(optimiser)) = (run.policy.scalar_head(), &mut optimisers.head) {
+        trained.push((head.variables(), optimiser));
+    }
+    let grain = bindings.grain();
+    let reference = checkpoint::restore(checkpoint, state.step, &mut trained, data, grain)?;
     let metrics = run.output.map(|o| MetricsFile::reopen(o, state.step)).transpose()?;
-    Session::new(run, binding, optimiser, metrics, reference, state, total).steps()
+    Session::new(run, bindings, optimisers, metrics, reference, state, total).steps()
 }
 
 struct Session<'a> {
     run: Run<'a>,
-    binding: Binding,
-    optimiser: AdamW,
+    bindings: Bindings,
+    optimisers: Optimisers,
     metrics: Option<MetricsFile>,
     reference: ReferenceLogProbs,
     state: State,
@@ -170,8 +138,8 @@ struct Session<'a> {
 impl<'a> Session<'a> {
     fn new(
         run: Run<'a>,
-        binding: Binding,
-        optimiser: AdamW,
+        bindings: Bindings,
+        optimisers: Optimisers,
         metrics: Option<MetricsFile>,
         reference: ReferenceLogProbs,
         state: State,
@@ -180,10 +148,12 @@ impl<'a> Session<'a> {
         let order = Shuffle::new(run.config.seed, run.train.len());
         let earlier_seconds = state.seconds;
         let started = Instant::now();
+        let mut state = state;
+        state.kernel = settings(&run);
         Self {
             run,
-            binding,
-            optimiser,
+            bindings,
+            optimisers,
             metrics,
             reference,
             state,
@@ -211,6 +181,11 @@ impl<'a> Session<'a> {
 
     fn steps(mut self) -> Result<Outcome, RuntimeError> {
         let due = |every: Option<usize>, step: usize| every.is_some_and(|n| step.is_multiple_of(n));
+        if self.state.changed {
+            let config = self.run.config.clone();
+            let (step, steps) = (self.state.step, self.total);
+            self.emit(Record::Resumed(Box::new(ResumedRecord { step, steps, config })))?;
+        }
         while self.state.step < self.total
             && !self.out_of_patience()
             && !self.run.stop.load(Ordering::Relaxed)
@@ -246,13 +221,26 @@ impl<'a> Session<'a> {
         (first..first + size).filter_map(|p| self.order.at(p)).collect()
     }
 
+    fn problem(&self) -> Problem<'_> {
+        Problem {
+            kernel: self.run.kernel,
+            binding: &self.bindings.policy,
+            head: self.run.beside.head_loss.zip(self.bindings.head.as_ref()),
+            live: self.run.beside.reference,
+            past: &self.state.running,
+        }
+    }
+
     fn step(&mut self) -> Result<(), RuntimeError> {
         let begin = Instant::now();
         let places = self.batch();
         let train = self.run.train;
-        let examples: Vec<&EncodedExample> = places.iter().map(|&i| &train[i]).collect();
+        let read = |&i: &usize| train.get(i).map_err(unreadable);
+        let read: Vec<Cow<'_, EncodedExample>> =
+            places.iter().map(read).collect::<Result<_, RuntimeError>>()?;
+        let examples: Vec<&EncodedExample> = read.iter().map(Cow::as_ref).collect();
         let reference: Option<Vec<Vec<f64>>> = self
-            .binding
+            .bindings
             .needs_reference()
             .then(|| places.iter().filter_map(|&i| self.reference.train.get(i).cloned()).collect());
         let step = self.state.step + 1;
@@ -263,33 +251,39 @@ impl<'a> Session<'a> {
             rows: examples.iter().map(|e| e.row).collect(),
         };
         let (policy, config) = (self.run.policy, self.run.config);
-        // The dropout masks of a step depend on the step alone, however the run came to it.
-        let passes = config.batch_size.div_ceil(config.micro_batch) * self.state.step;
-        policy.set_passes(passes as u64);
-        let result = gradient(
-            policy,
-            self.run.kernel,
-            &self.binding,
-            &examples,
-            reference.as_deref(),
-            config.micro_batch,
-        )
-        .map_err(|e| match e {
-            BatchError::Other(e) => e,
-            BatchError::NotFinite { what, value } => diverged(&what, value),
-        })?;
+        let _dropping = Dropping::new(policy, config.seed, self.state.step);
+        let result =
+            gradient(policy, self.problem(), &examples, reference.as_deref(), config.micro_batch)
+                .map_err(|e| match e {
+                BatchError::Other(e) => e,
+                BatchError::NotFinite { what, value } => diverged(&what, value),
+            })?;
         result.gradients.assert_all_reached(policy.trainable())?;
         let norm = result.gradients.norm()?;
-        if !norm.is_finite() {
-            return Err(diverged("the gradient's norm", norm));
+        let head_norm = result.of_head.norm()?;
+        for (what, norm) in [("the gradient's norm", norm), ("the head's gradient", head_norm)] {
+            if !norm.is_finite() {
+                return Err(diverged(what, norm));
+            }
         }
         let lr = config.schedule.rate(self.state.step, self.total);
-        let gradients: Vec<Tensor> = result.gradients.iter().map(|(_, g)| g.clone()).collect();
-        self.optimiser.step(&gradients, lr, clip_factor(norm, config.clip))?;
+        let tensors = |g: &Gradients| g.iter().map(|(_, g)| g.clone()).collect::<Vec<Tensor>>();
+        let gradients = tensors(&result.gradients);
+        self.optimisers.policy.step(&gradients, lr, clip_factor(norm, config.clip))?;
+        if let Some(head) = &mut self.optimisers.head {
+            let own = Schedule { peak: config.head_rate.unwrap_or(1.0), ..config.schedule };
+            let rate = match config.head_rate {
+                Some(_) => own.rate(self.state.step, self.total),
+                None => lr,
+            };
+            head.step(&tensors(&result.of_head), rate, clip_factor(head_norm, config.clip))?;
+        }
         self.state.step = step;
+        self.state.running.clone_from(&result.running);
 
         let (loss, sums) = (&result.loss, &result.sums);
-        let s = summarise(&figures(&examples, reference.as_deref(), loss, sums, &self.binding));
+        let own = &self.bindings.policy;
+        let s = summarise(&figures(&examples, reference.as_deref(), loss, sums, own));
         let tokens: usize = examples.iter().map(|e| e.tokens()).sum();
         let record = StepRecord {
             step,
@@ -302,6 +296,10 @@ impl<'a> Session<'a> {
             chosen_logp_per_token: s.chosen_logp_per_token,
             rejected_logp_per_token: s.rejected_logp_per_token,
             gradient_norm: norm,
+            head_loss: match result.head_loss.len() {
+                0 => None,
+                n => Some(result.head_loss.iter().sum::<f64>() / n as f64),
+            },
             lr,
             tokens_per_second: tokens as f64 / begin.elapsed().as_secs_f64().max(1e-9),
             seconds: self.seconds(),
@@ -314,21 +312,24 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         let reference =
-            self.binding.needs_reference().then_some(self.reference.held_out.as_slice());
+            self.bindings.needs_reference().then_some(self.reference.held_out.as_slice());
         let config = self.run.config;
-        let scores = score(
+        let first = self.state.step == 0 && self.bindings.reads_log_probs_alone();
+        let scores = score_problem(
             self.run.policy,
-            self.run.kernel,
-            &self.binding,
+            self.problem(),
             self.run.held_out,
             reference,
+            self.run.beside.first.filter(|_| first),
             (config.batch_size, config.micro_batch),
         )?;
         if let Some(folder) = self.run.output {
             write_scores(folder, self.state.step, &scores)?;
         }
         let summary = summarise(&scores);
-        if self.state.best.is_none_or(|best| summary.loss < best) {
+        // A loss that is NaN is none to be below.
+        let lower = self.state.best.is_none_or(|best| summary.loss < best);
+        if lower && !summary.loss.is_nan() {
             self.state.best = Some(summary.loss);
             self.state.stale = 0;
         } else {
@@ -353,13 +354,13 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         self.state.seconds = self.seconds();
-        let path = checkpoint::save(
-            folder,
-            &self.state,
-            self.run.policy.trainable(),
-            &self.optimiser,
-            &self.reference,
-        )?;
+        let mut trained = vec![(self.run.policy.trainable(), &self.optimisers.policy)];
+        if let (Some(head), Some(optimiser)) =
+            (self.run.policy.scalar_head(), &self.optimisers.head)
+        {
+            trained.push((head.variables(), optimiser));
+        }
+        let path = checkpoint::save(folder, &self.state, &trained, &self.reference)?;
         self.saved = Some(self.state.step);
         let record = SavedRecord { step: self.state.step, path: path.display().to_string() };
         self.emit(Record::Saved(record))

@@ -1,11 +1,14 @@
 //! Value and gradient of dpo in every type, and the start of training.
 
+use std::sync::Arc;
+
+use candle_core::{Device, Var, WithDType};
 use half::{bf16, f16};
 use ponens_runtime::logprob::{Each, Logit, Statistic};
 use ponens_runtime::op::fused::{
     loss_and_gradient, loss_and_gradient_in_place, sequence_statistics,
 };
-use ponens_runtime::op::{Column, Columns, LossKernel as _, TokenRows};
+use ponens_runtime::op::{Column, Columns, LossKernel as _, TokenRows, tape};
 
 use crate::oracle::{Dice, Dpo, Row, rows};
 
@@ -113,9 +116,25 @@ fn starts_at_log_2<L: Logit>() {
     assert_eq!(value.unwrap().loss, [std::f64::consts::LN_2; 2], "{}", L::NAME);
 }
 
+/// The same on tensors: the reference's path and the tape's.
+fn starts_at_log_2_on_the_tape<L: Logit + WithDType>() {
+    let (logits, rows, _) = case::<L>(8.0);
+    let logits = Var::from_vec(logits, (rows.targets().len(), VOCABULARY), &Device::Cpu).unwrap();
+    let wanted = Each::new(|s| s == Statistic::LogProb);
+    let reference = tape::sequence_statistics(&logits, None, &rows, wanted).unwrap();
+    let r = &reference[Statistic::LogProb];
+    let columns = columns(&rows, [r[0], r[1], r[2], r[3]]);
+    let kernel = Arc::new(Dpo::new(0.1));
+    let loss = tape::fused_loss(&logits, None, Arc::new(rows), columns, kernel).unwrap();
+    assert_eq!(loss.to_scalar::<f32>().unwrap(), std::f32::consts::LN_2, "{}", L::NAME);
+}
+
 #[test]
 fn where_policy_and_reference_are_one_dpo_is_log_2_to_the_bit() {
     starts_at_log_2::<f32>();
     starts_at_log_2::<bf16>();
     starts_at_log_2::<f16>();
+    starts_at_log_2_on_the_tape::<f32>();
+    starts_at_log_2_on_the_tape::<bf16>();
+    starts_at_log_2_on_the_tape::<f16>();
 }

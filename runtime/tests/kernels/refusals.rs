@@ -130,6 +130,17 @@ fn tensors_of_other_types_and_shapes_are_named() {
     let error = fused_loss(&f64s, None, rows.clone(), columns.clone(), kernel.clone());
     let error = error.unwrap_err().to_string();
     assert!(error.starts_with("`logits`: the fused loss takes f32, bf16 and f16"), "{error}");
+    let of = |logits: &Tensor, reference: &Tensor| {
+        let (rows, columns) = (rows.clone(), columns.clone());
+        fused_loss(logits, Some(reference), rows, columns, kernel.clone()).unwrap_err().to_string()
+    };
+    let f32s = f64s.to_dtype(DType::F32).unwrap();
+    let want = "`reference`: [3, 4] of F64 where the policy has [3, 4] of F32";
+    assert_eq!(of(&f32s, &f64s), want);
+    let want = "`reference`: [2, 4] of F32 where the policy has [3, 4] of F32";
+    assert_eq!(of(&f32s, &f32s.narrow(0, 0, 2).unwrap()), want);
+    let cube = f32s.reshape((3, 2, 2)).unwrap();
+    assert_eq!(of(&cube, &cube), "`logits`: a matrix is wanted, not [3, 2, 2]");
 
     let zeros = |n: usize, m: usize| Tensor::zeros((n, m), DType::F32, &Device::Cpu).unwrap();
     let run = |hidden: &Tensor, head: &Head| {
@@ -141,11 +152,51 @@ fn tensors_of_other_types_and_shapes_are_named() {
     assert_eq!(run(&zeros(2, 2), &head), "`targets`: 3 for 2 rows of logits");
     let bias = Head { bias: Some(zeros(1, 3)), ..head.clone() };
     assert_eq!(run(&zeros(3, 2), &bias), "`head`: a bias of shape [1, 3] for 4 words");
-    let nan = Head::new((zeros(4, 2) + f64::NAN).unwrap());
-    let error = run(&zeros(3, 2), &nan);
-    assert_eq!(error, "`hidden`: row 0 gives logits that are not finite, or the head does");
     let wrong = Head::new(zeros(4, 2).to_dtype(DType::F64).unwrap());
     assert_eq!(run(&zeros(3, 2), &wrong), "`head`: an f32 matrix is wanted, not [4, 2] of f64");
+}
+
+#[test]
+fn hidden_states_and_heads_that_give_no_finite_logits_are_named() {
+    let kernel = Dpo::new(0.1);
+    let columns = dpo_columns(&[1, 1]);
+    let matrix =
+        |values: &[f32]| Tensor::from_slice(values, (values.len() / 2, 2), &Device::Cpu).unwrap();
+    let good = ([0.5f32, -1.0, 1.5, 2.0, 0.25, 1.0], [1.0f32, 2.0, 0.5, -1.0, 0.0, 1.0, -2.0, 0.5]);
+    let run = |hidden: &[f32], head: &Head, train: bool| {
+        let hidden = matrix(hidden);
+        let out = loss_and_gradient(&hidden, head, train, &rows([0, 0, 1]), &columns, &kernel);
+        out.err().map_or(String::new(), |e| e.to_string())
+    };
+    for train in [false, true] {
+        let head = Head::new(matrix(&good.1));
+        assert_eq!(run(&good.0, &head, train), "");
+        for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let mut hidden = good.0;
+            hidden[3] = bad;
+            assert_eq!(run(&hidden, &head, train), "", "a masked row may hold anything");
+            hidden[5] = bad;
+            let want = format!("`hidden`: row 2 (sequence 1), element 1 is {bad}");
+            assert_eq!(run(&hidden, &head, train), want);
+            let mut weight = good.1;
+            weight[6] = bad;
+            let want = format!("`head`: token 3, element 0 is {bad}");
+            assert_eq!(run(&good.0, &Head::new(matrix(&weight)), train), want);
+            let bias = Tensor::new(&[0.0, bad, 0.0, 0.0], &Device::Cpu).unwrap();
+            let biased = Head { bias: Some(bias), ..head.clone() };
+            assert_eq!(
+                run(&good.0, &biased, train),
+                format!("`head`: the bias of token 1 is {bad}")
+            );
+        }
+        // Each is finite, their product is not; a logit of -inf would go unseen in a sum of exponentials.
+        for (sign, shown) in [(1.0, "inf"), (-1.0, "-inf")] {
+            let (mut hidden, mut weight) = (good.0, good.1);
+            (hidden[4], weight[6]) = (2e38, sign * 2e38);
+            let want = format!("`hidden`: row 2 (sequence 1) gives token 3 the logit {shown}");
+            assert_eq!(run(&hidden, &Head::new(matrix(&weight)), train), want);
+        }
+    }
 }
 
 #[test]

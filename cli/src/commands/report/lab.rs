@@ -20,13 +20,19 @@ struct Group {
     runs: Vec<Reading>,
 }
 
+/// Whether two runs were held to the same examples, in the same order.
+fn same_rows(a: &Reading, b: &Reading) -> bool {
+    a.last.iter().map(|s| s.row).eq(b.last.iter().map(|s| s.row))
+}
+
 /// The mean over runs of a figure of each held-out pair; `None` if a run lacks it or the data differ.
 fn by_pair(runs: &[Reading], figure: impl Fn(&Reading) -> Option<Vec<f64>>) -> Option<Vec<f64>> {
-    let all: Vec<Vec<f64>> = runs.iter().map(figure).collect::<Option<_>>()?;
-    let n = all.first()?.len();
-    if n == 0 || all.iter().any(|v| v.len() != n) {
+    let first = runs.first()?;
+    if first.last.is_empty() || !runs.iter().all(|r| same_rows(first, r)) {
         return None;
     }
+    let all: Vec<Vec<f64>> = runs.iter().map(figure).collect::<Option<_>>()?;
+    let n = first.last.len();
     let mean = |i: usize| all.iter().map(|v| v[i]).sum::<f64>() / all.len() as f64;
     Some((0..n).map(mean).collect())
 }
@@ -144,7 +150,7 @@ fn differences(groups: &[Group]) -> Vec<(usize, usize, Interval)> {
     for (i, a) in ratios.iter().enumerate() {
         for (j, b) in ratios.iter().enumerate().filter(|(j, _)| *j != i) {
             let (Some(a), Some(b)) = (a, b) else { continue };
-            if a.len() == b.len() {
+            if same_rows(&groups[i].runs[0], &groups[j].runs[0]) {
                 let gap: Vec<f64> = a.iter().zip(b).map(|(a, b)| a - b).collect();
                 out.extend(bootstrap_mean(&gap).map(|interval| (i, j, interval)));
             }
@@ -208,6 +214,11 @@ pub(super) fn make(folder: &Path) -> Result<Made, Failure> {
     let mut body = String::new();
     if open > 0 {
         body += &format!("<p class=\"bad\">{open} runs are not done and are left out.</p>\n");
+    }
+    let first = &groups[0].runs[0];
+    if groups.iter().flat_map(|g| &g.runs).any(|r| !same_rows(first, r)) {
+        body += "<p class=\"bad\">Some runs were held to other examples than others: what would pair \
+                 them is left out.</p>\n";
     }
     body += &format!(
         "<p>{} losses on {pairs} held-out examples; intervals are paired bootstraps over examples \

@@ -6,7 +6,7 @@
 use super::inputs::{Base, Data, Loss};
 use super::record::write_json;
 use super::single::{self, Job};
-use super::{Args, make_folder, stop_flag, wanted};
+use super::{Args, make_folder, settings, stop_flag, wanted};
 use crate::failure::{Failure, Outcome, Status};
 use crate::output::Ui;
 use ponens::dsl::Diagnostic;
@@ -55,11 +55,12 @@ pub(super) fn run(args: &Args, ui: &mut Ui) -> Outcome {
     for loss in &losses {
         texts.push(Data::read(args, loss)?);
     }
-    let base = Base::load(args, losses.iter().any(Loss::needs_reference))?;
+    args.data.tell_dropped(ui)?;
+    let (base, model) = Base::load(args, losses.iter().any(Loss::needs_reference))?;
     make_folder(output)?;
     let mut data = Vec::with_capacity(losses.len());
     for (loss, text) in losses.iter().zip(texts) {
-        data.push(text.encode(args, &base, loss)?);
+        data.push(text.encode(args, &base, loss, output)?);
     }
     let seeds: Vec<u64> = (args.seed..).take(args.seeds as usize).collect();
     let cells: Vec<(usize, u64)> =
@@ -71,7 +72,8 @@ pub(super) fn run(args: &Args, ui: &mut Ui) -> Outcome {
             json!({ "loss": name, "seed": seed, "folder": folder(name, seed) })
         })
         .collect();
-    let plan = json!({ "runs": runs, "seeds": seeds });
+    let mut plan = settings::of_runs(args, &losses.iter().collect::<Vec<_>>())?;
+    (plan["runs"], plan["seeds"]) = (runs, json!(seeds));
     let list = output.join("lab.json");
     if args.resume {
         keep_plan(&list, &plan)?;
@@ -81,7 +83,7 @@ pub(super) fn run(args: &Args, ui: &mut Ui) -> Outcome {
     }
     write_json(&list, &plan)?;
     let kept = output.join("reference");
-    let cache = single::cache(args, &base, Some(&kept))?;
+    let cache = single::cache(args, &base, &model, Some(&kept))?;
     let stop = stop_flag();
     for (i, &(l, seed)) in cells.iter().enumerate() {
         let name = losses[l].kernel.name();
@@ -111,7 +113,7 @@ pub(super) fn run(args: &Args, ui: &mut Ui) -> Outcome {
             stop: &stop,
             cache: cache.as_ref(),
         };
-        let ended = job.run(ui)?;
+        let ended = job.run(base.start(args, &losses[l], &model, seed)?, ui)?;
         if ended.outcome.finished {
             write_json(&place.join("done.json"), &json!({ "steps": ended.outcome.steps }))?;
         }
@@ -134,14 +136,15 @@ pub(super) fn run(args: &Args, ui: &mut Ui) -> Outcome {
     Ok(Status::Done)
 }
 
-/// Refuses to go on with other losses or seeds than the folder was begun with; a longer plan is fine.
+/// Refuses to go on with other losses, seeds or settings than the folder was begun with; more losses and seeds
+/// are fine.
 fn keep_plan(list: &Path, plan: &Value) -> Result<(), Failure> {
     let Ok(text) = std::fs::read_to_string(list) else { return Ok(()) };
     let old: Value = serde_json::from_str(&text).unwrap_or(Value::Null);
     let runs = |v: &Value| v.get("runs").and_then(Value::as_array).cloned().unwrap_or_default();
     let new = runs(plan);
     match runs(&old).iter().find(|r| !new.contains(r)) {
-        None => Ok(()),
+        None => settings::unchanged(list, &old, plan),
         Some(gone) => {
             let name = gone.get("folder").and_then(Value::as_str).unwrap_or("?").to_owned();
             let d = Diagnostic::error(

@@ -4,6 +4,7 @@ mod credit;
 mod grid;
 mod inputs;
 mod record;
+mod settings;
 mod single;
 mod stages;
 
@@ -16,7 +17,7 @@ use clap::ValueEnum;
 use ponens::dsl::Diagnostic;
 use ponens::runtime::model::LoraConfig;
 use ponens::runtime::optim::{AdamWConfig, Decay, Schedule};
-use ponens::runtime::train::{Length, TrainConfig};
+use ponens::runtime::train::{Length, Settings, TrainConfig};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,6 +30,8 @@ Examples:
   ponens train --loss dpo --model model.gguf --data pairs.jsonl --output runs/dpo --steps 50 --resume
   ponens train --loss kto --model model.gguf --data ratings.parquet --output runs/kto --steps 50
   ponens train --loss dpo --model model.gguf --stages easy.jsonl,hard.jsonl --output runs/curry --steps 50
+  ponens train --loss dpo_pl --model model.gguf --data ranked.jsonl --output runs/ranked --steps 50
+  ponens train --loss oreo_policy --head-loss oreo_value --head-lr 1e-3 --model model.gguf --data steps.jsonl --output runs/oreo --steps 50
   ponens train --losses dpo,simpo,orpo --seeds 3 --model model.gguf --data pairs.jsonl --output runs/lab --steps 50
 
 The output folder gets metrics.jsonl, checkpoints, and the trained adapter or model. Ctrl-C saves and
@@ -39,7 +42,13 @@ stops; --resume goes on to the same result, bit for bit. `ponens report DIR` mak
 #[command(after_help = EXAMPLE)]
 pub(crate) struct Args {
     /// Train the small embedded task from start to end; needs no files
-    #[arg(long)]
+    // Its model, data and settings are its own: a flag that it would not heed is refused, not dropped.
+    #[arg(long, conflicts_with_all = [
+        "model", "data", "template", "max_length", "drop_empty", "reference", "reference_cache", "eval_data",
+        "eval_fraction", "flip", "resume", "steps", "epochs", "batch", "micro_batch", "lr", "warmup", "schedule",
+        "clip", "lora", "lora_alpha", "lora_targets", "lora_dropout", "packed", "full", "checkpointing",
+        "eval_every", "patience", "save_every", "tensorboard", "sample_prompts", "sample_tokens",
+    ])]
     pub(super) demo: bool,
     /// Catalogue name, `.loss` file, or `file.loss:name`
     #[arg(long, required_unless_present_any = ["demo", "losses"], value_name = "LOSS")]
@@ -74,8 +83,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     eval_data: Option<PathBuf>,
     /// The part of --data that is held out
-    #[arg(long, default_value_t = 0.1, value_name = "FRACTION")]
+    #[arg(long, default_value_t = 0.1, value_name = "FRACTION", value_parser = share)]
     eval_fraction: f64,
+    /// Keep the tokens of --data on disk beside the run, for data larger than the memory; wants --eval-data
+    #[arg(long, requires = "eval_data", conflicts_with_all = ["flip", "demo"])]
+    stream: bool,
     /// Turn this share of the training labels, at random: a study of label noise
     #[arg(long, default_value_t = 0.0, value_name = "SHARE", value_parser = share)]
     flip: f64,
@@ -100,6 +112,12 @@ pub(crate) struct Args {
     /// Peak learning rate [default: 5e-4 for an adapter, 5e-6 for --full]
     #[arg(long, value_name = "X")]
     lr: Option<f64>,
+    /// With a loss that reads a value head: the loss of that head, which a second optimiser follows
+    #[arg(long, value_name = "LOSS", conflicts_with_all = ["losses", "demo"])]
+    head_loss: Option<String>,
+    /// Peak learning rate of a value or reward head [default: that of the policy]
+    #[arg(long, value_name = "X")]
+    head_lr: Option<f64>,
     /// Steps of linear warm-up
     #[arg(long, default_value_t = 5, value_name = "N")]
     warmup: usize,
@@ -234,6 +252,7 @@ impl Args {
             batch_size: self.batch,
             micro_batch: self.micro_batch,
             schedule: Schedule { peak, warmup: self.warmup, decay },
+            head_rate: self.head_lr,
             clip: Some(self.clip),
             adamw: AdamWConfig::default(),
             seed,
@@ -241,6 +260,7 @@ impl Args {
             patience: self.patience,
             save_every: self.save_every,
             keep: 2,
+            origin: Settings::new(),
         }
     }
 }

@@ -98,6 +98,6 @@ pub(super) fn scalars(file: &mut EventFile, record: &Record) -> Result<(), Runti
                 ("held_out/chosen_change_per_token", e.chosen_change_per_token),
             ],
         ),
-        Record::Run(_) | Record::Saved(_) => Ok(()),
+        Record::Run(_) | Record::Resumed(_) | Record::Saved(_) => Ok(()),
     }
 }

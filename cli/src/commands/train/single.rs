@@ -3,17 +3,21 @@
 use super::super::models;
 use super::super::progress::{Progress, peak_memory};
 use super::super::samples::{self, Sample};
-use super::inputs::{Base, Data, Loss};
+use super::credit::Credit;
+use super::inputs::{Base, Data, Loss, Start};
 use super::record::{self, Description};
-use super::{Args, credit, make_folder, stop_flag, wanted};
+use super::{Args, make_folder, settings, stop_flag, wanted};
 use crate::failure::{Failure, Outcome, Status};
 use crate::output::Ui;
 use ponens::dsl::Diagnostic;
-use ponens::runtime::data::EncodedExample;
-use ponens::runtime::model::{Llama, SaveType, Source, save};
+use ponens::runtime::data::Examples;
+use ponens::runtime::model::{CausalLm as _, Llama, SaveType, Source, save};
+use ponens::runtime::op::LossKernel;
 use ponens::runtime::report::EventFile;
 use ponens::runtime::tokenizer::Tokenizer;
-use ponens::runtime::train::{self, Record, Reference, ReferenceCache, ReferenceLogProbs, Run};
+use ponens::runtime::train::{
+    self, Beside, Grain, Record, Reference, ReferenceCache, ReferenceLogProbs, Run,
+};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
@@ -61,29 +65,46 @@ impl Job<'_> {
         let Some(cache) = self.cache.filter(|_| self.loss.binding.needs_reference()) else {
             return Ok(None);
         };
-        let sums = |examples: &[EncodedExample]| {
-            let sums = cache.sums(reference, examples, self.args.micro_batch);
+        let sums = |examples: &dyn Examples| {
+            let grain = self.loss.binding.grain();
+            let sums = cache.sums(reference, examples, self.args.micro_batch, grain);
             sums.map(|(sums, _)| sums).map_err(models::failed)
         };
-        let (train, held_out) = (sums(&self.data.train)?, sums(&self.data.held_out)?);
+        let (train, held_out) = (sums(&*self.data.train)?, sums(&self.data.held_out)?);
         Ok(Some(ReferenceLogProbs { train, held_out }))
     }
 
+    /// The policy's log-probabilities of the held-out tokens before the first step, where all runs of a
+    /// sitting start from the same model: it is run once for all of them.
+    fn first(&self, frozen: Option<&Llama>) -> Result<Option<Vec<Vec<f64>>>, Failure> {
+        let (Some(cache), Some(model)) = (self.cache, frozen) else { return Ok(None) };
+        // The cache is the reference's; a policy that goes on from an adapter is another model.
+        if self.base.other.is_some() || self.base.adapted {
+            return Ok(None);
+        }
+        let micro = self.args.micro_batch;
+        let tokens = cache.sums(model, &self.data.held_out, micro, Grain::Token);
+        Ok(Some(tokens.map_err(models::failed)?.0))
+    }
+
     /// Trains, and writes the result.
-    pub(super) fn run(&self, ui: &mut Ui) -> Result<Ended, Failure> {
+    pub(super) fn run(&self, start: Start, ui: &mut Ui) -> Result<Ended, Failure> {
         let (args, loss, base) = (self.args, self.loss, self.base);
-        let policy = base.policy(args, self.seed)?;
-        let frozen = base.frozen();
+        let Start { policy, frozen } = start;
         let prompts = match args.sample_tokens {
             0 => Vec::new(),
             _ => samples::prompts(args.sample_prompts.as_deref())?,
         };
         let from = if self.resume { self.newest()? } else { None };
         let before = samples::answers(&policy, &base.tokenizer, &prompts, args.sample_tokens)?;
-        let reference = base.other.as_ref().unwrap_or(&frozen);
+        // Where it is the policy, it is asked before the first step only.
+        let reference = base.other.as_ref().or(frozen.as_ref()).unwrap_or(&policy);
+        let credit = Credit::begin(self, reference)?;
         // A checkpoint brings its own.
+        let first = if from.is_none() { self.first(frozen.as_ref())? } else { None };
         let known = if from.is_none() { self.known(reference)? } else { None };
-        let config = args.config(self.seed);
+        let mut config = args.config(self.seed);
+        config.origin = settings::origin(args, loss.needs_reference(), policy.adapter())?;
         let description = Description {
             args,
             loss: &loss.compiled,
@@ -93,7 +114,11 @@ impl Job<'_> {
             adapter: policy.adapter(),
             seed: self.seed,
         };
-        record::write_run(self.output, &description)?;
+        // That of a run which is resumed, or in the way of this one, stays as it was written at its start.
+        let begun = from.is_some() || self.output.join("metrics.jsonl").exists();
+        if !(begun && self.output.join("run.json").exists()) {
+            record::write_run(self.output, &description)?;
+        }
         let mut events = match args.tensorboard {
             true => Some(EventFile::create(self.output).map_err(models::failed)?),
             false => None,
@@ -111,12 +136,18 @@ impl Job<'_> {
             kernel: &loss.kernel,
             names: &loss.names,
             config: &config,
-            train: &self.data.train,
+            train: &*self.data.train,
             held_out: &self.data.held_out,
             reference: match (&known, args.reference.as_deref()) {
                 (Some(known), _) => Reference::Known(known),
                 (None, Some("data")) => Reference::Data,
                 (None, _) => Reference::Model(reference),
+            },
+            beside: Beside {
+                head_loss: loss.head.as_ref().map(|k| k as &dyn LossKernel),
+                reference: Some(reference),
+                first: first.as_deref(),
+                running: &[],
             },
             output: Some(self.output),
             stop: self.stop,
@@ -134,7 +165,7 @@ impl Job<'_> {
         let result = save_result(args, &base.name, &policy, &base.tokenizer, self.output)?;
         let after = samples::answers(&policy, &base.tokenizer, &prompts, args.sample_tokens)?;
         record::write_samples(self.output, &before, &after)?;
-        credit::write(self, &policy, reference)?;
+        credit.write(self, &policy)?;
         Ok(Ended { outcome, result, before, after })
     }
 
@@ -152,13 +183,14 @@ impl Job<'_> {
 pub(super) fn cache(
     args: &Args,
     base: &Base,
+    model: &Llama,
     folder: Option<&Path>,
 ) -> Result<Option<ReferenceCache>, Failure> {
     if args.reference.as_deref() == Some("data") {
         return Ok(None);
     }
     let Some(folder) = args.reference_cache.as_deref().or(folder) else { return Ok(None) };
-    let reference = base.other.as_ref().map_or_else(|| base.frozen(), Llama::frozen);
+    let reference = base.other.as_ref().map_or_else(|| base.frozen(model), Llama::frozen);
     let merged = reference.merged().map_err(|e| models::failed(e.into()))?;
     let digest = train::model_digest(&merged).map_err(models::failed)?;
     Ok(Some(ReferenceCache::new(folder, digest)))
@@ -168,10 +200,11 @@ pub(super) fn run(args: &Args, ui: &mut Ui) -> Outcome {
     let output = wanted(args.output.as_deref(), "output")?;
     let loss = Loss::find(wanted(args.loss.as_deref(), "loss")?, args, ui)?;
     let text = Data::read(args, &loss)?;
-    let base = Base::load(args, loss.binding.needs_reference())?;
+    args.data.tell_dropped(ui)?;
+    let (base, model) = Base::load(args, loss.needs_reference())?;
     make_folder(output)?;
-    let data = text.encode(args, &base, &loss)?;
-    let cache = cache(args, &base, None)?;
+    let data = text.encode(args, &base, &loss, output)?;
+    let cache = cache(args, &base, &model, None)?;
     let stop = stop_flag();
     let job = Job {
         args,
@@ -186,7 +219,7 @@ pub(super) fn run(args: &Args, ui: &mut Ui) -> Outcome {
     };
     job.announce(ui)?;
     let started = std::time::Instant::now();
-    let ended = job.run(ui)?;
+    let ended = job.run(base.only_start(args, &loss, model)?, ui)?;
     show_samples(&ended.before, &ended.after, ui)?;
     let outcome = &ended.outcome;
     let summary = outcome.last_eval.as_ref().map(|e| &e.summary);
@@ -248,7 +281,18 @@ fn save_result(
     } else {
         Source::base_name(model_name).and_then(|base| save::save_adapter(policy, &base, &folder))
     };
-    saved.and_then(|()| tokenizer.save(&folder)).map_err(|e| {
+    let head = |()| match policy.scalar_head() {
+        None => Ok(()),
+        Some(head) => {
+            let tensors = head.variables().iter().map(|(n, v)| (n.clone(), v.as_tensor().clone()));
+            save::save_tensors(
+                &folder.join("scalar_head.safetensors"),
+                tensors.collect(),
+                SaveType::F32,
+            )
+        }
+    };
+    saved.and_then(head).and_then(|()| tokenizer.save(&folder)).map_err(|e| {
         Failure::from(Diagnostic::error("E0703", format!("the result cannot be saved: {e}")))
     })?;
     Ok(folder)

@@ -8,7 +8,7 @@ use super::grid::done;
 use super::inputs::{Base, Data, Loss};
 use super::record::write_json;
 use super::single::{self, Job};
-use super::{Args, make_folder, stop_flag, wanted};
+use super::{Args, make_folder, settings, stop_flag, wanted};
 use crate::failure::{Failure, Outcome, Status};
 use crate::output::Ui;
 use ponens::dsl::Diagnostic;
@@ -24,19 +24,20 @@ pub(super) fn run(args: &Args, ui: &mut Ui) -> Outcome {
         let mut own = args.clone();
         own.data.data = Some(path.clone());
         let text = Data::read(&own, &loss)?;
+        own.data.tell_dropped(ui)?;
         stages.push((own, text));
     }
     make_folder(output)?;
-    claim(args, output)?;
+    claim(args, &loss, output)?;
     let stop = stop_flag();
     let count = stages.len();
-    let mut model = wanted(args.model.as_deref(), "model")?.to_owned();
+    let mut name = wanted(args.model.as_deref(), "model")?.to_owned();
     for (i, (mut own, text)) in stages.into_iter().enumerate() {
         let place = output.join(format!("stage-{}", i + 1));
         if !done(&place) {
-            own.model = Some(model);
-            let base = Base::load(&own, loss.needs_reference())?;
-            let data = text.encode(&own, &base, &loss)?;
+            own.model = Some(name);
+            let (base, model) = Base::load(&own, loss.needs_reference())?;
+            let data = text.encode(&own, &base, &loss, output)?;
             let path = own.data.data.as_deref().unwrap_or(Path::new("")).display().to_string();
             if ui.is_json() {
                 ui.json_line(&json!({ "type": "start", "stage": i + 1, "data": path }))?;
@@ -46,7 +47,7 @@ pub(super) fn run(args: &Args, ui: &mut Ui) -> Outcome {
                 ui.flush()?;
             }
             make_folder(&place)?;
-            let cache = single::cache(&own, &base, None)?;
+            let cache = single::cache(&own, &base, &model, None)?;
             let job = Job {
                 args: &own,
                 loss: &loss,
@@ -58,15 +59,15 @@ pub(super) fn run(args: &Args, ui: &mut Ui) -> Outcome {
                 stop: &stop,
                 cache: cache.as_ref(),
             };
-            let ended = job.run(ui)?;
+            let ended = job.run(base.only_start(&own, &loss, model)?, ui)?;
             if !ended.outcome.finished {
                 return said(i, count, "", ui);
             }
             write_json(&place.join("done.json"), &json!({ "steps": ended.outcome.steps }))?;
         }
-        model = single::result(args, &place).display().to_string();
+        name = single::result(args, &place).display().to_string();
     }
-    said(count, count, &model, ui)
+    said(count, count, &name, ui)
 }
 
 /// Says how many stages are done.
@@ -84,9 +85,10 @@ fn said(done: usize, count: usize, result: &str, ui: &mut Ui) -> Outcome {
 }
 
 /// Takes a new folder, or one that holds the same stages and is to be resumed.
-fn claim(args: &Args, output: &Path) -> Result<(), Failure> {
+fn claim(args: &Args, loss: &Loss, output: &Path) -> Result<(), Failure> {
     let list = output.join("stages.json");
-    let plan = json!({ "stages": args.stages });
+    let mut plan = settings::of_runs(args, &[loss])?;
+    plan["stages"] = json!(args.stages);
     let refuse = |text: String, help: &str| -> Result<(), Failure> {
         Err(Diagnostic::error("E0703", text).help(help.to_owned()).into())
     };
@@ -95,11 +97,16 @@ fn claim(args: &Args, output: &Path) -> Result<(), Failure> {
             format!("{} holds stages already", output.display()),
             "go on with --resume, or give another folder with --output",
         ),
-        Ok(text) if serde_json::from_str::<Value>(&text).ok().as_ref() != Some(&plan) => refuse(
-            format!("{}: other stages were asked for then", list.display()),
-            "name the files that the folder was begun with, in their order",
-        ),
-        Ok(_) => Ok(()),
+        Ok(text) => {
+            let old = serde_json::from_str::<Value>(&text).unwrap_or_default();
+            if old["stages"] != plan["stages"] {
+                return refuse(
+                    format!("{}: other stages were asked for then", list.display()),
+                    "name the files that the folder was begun with, in their order",
+                );
+            }
+            settings::unchanged(&list, &old, &plan)
+        }
         Err(_) => write_json(&list, &plan),
     }
 }

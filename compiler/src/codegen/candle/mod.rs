@@ -10,22 +10,14 @@
 //! A loss with a value per candidate or token is refused: [`Refused`] names the operation.
 
 mod body;
-mod describe;
 mod helper;
 #[cfg(test)]
 mod tests;
 
+pub use super::head::Header;
+
 use crate::mir::{Graph, Level, NodeId, Op};
 use std::fmt;
-
-/// What the header of the file says beside what the graph knows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Header {
-    /// The first words of the loss's documentation.
-    pub title: String,
-    /// The [`fingerprint`](super::fingerprint) of the loss as written.
-    pub hash: String,
-}
 
 /// A generated file, and the names in it.
 #[derive(Clone, Debug, PartialEq, Eq)]

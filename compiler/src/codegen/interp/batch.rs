@@ -144,7 +144,7 @@ impl<T: Real> Batch<T> {
     }
 
     /// Replaces every column by `f(index, values)`, in the same shape: for perturbations in tests.
-    pub(super) fn perturb(&mut self, mut f: impl FnMut(usize, &mut [T])) {
+    pub(crate) fn perturb(&mut self, mut f: impl FnMut(usize, &mut [T])) {
         for (i, column) in self.columns.iter_mut().enumerate() {
             if let Some(column) = column {
                 f(i, &mut column.values);

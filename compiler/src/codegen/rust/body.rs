@@ -22,6 +22,15 @@ pub(super) fn text(graph: &Graph, float: Float, needed: &[bool], form: &Form) ->
     out
 }
 
+/// The names of parameters and columns as arguments, each in the order of the graph.
+pub(super) fn arguments(graph: &Graph) -> (Vec<String>, Vec<String>) {
+    // The prefixes keep names of the loss apart from the names of values.
+    let mut names = Names::default();
+    let params = graph.params.iter().map(|p| names.of(&format!("param {}", p.name))).collect();
+    let columns = graph.inputs.iter().map(|c| names.of(&format!("in {}", c.name))).collect();
+    (params, columns)
+}
+
 pub(super) struct Writer<'a> {
     pub(super) graph: &'a Graph,
     pub(super) float: Float,
@@ -39,10 +48,7 @@ pub(super) struct Writer<'a> {
 
 impl<'a> Writer<'a> {
     fn new(graph: &'a Graph, float: Float, needed: &'a [bool], form: &Form) -> Self {
-        // The prefixes keep names of the loss apart from the names of values.
-        let mut names = Names::default();
-        let params = graph.params.iter().map(|p| names.of(&format!("param {}", p.name))).collect();
-        let columns = graph.inputs.iter().map(|c| names.of(&format!("in {}", c.name))).collect();
+        let (params, columns) = arguments(graph);
         let deepest_uniform = match form {
             Form::Example => Level::Batch,
             Form::Batch(_) => Level::Uniform,

@@ -12,6 +12,7 @@
 
 mod batch;
 mod body;
+mod file;
 mod fold;
 pub(super) mod helper;
 mod name;
@@ -21,6 +22,7 @@ mod share;
 mod tests;
 mod zero;
 
+pub use file::file;
 pub use name::{Names, snake_case, upper_camel_case};
 pub use schedule::Plan;
 

@@ -227,6 +227,9 @@ fn value(compiled: &Compiled, quantity: &Quantity, needs: &mut Needs) -> Result<
         Quantity::Label { .. } => {
             "torch.arange(mask.shape[0], device=mask.device) < mask_w.shape[0]".to_owned()
         }
+        Quantity::Data { name } if compiled.loss.running.iter().any(|r| r.name == *name) => {
+            return Err(Refused::Trl("the TRL trainer keeps no mean over the run".to_owned()));
+        }
         Quantity::Data { name } => {
             needs.data.push(name.clone());
             match compiled.loss.shape {

@@ -79,6 +79,15 @@ impl fmt::Display for Sign {
 }
 
 impl Sign {
+    /// That of a loss of which minus is taken.
+    fn turned(self) -> Self {
+        match self {
+            Sign::Up => Sign::Down,
+            Sign::Down => Sign::Up,
+            other => other,
+        }
+    }
+
     fn of(values: impl Iterator<Item = f64>) -> Self {
         let (mut up, mut down) = (false, false);
         for x in values {
@@ -164,7 +173,8 @@ pub fn dynamics(compiled: &Compiled, structure: Option<&Structure>) -> Result<Dy
     let bound = bind(loss).loss();
     let loss = bound.as_ref().unwrap_or(loss);
     let link = link::of(loss, &params);
-    let whole = link.is_some() && around(loss).outside.is_empty();
+    let parts = around(loss);
+    let whole = link.is_some() && parts.outside.is_empty();
     let reduced = structure.map(Structure::canonical);
     let mut pulls = Vec::new();
     for side in points.sides() {
@@ -175,6 +185,7 @@ pub fn dynamics(compiled: &Compiled, structure: Option<&Structure>) -> Result<Dy
                 Some(ends::Exact::new(s, atom, link.as_ref()?))
             });
             let proved = exact.as_ref().filter(|_| whole).and_then(ends::Exact::sign);
+            let proved = proved.map(|s| if parts.reversed { s.turned() } else { s });
             let (vanishes, grows) = exact
                 .as_ref()
                 .map_or_else(Default::default, |e| e.ends(&trained(loss, e.structure())));

@@ -44,6 +44,17 @@ fn dpo_pulls_apart_and_can_displace() {
 }
 
 #[test]
+fn a_forgotten_minus_turns_the_pull_around() {
+    for link in ["-logistic(beta * rho)", "log_sigmoid(beta * rho)"] {
+        let pulls = dpo(link).pulls;
+        let signs: Vec<_> = pulls.iter().map(|p| (p.sign, p.sizes[0].pull < 0.0)).collect();
+        assert_eq!(signs, [(Sign::Down, true), (Sign::Up, false)], "{link}");
+    }
+    let d = dpo("-logistic(beta * rho)");
+    assert!(d.pulls.iter().all(|p| p.evidence == Evidence::Proved && !p.partial), "{:?}", d.pulls);
+}
+
+#[test]
 fn a_target_turns_the_pull_around() {
     let d = dpo("squared(rho, 1 / (2 * beta))");
     assert!(d.pulls.iter().all(|p| p.sign == Sign::Both), "{:?}", d.pulls);

@@ -13,12 +13,18 @@ pub(super) enum Builtin {
     Quantity(QuantityFn),
     /// The same expression over a response that belongs to another prompt.
     Mismatched,
+    /// The mean over all examples of a run so far.
+    RunningMean,
     Sqrt,
     Clip,
     /// A function of all values of a loop, with one value for each.
     Vector(VectorFn),
     /// Factor and values: each value with the discounted sum of the later ones.
     Discounted,
+    /// Values and what numbers their segments: the sum over each value's segment.
+    SegmentSum,
+    /// What numbers the segments: 1 at the first place of each, else 0.
+    SegmentStart,
 }
 
 /// Functions of all values of a loop, with one value for each.
@@ -72,9 +78,12 @@ pub(super) const BUILTINS: &[(&str, Builtin, &str)] = &[
     ("log_softmax", Builtin::Vector(VectorFn::LogSoftmax), "log_softmax(x)[i]"),
     ("leave_one_out", Builtin::Vector(VectorFn::LeaveOneOut), "leave_one_out(x)[i]"),
     ("discounted", Builtin::Discounted, "discounted(factor, x)[t]"),
+    ("segment_sum", Builtin::SegmentSum, "segment_sum(x, segment)[t]"),
+    ("segment_start", Builtin::SegmentStart, "segment_start(segment)[t]"),
     ("batch_mean", Builtin::Batch(BatchFn::Mean), "batch_mean(x)"),
     ("batch_sum", Builtin::Batch(BatchFn::Sum), "batch_sum(x)"),
     ("batch_sort", Builtin::Batch(BatchFn::Sort), "batch_sort(x)"),
+    ("running_mean", Builtin::RunningMean, "running_mean(x)"),
     ("logistic", Builtin::Link(Link::Logistic), "logistic(x)"),
     ("hinge", Builtin::Link(Link::Hinge), "hinge(x, margin = 1)"),
     ("squared", Builtin::Link(Link::Squared), "squared(x, target)"),
@@ -108,6 +117,11 @@ pub(super) const BUILTINS: &[(&str, Builtin, &str)] = &[
 /// The names of all functions, for editors.
 pub fn functions() -> impl Iterator<Item = &'static str> {
     BUILTINS.iter().map(|(name, ..)| *name)
+}
+
+/// The names of all functions, each with how it is written.
+pub fn usages() -> impl Iterator<Item = (&'static str, &'static str)> {
+    BUILTINS.iter().map(|(name, _, usage)| (*name, *usage))
 }
 
 /// Looks a name up.

@@ -40,10 +40,10 @@ impl<'a> Resolver<'a> {
         span: Span,
     ) -> Option<Value> {
         let name = callee.text.as_str();
-        if self.models.iter().any(|m| m.name == name) {
+        if self.model_named(name).is_some() {
             return self.probability(callee, args, span);
         }
-        if let Some(f) = self.functions.get(name).copied() {
+        if let Some(f) = self.functions.get(name) {
             return self.unfold(f, callee, args, span);
         }
         let Some((b, usage)) = builtin::builtin(name) else {
@@ -54,8 +54,9 @@ impl<'a> Resolver<'a> {
                 return self.quantity(q, usage, callee, args, per_token, span);
             }
             Builtin::One(_) | Builtin::Batch(_) | Builtin::Mismatched | Builtin::Sqrt => 1..=1,
-            Builtin::Vector(_) => 1..=1,
-            Builtin::Two(_) | Builtin::Noise(_) | Builtin::Discounted => 2..=2,
+            Builtin::Vector(_) | Builtin::RunningMean | Builtin::SegmentStart => 1..=1,
+            Builtin::Two(_) | Builtin::Noise(_) => 2..=2,
+            Builtin::Discounted | Builtin::SegmentSum => 2..=2,
             Builtin::Clip => 3..=3,
             Builtin::Link(Link::Logistic) => 1..=1,
             Builtin::Link(Link::Hinge) => 1..=2,
@@ -69,6 +70,8 @@ impl<'a> Resolver<'a> {
             Builtin::Noise(n) => return self.noise(n, &args[0], &args[1], span),
             Builtin::Vector(f) => return self.vector(f, &args[0], span),
             Builtin::Discounted => return self.discounted(&args[0], &args[1], span),
+            Builtin::SegmentSum => return self.segment_sum(&args[0], &args[1], span),
+            Builtin::SegmentStart => return self.segment_start(&args[0], span),
             _ => {}
         }
         let values: Vec<Option<Value>> = args.iter().map(|a| self.number(a)).collect();
@@ -90,7 +93,14 @@ impl<'a> Resolver<'a> {
                 let below = self.call2(Fn2::Max, a, lo, span)?;
                 self.call2(Fn2::Min, below, hi, span)
             }
-            Builtin::Batch(f) => self.batch(f, a, name, args[0].span, span),
+            Builtin::Batch(f) => {
+                self.varies_by_example(a, name, args[0].span)?;
+                self.node(Kind::Batch(f, a.id), &[a], span)
+            }
+            Builtin::RunningMean => {
+                self.varies_by_example(a, name, args[0].span)?;
+                self.running_mean(a.id, span)
+            }
             Builtin::Mismatched => self.mismatched(a.id, span).map(Value::plain),
             Builtin::Link(l) => {
                 let extra = match (l, args.len()) {
@@ -103,13 +113,20 @@ impl<'a> Resolver<'a> {
             }
             Builtin::Noise(_) | Builtin::Quantity(_) => None,
             Builtin::Vector(_) | Builtin::Discounted => None,
+            Builtin::SegmentSum | Builtin::SegmentStart => None,
         }
+    }
+
+    /// Whether a function has this name, one of the language or of the file.
+    pub(super) fn is_function(&self, callee: &ast::Name) -> bool {
+        let name = callee.text.as_str();
+        builtin::BUILTINS.iter().any(|b| b.0 == name) || self.functions.get(name).is_some()
     }
 
     fn unknown_function(&mut self, callee: &ast::Name, args: &[ast::Expr]) -> Option<Value> {
         let name = callee.text.as_str();
         let mut known: Vec<&str> = builtin::BUILTINS.iter().map(|b| b.0).collect();
-        known.extend(self.functions.keys());
+        known.extend(self.functions.names());
         known.extend(self.models.iter().map(|m| m.name.as_str()));
         known.sort_unstable();
         let d = Diagnostic::error("E0101", format!("there is no function `{name}`"))
@@ -131,7 +148,8 @@ impl<'a> Resolver<'a> {
         None
     }
 
-    fn batch(&mut self, f: BatchFn, a: Value, name: &str, arg: Span, span: Span) -> Option<Value> {
+    /// Refuses what is not one number an example.
+    fn varies_by_example(&mut self, a: Value, name: &str, arg: Span) -> Option<()> {
         let level = self.exprs[a.id.0 as usize].level;
         let d = if level < Level::Example {
             Diagnostic::error("E0202", "this is the same for every example already")
@@ -142,10 +160,54 @@ impl<'a> Resolver<'a> {
                 .at(arg, "a reduction is missing")
                 .help(format!("reduce it first: `{name}(sum(..) ..)` or `{name}(mean(..) ..)`"))
         } else {
-            return self.node(Kind::Batch(f, a.id), &[a], span);
+            return Some(());
         };
         self.error(d);
         None
+    }
+
+    /// A column of its own, which holds the mean of the expression over the run so far.
+    fn running_mean(&mut self, of: ExprId, span: Span) -> Option<Value> {
+        if let Some(known) = self.running.iter().find(|r| r.of == of) {
+            let quantity = Quantity::Data { name: known.name.clone() };
+            return Some(self.column_value(quantity, span));
+        }
+        let name = match self.running.len() {
+            0 => "running_mean".to_owned(),
+            n => format!("running_mean_{}", n + 1),
+        };
+        if self.data_columns.contains_key(&name) {
+            let message = format!("`{name}` already has a meaning in this loss");
+            self.error(
+                Diagnostic::error("E0102", message)
+                    .at(span, "the mean is kept under that name")
+                    .help("give the column another name"),
+            );
+            return None;
+        }
+        let reads = |c: usize| {
+            let of =
+                |r: &Running| self.columns[c].quantity == Quantity::Data { name: r.name.clone() };
+            self.running.iter().any(of)
+        };
+        let mut seen = vec![false; self.exprs.len()];
+        let mut left = vec![of];
+        while let Some(id) = left.pop() {
+            if std::mem::replace(&mut seen[id.0 as usize], true) {
+                continue;
+            }
+            let kind = self.exprs[id.0 as usize].kind;
+            if matches!(kind, Kind::Column(c) if reads(c)) {
+                self.error(
+                    Diagnostic::error("E0205", "a running mean of a running mean is not kept")
+                        .at(span, "contains one"),
+                );
+                return None;
+            }
+            left.extend(kind.operands());
+        }
+        self.running.push(Running { name: name.clone(), of });
+        Some(self.column_value(Quantity::Data { name }, span))
     }
 
     fn unfold(

@@ -19,6 +19,9 @@ impl<'a> Resolver<'a> {
 
     /// Resolves an expression that may be all values of a loop.
     pub(super) fn value(&mut self, e: &'a ast::Expr) -> Option<Value> {
+        if self.has_enough() {
+            return None;
+        }
         if self.depth >= DEPTH || self.exhausted {
             self.exhaust(e.span);
             return None;
@@ -117,7 +120,7 @@ impl<'a> Resolver<'a> {
                 }
             };
         }
-        if let Some(i) = self.params.iter().position(|p| p.name == n) {
+        if let Some(i) = self.param_places.get(n).copied() {
             self.params_used[i] = true;
             return Some(Value::plain(self.push(Kind::Param(i), span)));
         }
@@ -153,7 +156,7 @@ impl<'a> Resolver<'a> {
             Diagnostic::error("E0201", format!("`{n}` is true or false, not a number"))
                 .at(span, "a truth value")
                 .help(format!("write `if {n} {{ .. }} else {{ .. }}`"))
-        } else if self.models.iter().any(|m| m.name == n) {
+        } else if self.model_named(n).is_some() {
             let response = responses.first().copied().unwrap_or("w");
             Diagnostic::error("E0201", format!("`{n}` is a model, not a number"))
                 .at(span, "a model")

@@ -127,10 +127,14 @@ impl<'a> Resolver<'a> {
                     _ => a.xor(b),
                 })
             }
-            ExprKind::Call { callee, args }
-                if self.models.iter().any(|m| m.name == callee.text) =>
-            {
+            ExprKind::Call { callee, args } if self.model_named(&callee.text).is_some() => {
                 self.atom(callee, args, e.span).map(Formula::Atom)
+            }
+            // One argument, and no function: an atom of a model that is not there.
+            ExprKind::Call { callee, args } if args.len() == 1 && !self.is_function(callee) => {
+                let kind = ExprKind::Name(callee.text.clone());
+                self.model_arg(&ast::Expr { kind, span: callee.span });
+                None
             }
             _ => {
                 let mut d = Diagnostic::error("E0201", "a formula is wanted here, not a number")

@@ -41,13 +41,12 @@ pub(super) fn constant(e: &ast::Expr) -> Option<f64> {
 impl<'a> Resolver<'a> {
     pub(super) fn params(&mut self, loss: &'a ast::Loss) {
         for p in &loss.params {
-            let first = loss.params.iter().find(|q| q.name.text == p.name.text);
-            if let Some(first) = first.filter(|f| f.span != p.span) {
+            if let Some(first) = self.param_places.get(p.name.text.as_str()).copied() {
                 let message = format!("parameter `{}` is declared twice", p.name.text);
                 self.error(
                     Diagnostic::error("E0102", message)
                         .at(p.name.span, "declared again")
-                        .at(first.name.span, "first declared here"),
+                        .at(self.param_spans[first], "first declared here"),
                 );
                 continue;
             }
@@ -94,7 +93,8 @@ impl<'a> Resolver<'a> {
     }
 
     /// A parameter that is wrong is declared all the same, so that its uses are not reported too.
-    fn declare(&mut self, p: &ast::Param, default: Option<f64>, range: Interval) {
+    fn declare(&mut self, p: &'a ast::Param, default: Option<f64>, range: Interval) {
+        self.param_places.insert(&p.name.text, self.params.len());
         self.params.push(Param { name: p.name.text.clone(), default, range });
         self.params_used.push(false);
         self.param_spans.push(p.name.span);
@@ -155,8 +155,8 @@ impl<'a> Resolver<'a> {
     /// Reports a name that is already taken in this loss.
     pub(super) fn claim(&mut self, name: &ast::Name) {
         let n = name.text.as_str();
-        let taken = self.params.iter().any(|p| p.name == n)
-            || self.models.iter().any(|m| m.name == n)
+        let taken = self.param_places.contains_key(n)
+            || self.model_places.contains_key(n)
             || self.data_columns.contains_key(n)
             || self.size_name(n).is_some()
             || self.lets.contains_key(n)
@@ -214,6 +214,7 @@ impl<'a> Resolver<'a> {
             }
         }
         let name = m.name.text.clone();
+        self.model_places.entry(&m.name.text).or_insert(self.models.len());
         self.models.push(Model { name, role, aggregate, heads, span: m.span });
     }
 

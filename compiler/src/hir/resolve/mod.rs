@@ -20,13 +20,16 @@ mod shape;
 mod value;
 mod variant;
 
-pub use builtin::functions;
+pub use builtin::{functions, usages};
 pub use program::{Library, NoLibrary, Program};
+
+use program::Functions;
 
 use super::model::*;
 use super::quantity::{Column, Quantity};
 use crate::mir::Level;
 use ponens_dsl::ast::{self, Clause};
+use ponens_dsl::diagnostic::{MAX_DIAGNOSTICS, limited};
 use ponens_dsl::{Diagnostic, Span};
 use std::collections::HashMap;
 use value::{At, Index, Value, VarFacts};
@@ -34,12 +37,12 @@ use value::{At, Index, Value, VarFacts};
 /// Resolves one loss whose variants are already unfolded. `functions` are the `fn` items in sight.
 pub(crate) fn resolve(
     loss: &ast::Loss,
-    functions: &[ast::Function],
+    functions: &Functions<'_>,
 ) -> (Option<Loss>, Vec<Diagnostic>) {
-    let mut r = Resolver::new(loss, functions);
+    let mut r = Resolver::new(*functions);
     let result = r.run(loss);
     let failed = r.diagnostics.iter().any(Diagnostic::is_error);
-    (result.filter(|_| !failed), r.diagnostics)
+    (result.filter(|_| !failed), limited(r.diagnostics))
 }
 
 /// A `let` and what has become of it.
@@ -67,21 +70,30 @@ struct DataColumn {
     of_shape: bool,
 }
 
+/// Errors after which the rest of a loss is not looked at: each may be held against every name in sight.
+const ENOUGH: usize = MAX_DIAGNOSTICS + 1;
+
 /// Expressions hold this many nodes, shared ones counted as often as they are used.
 const LARGEST: u32 = 50_000;
 
 struct Resolver<'a> {
-    functions: HashMap<&'a str, &'a ast::Function>,
+    functions: Functions<'a>,
     diagnostics: Vec<Diagnostic>,
     params: Vec<Param>,
+    /// Their places by name.
+    param_places: HashMap<&'a str, usize>,
     params_used: Vec<bool>,
     param_spans: Vec<Span>,
     shape: Option<DataShape>,
     models: Vec<Model>,
+    /// Their places by name.
+    model_places: HashMap<&'a str, usize>,
     /// The `aggregate` option of each model.
     aggregates: HashMap<&'a str, &'a ast::Expr>,
     data_columns: HashMap<String, DataColumn>,
     columns: Vec<Column>,
+    /// Their places by what they hold.
+    column_places: HashMap<Quantity, usize>,
     atoms: Vec<Atom>,
     exprs: Vec<Expr>,
     /// The size of each expression as a tree.
@@ -98,16 +110,19 @@ struct Resolver<'a> {
     /// Arguments of the functions being unfolded, innermost last.
     frames: Vec<(&'a str, HashMap<&'a str, Option<Value>>)>,
     core: Option<Core>,
+    running: Vec<Running>,
     /// True while `rho` itself is being resolved, where its own name is not in sight.
     in_core: bool,
     has_core: bool,
 }
 
 impl<'a> Resolver<'a> {
-    fn new(loss: &'a ast::Loss, functions: &'a [ast::Function]) -> Self {
-        let _ = loss;
+    fn new(functions: Functions<'a>) -> Self {
         Self {
-            functions: functions.iter().map(|f| (f.name.text.as_str(), f)).collect(),
+            functions,
+            param_places: HashMap::new(),
+            model_places: HashMap::new(),
+            column_places: HashMap::new(),
             diagnostics: Vec::new(),
             params: Vec::new(),
             params_used: Vec::new(),
@@ -127,6 +142,7 @@ impl<'a> Resolver<'a> {
             lets: HashMap::new(),
             frames: Vec::new(),
             core: None,
+            running: Vec::new(),
             in_core: false,
             has_core: false,
         }
@@ -154,6 +170,7 @@ impl<'a> Resolver<'a> {
             exprs: std::mem::take(&mut self.exprs),
             core: self.core.take(),
             minimize: minimize?,
+            running: std::mem::take(&mut self.running),
             span: loss.span,
         };
         prune::prune(&mut result);
@@ -164,7 +181,19 @@ impl<'a> Resolver<'a> {
     }
 
     fn error(&mut self, d: Diagnostic) {
+        if self.has_enough() {
+            return;
+        }
         self.diagnostics.push(d);
+    }
+
+    /// True when the loss is not looked at any further.
+    fn has_enough(&self) -> bool {
+        self.diagnostics.len() >= ENOUGH
+    }
+
+    fn model_named(&self, name: &str) -> Option<&Model> {
+        self.model_places.get(name).map(|i| &self.models[*i])
     }
 
     /// Adds an expression; its level is the deepest operand's unless it is a leaf or a reduction.
@@ -196,10 +225,10 @@ impl<'a> Resolver<'a> {
 
     /// The column of a quantity, added on first use.
     fn column(&mut self, quantity: Quantity) -> usize {
-        if let Some(i) = self.columns.iter().position(|c| c.quantity == quantity) {
-            return i;
+        if let Some(i) = self.column_places.get(&quantity) {
+            return *i;
         }
-        let policy = |m: &str| self.models.iter().any(|d| d.name == m && d.role == Role::Policy);
+        let policy = |m: &str| self.model_named(m).is_some_and(|d| d.role == Role::Policy);
         let differentiable = quantity.models().iter().any(|m| policy(m));
         let declared = match &quantity {
             Quantity::Data { name } => self.data_columns.get(name.as_str()).copied(),
@@ -215,6 +244,7 @@ impl<'a> Resolver<'a> {
             }
         };
         let level = of.map_or(Level::Example, Loop::level);
+        self.column_places.insert(quantity.clone(), self.columns.len());
         self.columns.push(Column { quantity, level, of, range, differentiable });
         self.columns.len() - 1
     }
@@ -299,6 +329,10 @@ impl<'a> Resolver<'a> {
     }
 
     fn warn_unused(&mut self) {
+        // What was not looked at may be used there.
+        if self.exhausted || self.has_enough() {
+            return;
+        }
         let params = self.params.iter().zip(&self.params_used).zip(&self.param_spans);
         for ((p, used), span) in params {
             if !used {

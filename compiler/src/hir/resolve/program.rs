@@ -1,10 +1,12 @@
 //! A set of source texts with their imports, and where losses are found by name.
 
-use super::variant;
+use super::{builtin, variant};
 use crate::hir::Loss;
 use ponens_dsl::ast::{self, Item};
+use ponens_dsl::diagnostic::limited;
 use ponens_dsl::{Diagnostic, FileId, SourceMap, load, parse, suggest};
-use std::collections::HashSet;
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// Imports and variants may refer to each other this deep.
@@ -32,12 +34,19 @@ impl Library for NoLibrary {
     }
 }
 
+/// Where an item stands: its file and its place among the file's items.
+type Place = (usize, usize);
+
 /// Parsed source texts.
 #[derive(Default)]
 pub struct Program {
     /// The texts, for rendering diagnostics.
     pub sources: SourceMap,
     files: Vec<ast::File>,
+    /// The items of each name that is a loss's, in order.
+    losses: HashMap<String, Vec<Place>>,
+    /// The first function of each name.
+    functions: HashMap<String, Place>,
     paths: HashSet<PathBuf>,
     library_files: HashSet<String>,
 }
@@ -68,6 +77,17 @@ impl Program {
     /// Adds a tree that was not parsed from a text of the language. Its places have to lie in texts of
     /// [`Program::sources`], and its imports are not followed.
     pub fn add_tree(&mut self, file: ast::File) {
+        let place = self.files.len();
+        for (i, item) in file.items.iter().enumerate() {
+            match item {
+                Item::Loss(ast::Loss { name, .. }) | Item::Variant(ast::Variant { name, .. }) => {
+                    self.losses.entry(name.text.clone()).or_default().push((place, i));
+                }
+                Item::Function(f) => {
+                    self.functions.entry(f.name.text.clone()).or_insert((place, i));
+                }
+            }
+        }
         self.files.push(file);
     }
 
@@ -90,7 +110,7 @@ impl Program {
     fn add_parsed(&mut self, id: FileId, dir: &Path, depth: usize) -> Vec<Diagnostic> {
         let (file, mut diagnostics) = parse(&self.sources, id);
         let imports = file.imports.clone();
-        self.files.push(file);
+        self.add_tree(file);
         for i in imports {
             let path = dir.join(&i.path);
             if self.paths.contains(&path.canonicalize().unwrap_or(path.clone())) {
@@ -137,22 +157,48 @@ impl Program {
         &self.files
     }
 
-    /// Names that several items define.
+    /// Names that several items define, and functions that hide a built-in one.
     pub fn duplicates(&self) -> Vec<Diagnostic> {
-        let names: Vec<&ast::Name> = self.losses();
         let mut out = Vec::new();
-        for (i, n) in names.iter().enumerate() {
-            if let Some(first) = names[..i].iter().find(|m| m.text == n.text) {
-                let d = Diagnostic::error("E0102", format!("loss `{}` is defined twice", n.text))
-                    .at(n.span, "defined again");
-                out.push(if first.span.file == n.span.file {
-                    d.at(first.span, "first defined here")
-                } else {
-                    d.note(format!("first defined in {}", self.sources.get(first.span.file).name))
-                });
+        let mut first: HashMap<(bool, &str), &ast::Name> = HashMap::new();
+        for item in self.items() {
+            let (what, name) = match item {
+                Item::Loss(ast::Loss { name, .. }) | Item::Variant(ast::Variant { name, .. }) => {
+                    ("loss", name)
+                }
+                Item::Function(f) => ("function", &f.name),
+            };
+            if let Item::Function(f) = item {
+                let mut seen = HashSet::new();
+                out.extend(f.args.iter().filter(|a| !seen.insert(&a.text)).map(|a| {
+                    Diagnostic::error("E0102", format!("`{}` takes two `{}`", f.name.text, a.text))
+                        .at(a.span, "named again")
+                        .help("choose another name")
+                }));
             }
+            if what == "function" && builtin::builtin(&name.text).is_some() {
+                out.push(
+                    Diagnostic::error("E0102", format!("the function `{}` is built in", name.text))
+                        .at(name.span, "would hide it")
+                        .help("choose another name"),
+                );
+            }
+            let first = match first.entry((what == "loss", &name.text)) {
+                Entry::Vacant(v) => {
+                    v.insert(name);
+                    continue;
+                }
+                Entry::Occupied(o) => *o.get(),
+            };
+            let d = Diagnostic::error("E0102", format!("{what} `{}` is defined twice", name.text))
+                .at(name.span, "defined again");
+            out.push(if first.span.file == name.span.file {
+                d.at(first.span, "first defined here")
+            } else {
+                d.note(format!("first defined in {}", self.sources.get(first.span.file).name))
+            });
         }
-        out
+        limited(out)
     }
 
     /// Resolves a loss by name; `None` comes with at least one error.
@@ -165,14 +211,7 @@ impl Program {
             Ok(l) => l,
             Err(d) => return (None, d),
         };
-        let functions: Vec<ast::Function> = self
-            .items()
-            .filter_map(|i| match i {
-                Item::Function(f) => Some(f.clone()),
-                _ => None,
-            })
-            .collect();
-        super::resolve(&loss, &functions)
+        super::resolve(&loss, &Functions { program: self })
     }
 
     /// The loss with its variants unfolded.
@@ -190,16 +229,12 @@ impl Program {
                 None => d,
             }]);
         }
-        let found = self.items().find_map(|i| match i {
-            Item::Loss(l) if l.name.text == name => Some(Item::Loss(l.clone())),
+        let places = self.losses.get(name).map(Vec::as_slice).unwrap_or_default();
+        let found = places.iter().map(|(file, item)| &self.files[*file].items[*item]).find(|i| {
             // A variant of its own name means the catalogue's loss of that name.
-            Item::Variant(v)
-                if v.name.text == name && from.is_none_or(|f| f.span != v.base.span) =>
-            {
-                Some(Item::Variant(v.clone()))
-            }
-            _ => None,
+            !matches!(i, Item::Variant(v) if from.is_some_and(|f| f.span == v.base.span))
         });
+        let found = found.cloned();
         match found {
             Some(Item::Loss(l)) => Ok(l),
             Some(Item::Variant(v)) => {
@@ -231,5 +266,27 @@ impl Program {
             Some(s) => d.help(format!("did you mean `{s}`?")),
             None => d.help("`ponens list` shows the catalogue; a file is given by its path"),
         }
+    }
+}
+
+/// The `fn` items in sight, by name.
+#[derive(Clone, Copy)]
+pub(crate) struct Functions<'a> {
+    program: &'a Program,
+}
+
+impl<'a> Functions<'a> {
+    /// The function of a name.
+    pub(super) fn get(self, name: &str) -> Option<&'a ast::Function> {
+        let (file, item) = self.program.functions.get(name)?;
+        match &self.program.files[*file].items[*item] {
+            Item::Function(f) => Some(f),
+            _ => None,
+        }
+    }
+
+    /// All names, in no order.
+    pub(super) fn names(self) -> impl Iterator<Item = &'a str> {
+        self.program.functions.keys().map(String::as_str)
     }
 }

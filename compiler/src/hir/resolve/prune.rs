@@ -24,6 +24,13 @@ pub(super) fn prune(loss: &mut Loss) {
     // A log-weight that is an expression reads columns of its own.
     let used = |a: usize| loss.atoms.get(a).filter(|_| atoms[a]);
     roots.extend((0..atoms.len()).filter_map(|a| used(a)?.weight));
+    // So does what a running mean that is read is the mean of.
+    let read = |r: &Running| {
+        let place = loss.columns.iter().position(|c| c.name() == r.name);
+        place.is_some_and(|c| columns[c])
+    };
+    let running: Vec<Running> = loss.running.iter().filter(|r| read(r)).cloned().collect();
+    roots.extend(running.iter().map(|r| r.of));
     let live = reachable(loss, &roots);
     for (e, _) in loss.exprs.iter().zip(&live).filter(|(_, l)| **l) {
         if let Kind::Column(c) = e.kind {
@@ -33,6 +40,7 @@ pub(super) fn prune(loss: &mut Loss) {
     for a in (0..atoms.len()).filter_map(used).filter(|a| a.weight.is_none()) {
         columns[a.column] = true;
     }
+    loss.running = running;
     let expr = places(&live);
     let column = places(&columns);
     let atom = places(&atoms);
@@ -66,6 +74,9 @@ pub(super) fn prune(loss: &mut Loss) {
         *value = e(*value);
     }
     loss.minimize = e(loss.minimize);
+    for r in &mut loss.running {
+        r.of = e(r.of);
+    }
 }
 
 fn reachable(loss: &Loss, roots: &[ExprId]) -> Vec<bool> {

@@ -15,7 +15,12 @@ type Response<'a> = (String, Option<&'a ast::Expr>);
 
 impl<'a> Resolver<'a> {
     /// The model that an argument names.
-    fn model_arg(&mut self, e: &ast::Expr) -> Option<String> {
+    pub(super) fn model_arg(&mut self, e: &ast::Expr) -> Option<String> {
+        if let ExprKind::Name(n) = &e.kind
+            && self.model_named(n).is_some()
+        {
+            return Some(n.clone());
+        }
         let names: Vec<String> = self.models.iter().map(|m| m.name.clone()).collect();
         let reference = self.models.iter().any(|m| m.role == Role::Reference);
         let declare = match &e.kind {
@@ -169,7 +174,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn has_head(&mut self, model: &str, head: Head, span: Span) -> Option<()> {
-        let m = self.models.iter().find(|m| m.name == model)?;
+        let m = self.model_named(model)?;
         if m.heads.contains(&head) {
             return Some(());
         }
@@ -213,7 +218,7 @@ impl<'a> Resolver<'a> {
         };
         let (response, index) = self.response_arg(arg)?;
         let model = callee.text.clone();
-        let mean = self.models.iter().any(|m| m.name == model && m.aggregate == Aggregate::Mean);
+        let mean = self.model_named(&model).is_some_and(|m| m.aggregate == Aggregate::Mean);
         let logp = if mean {
             Quantity::MeanLogp { model, response }
         } else {
@@ -247,7 +252,7 @@ impl<'a> Resolver<'a> {
             );
             return None;
         }
-        let model = self.models.iter().find(|m| m.name == callee.text)?;
+        let model = self.model_named(&callee.text)?;
         let (name, aggregate) = (model.name.clone(), model.aggregate);
         let mean = matches!(aggregate, Aggregate::Mean | Aggregate::Length);
         let atom = logic::Atom {

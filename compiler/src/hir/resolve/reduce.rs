@@ -278,6 +278,56 @@ impl<'a> Resolver<'a> {
         Some(Value { id: self.push(kind, span), at, open: v.open })
     }
 
+    /// `segment_sum(x, segment)`: at every place the sum of the values with the same number, of those next
+    /// to each other.
+    pub(super) fn segment_sum(
+        &mut self,
+        arg: &'a ast::Expr,
+        segment: &'a ast::Expr,
+        span: Span,
+    ) -> Option<Value> {
+        let (v, s) = (self.all_values(arg), self.all_values(segment));
+        let (v, s) = (v?, s?);
+        if v.open != s.open {
+            let message = "the values and the segments run over different things";
+            self.error(
+                Diagnostic::error("E0202", message)
+                    .at(segment.span, "one segment for each value is wanted"),
+            );
+            return None;
+        }
+        let at = self.join(&[v, s], span)?;
+        let fresh = self.fresh(s, span);
+        let one = self.push(Kind::Number(1.0), span);
+        // 1 where the place before belongs to the same segment, and the same of the place behind.
+        let same_before = self.push(Kind::Call2(Fn2::Sub, one, fresh), span);
+        let same_behind = self.push(Kind::Scan(Scan::Shift(1), same_before), span);
+        let behind = self.push(Kind::Recurrence(Direction::Later, same_behind, v.id), span);
+        let before = self.push(Kind::Recurrence(Direction::Earlier, same_before, v.id), span);
+        let before = self.push(Kind::Scan(Scan::Shift(-1), before), span);
+        let before = self.push(Kind::Call2(Fn2::Mul, same_before, before), span);
+        let id = self.push(Kind::Call2(Fn2::Add, before, behind), span);
+        Some(Value { id, at, open: v.open })
+    }
+
+    /// `segment_start(segment)`: 1 where a segment begins.
+    pub(super) fn segment_start(&mut self, segment: &'a ast::Expr, span: Span) -> Option<Value> {
+        let s = self.all_values(segment)?;
+        Some(Value { id: self.fresh(s, span), ..s })
+    }
+
+    /// 1 at the first place and where the number differs from the one before, else 0.
+    fn fresh(&mut self, s: Value, span: Span) -> ExprId {
+        let inner = s.open.first().unwrap_or(Loop::Candidates);
+        let (one, zero) = (self.push(Kind::Number(1.0), span), self.push(Kind::Number(0.0), span));
+        let last = self.push(Kind::Scan(Scan::Shift(-1), s.id), span);
+        let step = self.push(Kind::Call2(Fn2::Sub, s.id, last), span);
+        let step = self.push(Kind::Call1(Fn1::Abs, step), span);
+        let differs = self.push(Kind::If(step, one, zero), span);
+        let place = self.push(Kind::Position(inner), span);
+        self.push(Kind::If(place, differs, one), span)
+    }
+
     /// An argument that is all values of one loop.
     fn all_values(&mut self, arg: &'a ast::Expr) -> Option<Value> {
         let v = self.value(arg)?;

@@ -6,6 +6,7 @@ use crate::hir::model::*;
 use crate::mir::Interval;
 use ponens_dsl::ast::{self, DataArg};
 use ponens_dsl::{Diagnostic, suggest};
+use std::collections::HashSet;
 
 const SHAPES: [&str; 5] = ["pair", "labelled", "ranked", "trajectory", "group"];
 
@@ -57,9 +58,9 @@ impl<'a> Resolver<'a> {
             }
         }
         let names = [w, l].into_iter().map(|n| &n.text).chain(&others);
-        let mut seen: Vec<&String> = Vec::new();
+        let mut seen: HashSet<&String> = HashSet::new();
         for n in names {
-            if seen.contains(&n) {
+            if !seen.insert(n) {
                 let what = if w.text == l.text {
                     "a response is not preferred to itself"
                 } else {
@@ -73,7 +74,6 @@ impl<'a> Resolver<'a> {
                 );
                 return None;
             }
-            seen.push(n);
         }
         Some(DataShape::Pair { winner: w.text.clone(), loser: l.text.clone(), others })
     }

@@ -1,7 +1,8 @@
 //! CSV with a header line (RFC 4180): quoted cells may hold line breaks.
 //!
 //! A cell has no type. Text columns stay text, unless they hold a JSON list of messages; elsewhere
-//! numbers, `true`, `false` and empty cells become what they look like.
+//! numbers, `true`, `false` and empty cells become what they look like. Of a table with both pairs and single
+//! responses the empty text cells of a row are those of the other kind, and hold nothing.
 
 use std::io::Read;
 use std::path::Path;
@@ -20,12 +21,19 @@ pub(in super::super) struct CsvRows<R> {
     header: Vec<String>,
     /// 1 where lines end in CR LF: the parser counts the LF with the next line.
     behind: usize,
+    /// Cells of other columns than text ones stay text too.
+    as_text: bool,
     done: bool,
 }
 
 impl<R: Read + 'static> CsvRows<R> {
     /// Reads the header.
-    pub(in super::super) fn open(input: R, path: &Path, delimiter: u8) -> Result<Rows, DataError> {
+    pub(in super::super) fn open(
+        input: R,
+        path: &Path,
+        delimiter: u8,
+        as_text: bool,
+    ) -> Result<Rows, DataError> {
         let mut reader = ReaderBuilder::new().delimiter(delimiter).from_reader(input);
         let header = reader.headers().map_err(|e| DataError::whole(path, finding(&e)))?.clone();
         let header: Vec<String> =
@@ -36,7 +44,7 @@ impl<R: Read + 'static> CsvRows<R> {
         }
         let columns = Some(header.clone());
         let behind = usize::from(reader.position().line() == 1);
-        let rows = Self { reader, header, behind, done: false };
+        let rows = Self { reader, header, behind, as_text, done: false };
         Ok(Rows { format: Format::Csv, rows: Box::new(rows), columns })
     }
 }
@@ -77,6 +85,23 @@ fn value(column: &str, cell: &str) -> Value {
     }
 }
 
+/// Empties the text cells of the kind that a row is not: of a pair the single response, and the reverse.
+fn tell_apart(fields: &mut Fields) {
+    let empty = |v: &Value| v.is_null() || v.as_str().is_some_and(str::is_empty);
+    let given = |names: &[&str]| names.iter().any(|n| fields.get(*n).is_some_and(|v| !empty(v)));
+    let single = fields.contains_key("completion") && given(&["completion", "label"]);
+    let none: &[&str] = match (given(&["chosen", "rejected"]), single) {
+        (true, _) => &["completion"],
+        (false, true) => &["chosen", "rejected"],
+        (false, false) => &[],
+    };
+    for name in none {
+        if let Some(v) = fields.get_mut(*name).filter(|v| empty(v)) {
+            *v = Value::Null;
+        }
+    }
+}
+
 impl<R: Read> Iterator for CsvRows<R> {
     type Item = Row;
 
@@ -94,7 +119,12 @@ impl<R: Read> Iterator for CsvRows<R> {
             Ok(true) => {
                 let line = record.position().map_or(before, |p| p.line() as usize + self.behind);
                 let cells = self.header.iter().zip(&record);
-                let fields: Fields = cells.map(|(c, v)| (c.clone(), value(c, v))).collect();
+                let of = |column: &str, cell: &str| match self.as_text && !cell.is_empty() {
+                    true if !TEXT_COLUMNS.contains(&column) => Value::String(cell.to_owned()),
+                    _ => value(column, cell),
+                };
+                let mut fields: Fields = cells.map(|(c, v)| (c.clone(), of(c, v))).collect();
+                tell_apart(&mut fields);
                 Some(Row { line, fields: Ok(fields) })
             }
             Err(e) => {

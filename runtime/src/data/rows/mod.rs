@@ -75,6 +75,15 @@ const PARQUET: [u8; 4] = *b"PAR1";
 
 /// Opens a file; `wanted` names the columns that will be looked at, which spares reading the others.
 pub(super) fn open(path: &Path, wanted: Option<&[&str]>) -> Result<Rows, DataError> {
+    open_as(path, wanted, false)
+}
+
+/// Opens a file to copy rows of it: what has no type in the file is text.
+pub(super) fn open_to_copy(path: &Path) -> Result<Rows, DataError> {
+    open_as(path, None, true)
+}
+
+fn open_as(path: &Path, wanted: Option<&[&str]>, as_text: bool) -> Result<Rows, DataError> {
     let mut file = File::open(path).map_err(|e| unreadable(path, &e))?;
     let extension = path.extension().and_then(|e| e.to_str()).unwrap_or("").to_lowercase();
     let mut magic = [0; 4];
@@ -85,8 +94,8 @@ pub(super) fn open(path: &Path, wanted: Option<&[&str]>) -> Result<Rows, DataErr
     file.rewind().map_err(|e| unreadable(path, &e))?;
     let input = BufReader::new(file);
     match extension.as_str() {
-        "csv" => CsvRows::open(input, path, b','),
-        "tsv" => CsvRows::open(input, path, b'\t'),
+        "csv" => CsvRows::open(input, path, b',', as_text),
+        "tsv" => CsvRows::open(input, path, b'\t', as_text),
         _ => Ok(Rows {
             format: Format::JsonLines,
             rows: Box::new(JsonRows::new(input)),

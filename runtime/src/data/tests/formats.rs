@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
+use serde_json::Value;
+
 use super::*;
 
 fn fixture(name: &str) -> PathBuf {
@@ -147,6 +149,103 @@ fn single_responses_and_their_labels() {
     assert!(neither.contains("pairs are taken as well"), "{neither}");
 }
 
+/// A string prompt beside conversations: it is dropped only where a user's turn repeats it.
+#[test]
+fn a_string_prompt_is_never_lost() {
+    let turn = |role: &str, content: &str| serde_json::json!({ "role": role, "content": content });
+    let (s, q) = (turn("system", "S"), turn("user", "What is X?"));
+    let (a, b) = (turn("assistant", "A"), turn("assistant", "B"));
+    let pair = |prompt: &str, before: &[&Value]| {
+        let side = |last: &Value| before.iter().copied().chain([last]).cloned().collect::<Value>();
+        let row = serde_json::json!({ "prompt": prompt, "chosen": side(&a), "rejected": side(&b) });
+        read(row.to_string().as_bytes(), &columns(&[])).map(|(rows, _)| rows[0].clone())
+    };
+    let single = |prompt: &str, turns: &[&Value]| {
+        let row = serde_json::json!({ "prompt": prompt, "completion": turns, "label": true });
+        read(row.to_string().as_bytes(), &labelled()).map(|(rows, _)| rows[0].clone())
+    };
+    let whole = chat(&[("system", "S"), ("user", "What is X?")]);
+    let only = chat(&[("user", "What is X?")]);
+    let cases: [(&[&Value], &Turns); 4] =
+        [(&[&s], &whole), (&[&s, &q], &whole), (&[&q], &only), (&[], &only)];
+    for (before, want) in cases {
+        let found = pair("What is X?", before).expect("valid");
+        assert_eq!(&found.prompt, want);
+        assert_eq!(found.responses, ["A", "B"].map(|r| chat(&[("assistant", r)])));
+        let turns: Vec<&Value> = before.iter().copied().chain([&a]).collect();
+        let found = single(" What is X?\n", &turns).expect("valid");
+        match before.contains(&&q) {
+            true => assert_eq!(&found.prompt, want),
+            false => {
+                assert!(matches!(&found.prompt, Turns::Chat(m) if m.len() == before.len() + 1))
+            }
+        }
+        assert_eq!(found.responses, [chat(&[("assistant", "A")])]);
+    }
+    // A longer conversation ends with the response; what stands before is context.
+    let more = turn("user", "More?");
+    let found = single("What is X?", &[&b, &more, &a]).expect("valid");
+    let turns = [("user", "What is X?"), ("assistant", "B"), ("user", "More?")];
+    assert_eq!((found.prompt, found.responses), (chat(&turns), vec![chat(&[("assistant", "A")])]));
+    // Answers of several turns without the user's stay whole.
+    let tool = turn("tool", "42");
+    assert_eq!(single("What is X?", &[&b, &tool, &a]).expect("valid").prompt, only);
+    // Two questions, neither of which repeats the other: nothing is guessed.
+    for refused in [pair("Another?", &[&s, &q]), single("Another?", &[&q, &a])] {
+        let error = refused.expect_err("two questions");
+        assert_eq!(codes(&error), [(Some(1), "E0402")]);
+        assert!(error.to_string().contains("none of the user's turns"), "{error}");
+    }
+}
+
+#[test]
+fn csv_rows_of_both_kinds_are_told_apart() {
+    let csv = "prompt,chosen,rejected,completion,label\n\
+               p,,,c,true\n\
+               q,x,y,,\n\
+               r,,,d,0\n";
+    let rows = load("mixed.csv", csv.as_bytes(), &labelled()).expect("reads");
+    let good: Vec<&[bool]> = rows.iter().map(|r| r.good.as_slice()).collect();
+    assert_eq!(good, [&[true][..], &[true, false], &[false]]);
+    // What is empty in a row of its own kind is still an empty response.
+    for (row, name) in [("p,,y,,", "chosen"), ("p,,,,1", "completion")] {
+        let text = format!("prompt,chosen,rejected,completion,label\n{row}\n");
+        let error = load("e.csv", text.as_bytes(), &labelled()).expect_err("empty");
+        assert_eq!(codes(&error), [(Some(2), "E0404")], "{error}");
+        assert!(error.to_string().contains(name), "{error}");
+    }
+}
+
+/// Rows that are copied keep the text of their cells; what JSON writes alike stays a number.
+#[test]
+fn copied_csv_cells_keep_their_text() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("s.csv");
+    let csv = "prompt,chosen,rejected,id,big,margin,on,none,how\n\
+               007,1.0,x,00123,12345678901234567890,1.50,true,,.5\n\
+               p,c,r,-0,1e400,-2,True,,01\n";
+    fs::write(&path, csv).expect("writes");
+    let mut out = Vec::new();
+    let kept = [0, 1].into_iter().collect();
+    assert_eq!(copy_rows(&path, &kept, &mut out).expect("copies"), 2);
+    let text = String::from_utf8(out).expect("UTF-8");
+    let lines: Vec<&str> = text.lines().collect();
+    for (line, cells) in [
+        (0, ["\"prompt\":\"007\"", "\"chosen\":\"1.0\"", "\"id\":\"00123\""]),
+        (0, ["\"big\":12345678901234567890", "\"margin\":1.50", "\"how\":\".5\""]),
+        (0, ["\"on\":true", "\"none\":null", "\"rejected\":\"x\""]),
+        (1, ["\"id\":-0", "\"big\":\"1e400\"", "\"margin\":-2"]),
+        (1, ["\"on\":\"True\"", "\"none\":null", "\"how\":\"01\""]),
+    ] {
+        for cell in cells {
+            assert!(lines[line].contains(cell), "{cell} not in {}", lines[line]);
+        }
+    }
+    let options = columns(&[("margin", Interval::REAL)]);
+    let (again, _) = load_examples_from(text.as_bytes(), &path, &options).expect("reads");
+    assert_eq!((again[0].columns[0], again[1].columns[0]), (1.5, -2.0));
+}
+
 #[test]
 fn the_prompt_that_two_strings_share() {
     for (chosen, rejected, prompt, rest) in [
@@ -252,5 +351,4 @@ fn the_check_counts_what_is_there() {
         check(&fixture("conversations.parquet"), &columns(&[]), |_| {}).expect("reads");
     assert_eq!((found.pairs, found.conversations, found.implicit_prompts), (3, 3, 3));
     assert_eq!(found.columns["score_chosen"].rows, 2, "a value is missing in one row");
-    assert_eq!(holds_pairs(&fixture("singles.parquet")).expect("reads"), Some(false));
 }

@@ -222,7 +222,9 @@ fn record(prompt: &str, chosen: &str, rejected: &str) -> TextExample {
         further: vec![],
         responses: vec![text(chosen), text(rejected)],
         good: vec![true, false],
+        quality: vec![],
         columns: vec![0.5],
+        lists: vec![],
         reference: None,
     }
 }

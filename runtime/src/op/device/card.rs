@@ -1,4 +1,4 @@
-//! Cards of the tensor library as machines: its storage is lent, its stream does the work.
+//! Cards of the tensor library: its storage is lent, its stream does the work.
 //!
 //! Why: tensors on a card are read and written where they are. In: tensors, or the storage that a custom
 //! operation is given. Out: what [`super::logits`] and [`super::hidden`] compute, as storage and tensors.
@@ -7,22 +7,20 @@
 //! of the lent storage are waited for before the first launch and recorded after the last.
 
 use super::hidden::{DeviceHead, HeadPass};
-use super::logits::{DeviceLogits, LogitsPass};
+use super::logits::DeviceLogits;
 use super::{hidden, logits};
-use crate::kernel::{Arch, Argument, Cache, Compiler, Form, KernelError, Machine};
-use crate::logprob::HeadGradients;
-use crate::op::{Columns, LossKernel, RuntimeError, TokenRows};
+use crate::device::{Device, Memory, Program, failed};
+use crate::kernel::{Cache, KernelError};
+use crate::logprob::{Each, HeadGradients};
+use crate::op::{RuntimeError, TokenRows};
 use candle_core::cuda_backend::{CudaDType, CudaDevice, CudaStorage};
 use candle_core::op::BackpropOp;
 use candle_core::{DType, Layout, Shape, Storage, Tensor, WithDType};
-use cudarc::driver::{
-    CudaSlice, CudaStream, CudaView, DevicePtr, DevicePtrMut, DeviceRepr, DriverError,
-    LaunchConfig, PushKernelArg, ValidAsZeroBits, result,
-};
+use cudarc::driver::{CudaSlice, CudaView, DevicePtr, DevicePtrMut, DeviceRepr, ValidAsZeroBits};
 use half::{bf16, f16};
-use ponens_compiler::codegen::cuda::{Element, THREADS};
+use ponens_compiler::codegen::cuda::Element;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 /// A type of logits or hidden states that kernels take.
 pub(in crate::op) trait OnCard:
@@ -43,73 +41,28 @@ impl OnCard for f16 {
     const ELEMENT: Element = Element::F16;
 }
 
-/// Memory of a card: lent by a tensor, or its own.
-#[derive(Debug)]
-pub(in crate::op) struct Memory {
-    address: u64,
-    length: usize,
-    /// Given back when this is dropped.
-    _own: Option<CudaSlice<u8>>,
-}
+/// Programs by text and card.
+type Loaded = HashMap<(u128, usize), Program>;
 
-/// A card with a program.
-struct Card {
-    device: CudaDevice,
-    stream: Arc<CudaStream>,
-    module: String,
-    ptx: Arc<str>,
-}
-
-fn failed(call: &'static str) -> impl Fn(DriverError) -> KernelError {
-    move |e| KernelError::Cuda { call, reason: format!("{:?}", e.0) }
-}
-
-/// PTX by text and architecture.
-type Programs = HashMap<(u128, Arch), Arc<str>>;
-
-/// The program as PTX: compiled once a process and once a disk.
-fn compiled(source: &str, arch: Arch) -> Result<(u128, Arc<str>), KernelError> {
-    static DONE: Mutex<Option<Programs>> = Mutex::new(None);
-    let key = crate::kernel::key(source);
-    let mut done = DONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let done = done.get_or_insert_default();
-    if let Some(ptx) = done.get(&(key, arch)) {
-        return Ok((key, ptx.clone()));
+/// A program on the tensor library's stream: compiled once a disk and loaded once a process.
+fn program(device: &CudaDevice, source: &str) -> Result<Program, RuntimeError> {
+    static LOADED: Mutex<Option<Loaded>> = Mutex::new(None);
+    let stream = device.cuda_stream();
+    let key = (crate::kernel::key(source), stream.context().ordinal());
+    let device = Device::of(stream)?;
+    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    let loaded = loaded.get_or_insert_default();
+    if let Some(program) = loaded.get(&key) {
+        return Ok(program.on(device));
     }
-    let compiler = Compiler::find()?;
-    let stored = Cache::of_user().map(|c| c.compile(&compiler, source, arch, Form::Ptx));
-    let compiled = match stored {
+    let stored = Cache::of_user().map(|cache| device.load_text(source, Some(&cache)));
+    let program = match stored {
         // A cache that cannot be written is no reason not to compile.
-        None | Some(Err(KernelError::Io { .. })) => compiler.compile(source, arch, Form::Ptx)?,
+        None | Some(Err(KernelError::Io { .. })) => device.load_text(source, None)?,
         Some(result) => result?,
     };
-    let ptx: Arc<str> = compiled.text().into();
-    done.insert((key, arch), ptx.clone());
-    Ok((key, ptx))
-}
-
-impl Card {
-    fn new(device: &CudaDevice, source: &str) -> Result<Self, RuntimeError> {
-        let stream = device.cuda_stream();
-        let capability = stream.context().compute_capability();
-        let (major, minor) = capability.map_err(failed("reading the compute capability"))?;
-        let arch = Arch::of(major.unsigned_abs(), minor.unsigned_abs())?;
-        let (key, ptx) = compiled(source, arch)?;
-        Ok(Self { device: device.clone(), stream, module: format!("ponens-{key:032x}"), ptx })
-    }
-
-    fn own(&self, slice: CudaSlice<u8>, length: usize) -> Memory {
-        // Allocated on this stream: nothing to wait for.
-        let address = slice.device_ptr(&self.stream).0;
-        Memory { address, length, _own: Some(slice) }
-    }
-}
-
-impl Memory {
-    /// What somebody else owns, and keeps until the launches that use it are queued.
-    fn lent(address: u64, length: usize) -> Self {
-        Self { address, length, _own: None }
-    }
+    loaded.insert(key, program.clone());
+    Ok(program)
 }
 
 /// The numbers of a contiguous storage.
@@ -138,144 +91,72 @@ fn tensor(storage: CudaStorage, shape: &Shape) -> Tensor {
     Tensor::from_storage(Storage::Cuda(storage), shape.clone(), BackpropOp::none(), false)
 }
 
-#[allow(unsafe_code)]
-impl Machine for Card {
-    type Buffer = Memory;
-
-    fn upload(&mut self, bytes: &[u8]) -> Result<Memory, KernelError> {
-        let padded = if bytes.is_empty() { &[0][..] } else { bytes };
-        let slice = self.stream.clone_htod(padded).map_err(failed("copying to the card"))?;
-        Ok(self.own(slice, bytes.len()))
-    }
-
-    fn reserve(&mut self, bytes: usize) -> Result<Memory, KernelError> {
-        // SAFETY: the contents are undefined until a kernel has written them; every kernel writes what
-        // it is given as a result before anything reads it: the interpreter of the tests checks that.
-        let slice = unsafe { self.stream.alloc::<u8>(bytes.max(1)) };
-        Ok(self.own(slice.map_err(failed("reserving memory on the card"))?, bytes))
-    }
-
-    fn zeros(&mut self, bytes: usize) -> Result<Memory, KernelError> {
-        let slice = self.stream.alloc_zeros::<u8>(bytes.max(1));
-        Ok(self.own(slice.map_err(failed("reserving memory on the card"))?, bytes))
-    }
-
-    fn download(&mut self, buffer: &Memory) -> Result<Vec<u8>, KernelError> {
-        let call = "copying from the card";
-        let mut bytes = vec![0u8; buffer.length];
-        self.stream.context().bind_to_thread().map_err(failed(call))?;
-        // SAFETY: the buffer has `length` bytes and lives through the copy, as does `bytes`: the stream
-        // is waited for below, whatever the copy returns.
-        let copied = unsafe {
-            result::memcpy_dtoh_async(&mut bytes, buffer.address, self.stream.cu_stream())
-        };
-        let waited = self.stream.synchronize();
-        copied.and(waited).map_err(failed(call))?;
-        Ok(bytes)
-    }
-
-    fn launch(
-        &mut self,
-        kernel: &str,
-        blocks: u32,
-        arguments: &[Argument<'_, Memory>],
-    ) -> Result<(), KernelError> {
-        let refuse = |reason: String| KernelError::Launch { kernel: kernel.to_owned(), reason };
-        let function = self.device.get_or_load_custom_func(kernel, &self.module, &self.ptx);
-        let function = function.map_err(|e| refuse(e.to_string()))?;
-        let mut builder = function.builder();
-        for a in arguments {
-            match a {
-                Argument::I32(x) => builder.arg(x),
-                Argument::I64(x) => builder.arg(x),
-                Argument::F32(x) => builder.arg(x),
-                Argument::Buffer(b) => builder.arg(&b.address),
-            };
-        }
-        let config = LaunchConfig {
-            grid_dim: (blocks, 1, 1),
-            block_dim: (THREADS, 1, 1),
-            shared_mem_bytes: 0,
-        };
-        // SAFETY: name and arguments come from one description of the kernel, the same that its text is
-        // generated from; the buffers have the lengths that it states, and all launches and copies are
-        // on one stream.
-        unsafe { builder.launch(config) }.map(|_| ()).map_err(|e| refuse(format!("{:?}", e.0)))
-    }
-}
-
-/// A loss from logits, but for the logits.
-pub(in crate::op) struct LossOf<'a> {
+/// What is read of logits, and the reference's.
+pub(in crate::op) struct Reads<'a> {
     pub(in crate::op) vocabulary: usize,
-    pub(in crate::op) rows: &'a TokenRows,
-    pub(in crate::op) columns: &'a Columns,
-    pub(in crate::op) kernel: &'a dyn LossKernel,
+    pub(in crate::op) wanted: Each<bool>,
     pub(in crate::op) reference: Option<&'a Tensor>,
 }
 
-impl LossOf<'_> {
-    fn card<L: OnCard>(&self, device: &CudaDevice) -> Result<Card, RuntimeError> {
-        let wanted = self.columns.wanted();
-        Card::new(device, &logits::program(L::ELEMENT, self.vocabulary, wanted))
+impl Reads<'_> {
+    fn program<L: OnCard>(&self, device: &CudaDevice) -> Result<Program, RuntimeError> {
+        program(device, &logits::program(L::ELEMENT, self.vocabulary, self.wanted))
     }
 
     /// Calls `f` with the logits in `own` and the reference's, where there are any.
     fn with<L: OnCard, R>(
         &self,
-        card: &mut Card,
+        program: &mut Program,
         own: &Memory,
-        f: impl FnOnce(&mut Card, DeviceLogits<'_, Memory>) -> Result<R, RuntimeError>,
+        f: impl FnOnce(&mut Program, DeviceLogits<'_, Memory>) -> Result<R, RuntimeError>,
     ) -> Result<R, RuntimeError> {
         let (element, vocabulary) = (L::ELEMENT, self.vocabulary);
         let Some(reference) = self.reference else {
-            return f(card, DeviceLogits { element, vocabulary, own, reference: None });
+            return f(program, DeviceLogits { element, vocabulary, own, reference: None });
         };
         let (storage, layout) = reference.storage_and_layout();
-        let view = view::<L>(on_card(&storage, "reference")?, layout, "reference")?;
-        let stream = card.stream.clone();
+        let storage = on_card(&storage, "reference")?;
+        let view = view::<L>(storage, layout, "reference")?;
+        let stream = storage.device.cuda_stream();
         // This guard and its like record the reads when they are dropped, after the launches.
         let (address, _reads) = view.device_ptr(&stream);
         let lent = Memory::lent(address, view.len() * size_of::<L>());
-        f(card, DeviceLogits { element, vocabulary, own, reference: Some(&lent) })
+        f(program, DeviceLogits { element, vocabulary, own, reference: Some(&lent) })
     }
 
-    /// The forward pass: the loss, and what the pass back needs.
-    pub(in crate::op) fn forward<L: OnCard>(
+    /// Calls `f` with the logits in a storage.
+    pub(in crate::op) fn lend<L: OnCard, R>(
         &self,
         storage: &CudaStorage,
         layout: &Layout,
-    ) -> Result<LogitsPass<Memory>, RuntimeError> {
-        let mut card = self.card::<L>(&storage.device)?;
+        f: impl FnOnce(&mut Program, DeviceLogits<'_, Memory>) -> Result<R, RuntimeError>,
+    ) -> Result<R, RuntimeError> {
+        let mut program = self.program::<L>(&storage.device)?;
         let view = view::<L>(storage, layout, "logits")?;
-        let stream = card.stream.clone();
+        let stream = storage.device.cuda_stream();
         let (address, _reads) = view.device_ptr(&stream);
         let own = Memory::lent(address, view.len() * size_of::<L>());
-        self.with::<L, _>(&mut card, &own, |card, all| {
-            logits::forward(card, all, self.rows, self.columns, self.kernel)
-        })
+        self.with::<L, _>(&mut program, &own, f)
     }
 
-    /// The pass back, over a copy of the logits: `scale` times d(mean loss) / d logits.
-    pub(in crate::op) fn gradient<L: OnCard>(
+    /// A copy of the logits that `f` has written over.
+    pub(in crate::op) fn rewritten<L: OnCard>(
         &self,
         logits: &Tensor,
-        pass: &LogitsPass<Memory>,
-        scale: f64,
+        f: impl FnOnce(&mut Program, DeviceLogits<'_, Memory>) -> Result<(), RuntimeError>,
     ) -> Result<Tensor, RuntimeError> {
         let (storage, layout) = logits.storage_and_layout();
         let storage = on_card(&storage, "logits")?;
-        let mut card = self.card::<L>(&storage.device)?;
-        let stream = card.stream.clone();
+        let mut program = self.program::<L>(&storage.device)?;
+        let stream = storage.device.cuda_stream();
         let copied = stream.clone_dtod(&view::<L>(storage, layout, "logits")?);
         let mut slice: CudaSlice<L> = copied.map_err(failed("copying logits"))?;
         {
             let bytes = slice.len() * size_of::<L>();
             let (address, _writes) = slice.device_ptr_mut(&stream);
-            self.with::<L, _>(&mut card, &Memory::lent(address, bytes), |card, all| {
-                pass.backward(card, all, self.rows, scale)
-            })?;
+            self.with::<L, _>(&mut program, &Memory::lent(address, bytes), f)?;
         }
-        let storage = CudaStorage::wrap_cuda_slice(slice, card.device.clone());
+        let storage = CudaStorage::wrap_cuda_slice(slice, storage.device.clone());
         Ok(tensor(storage, logits.shape()))
     }
 }
@@ -285,18 +166,21 @@ pub(in crate::op) fn scalar(device: &CudaDevice, x: f32) -> candle_core::Result<
     Ok(CudaStorage::wrap_cuda_slice(device.clone_htod(&[x])?, device.clone()))
 }
 
-/// The log-probabilities of `targets` from hidden states `[N, H]` and a head `[V, H]` of one type, both
-/// contiguous.
+/// The log-probabilities of `targets` and their directions from hidden states `[N, H]` and a head `[V, H]`
+/// of one type, both contiguous.
 pub(in crate::op) fn head_forward(
     hidden: &Tensor,
     weight: &Tensor,
     targets: &[u32],
 ) -> Result<HeadPass<Memory>, RuntimeError> {
     let rows = TokenRows::new(targets.to_vec(), vec![Some(0); targets.len()], 1)?;
+    let f = |program: &mut Program, inputs: DeviceHead<'_, Memory>| {
+        hidden::forward(program, inputs, &rows, true)
+    };
     match hidden.dtype() {
-        DType::BF16 => with_head::<bf16, _>(hidden, weight, |m, h| hidden::forward(m, h, &rows)),
-        DType::F16 => with_head::<f16, _>(hidden, weight, |m, h| hidden::forward(m, h, &rows)),
-        _ => with_head::<f32, _>(hidden, weight, |m, h| hidden::forward(m, h, &rows)),
+        DType::BF16 => with_head::<bf16, _>(hidden, weight, f),
+        DType::F16 => with_head::<f16, _>(hidden, weight, f),
+        _ => with_head::<f32, _>(hidden, weight, f),
     }
 }
 
@@ -318,14 +202,14 @@ pub(in crate::op) fn head_backward(
 fn with_head<L: OnCard, R>(
     hidden: &Tensor,
     weight: &Tensor,
-    f: impl FnOnce(&mut Card, DeviceHead<'_, Memory>) -> Result<R, RuntimeError>,
+    f: impl FnOnce(&mut Program, DeviceHead<'_, Memory>) -> Result<R, RuntimeError>,
 ) -> Result<R, RuntimeError> {
     let ((_, width), (vocabulary, _)) = (hidden.dims2()?, weight.dims2()?);
     let (of_hidden, layout) = hidden.storage_and_layout();
     let (of_weight, weight_layout) = weight.storage_and_layout();
     let storage = on_card(&of_hidden, "hidden")?;
-    let mut card = Card::new(&storage.device, &hidden::program(L::ELEMENT))?;
-    let stream = card.stream.clone();
+    let mut program = program(&storage.device, &hidden::program(L::ELEMENT))?;
+    let stream = storage.device.cuda_stream();
     let hidden = view::<L>(storage, layout, "hidden")?;
     let weight = view::<L>(on_card(&of_weight, "head")?, weight_layout, "head")?;
     let (address, _reads) = hidden.device_ptr(&stream);
@@ -333,7 +217,7 @@ fn with_head<L: OnCard, R>(
     let (address, _reads_too) = weight.device_ptr(&stream);
     let head = Memory::lent(address, weight.len() * size_of::<L>());
     let element = L::ELEMENT;
-    f(&mut card, DeviceHead { element, vocabulary, width, hidden: &hidden, head: &head })
+    f(&mut program, DeviceHead { element, vocabulary, width, hidden: &hidden, head: &head })
 }
 
 fn backward<L: OnCard>(
@@ -343,29 +227,35 @@ fn backward<L: OnCard>(
     slopes: &[f32],
     train_head: bool,
 ) -> Result<HeadGradients, RuntimeError> {
-    with_head::<L, _>(hidden, weight, |card, inputs| {
-        let stream = card.stream.clone();
-        let room = stream.alloc_zeros::<L>(hidden.elem_count());
-        let mut slice = room.map_err(failed("reserving memory on the card"))?;
-        {
-            let bytes = slice.len() * size_of::<L>();
-            let (address, _writes) = slice.device_ptr_mut(&stream);
-            pass.backward_hidden(card, inputs, slopes, &Memory::lent(address, bytes))?;
-        }
-        let storage = CudaStorage::wrap_cuda_slice(slice, card.device.clone());
-        let mut out =
-            HeadGradients { hidden: tensor(storage, hidden.shape()), weight: None, bias: None };
+    let device = hidden.device().as_cuda_device()?;
+    with_head::<L, _>(hidden, weight, |program, inputs| {
+        let into_hidden = made::<L>(device, hidden.shape(), |to| {
+            pass.backward_hidden(program, inputs, slopes, to)
+        })?;
+        let mut out = HeadGradients { hidden: into_hidden, weight: None, bias: None };
         if train_head {
-            let room = stream.alloc_zeros::<f32>(weight.elem_count());
-            let mut slice = room.map_err(failed("reserving memory on the card"))?;
-            {
-                let bytes = slice.len() * size_of::<f32>();
-                let (address, _writes) = slice.device_ptr_mut(&stream);
-                pass.backward_head(card, inputs, slopes, &Memory::lent(address, bytes))?;
-            }
-            let storage = CudaStorage::wrap_cuda_slice(slice, card.device.clone());
-            out.weight = Some(tensor(storage, weight.shape()).to_dtype(weight.dtype())?);
+            let of_weight = made::<f32>(device, weight.shape(), |to| {
+                pass.backward_head(program, inputs, slopes, to)
+            })?;
+            out.weight = Some(of_weight.to_dtype(weight.dtype())?);
         }
         Ok(out)
     })
+}
+
+/// A tensor of zeros that `f` writes to or adds to.
+fn made<L: OnCard>(
+    device: &CudaDevice,
+    shape: &Shape,
+    f: impl FnOnce(&Memory) -> Result<(), RuntimeError>,
+) -> Result<Tensor, RuntimeError> {
+    let stream = device.cuda_stream();
+    let room = stream.alloc_zeros::<L>(shape.elem_count());
+    let mut slice = room.map_err(failed("reserving memory on the card"))?;
+    {
+        let bytes = slice.len() * size_of::<L>();
+        let (address, _writes) = slice.device_ptr_mut(&stream);
+        f(&Memory::lent(address, bytes))?;
+    }
+    Ok(tensor(CudaStorage::wrap_cuda_slice(slice, device.clone()), shape))
 }

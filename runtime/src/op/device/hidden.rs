@@ -1,4 +1,7 @@
 //! The loss from hidden states and the head on a card: logits exist as tiles in shared memory only.
+//!
+//! A frozen head takes two products in all: the pass that makes the logits also makes d logp / d hidden,
+//! and the pass back scales it. A trained head takes two more: its gradient makes the logits once again.
 
 use super::{blocks, check_vocabulary, floats, targets, upload};
 use crate::kernel::{Argument, Machine};
@@ -10,7 +13,7 @@ use ponens_compiler::codegen::cuda::{Element, THREADS, head, prelude};
 
 /// Blocks that fill the cards of today twice over.
 const FILL: usize = 264;
-/// Bytes for the parts of d loss / d hidden at most.
+/// Bytes for the parts of d logp / d hidden at most, where more than one split would take more.
 const PARTS: usize = 64 << 20;
 
 /// Hidden states `[N, H]` and the head `[V, H]` in the memory of a machine, row-major, in one type.
@@ -49,9 +52,17 @@ pub struct HeadPass<B> {
     /// By row: log sum_v e^{z_v}, 0 where it does not count.
     pub normaliser: Vec<f32>,
     rows: usize,
-    splits: usize,
     targets: B,
-    on_machine: [B; 2],
+    on_machine: Rows<B>,
+    /// d logp / d hidden `[N, H]`, f32, if it was asked for.
+    direction: Option<B>,
+}
+
+/// A few numbers a row on the machine.
+#[derive(Debug)]
+struct Rows<B> {
+    logp: B,
+    normaliser: B,
 }
 
 /// How many parts the vocabulary is cut into, so that few rows fill a card too.
@@ -62,10 +73,59 @@ fn splits(rows: usize, vocabulary: usize, width: usize) -> usize {
     FILL.div_ceil(tiles).min(words).min(in_memory).max(1)
 }
 
-/// The log-probability of every row's target.
+/// One launch: the arguments that a kernel shares with others, and its own.
+struct Launch<'a, B> {
+    inputs: DeviceHead<'a, B>,
+    rows: usize,
+    splits: usize,
+    targets: &'a B,
+    on_machine: &'a Rows<B>,
+}
+
+impl<'a, B> Launch<'a, B> {
+    /// Runs a kernel in that many blocks at most; `own` holds the buffers that are not shared.
+    fn run<M: Machine<Buffer = B>>(
+        &self,
+        machine: &mut M,
+        kernel: Kernel,
+        items: usize,
+        own: &[(Wanted, &'a B)],
+    ) -> Result<(), RuntimeError> {
+        let DeviceHead { vocabulary, width, hidden, head, .. } = self.inputs;
+        let one = |a: &Wanted| {
+            Ok(match a {
+                Wanted::Rows => Argument::I64(self.rows as i64),
+                Wanted::Vocabulary => Argument::I64(vocabulary as i64),
+                Wanted::Width => Argument::I64(width as i64),
+                Wanted::Splits => Argument::I32(self.splits as i32),
+                Wanted::Hidden => Argument::Buffer(hidden),
+                Wanted::Head => Argument::Buffer(head),
+                Wanted::Target => Argument::Buffer(self.targets),
+                Wanted::Logp => Argument::Buffer(&self.on_machine.logp),
+                Wanted::Normaliser => Argument::Buffer(&self.on_machine.normaliser),
+                other => match own.iter().find(|(a, _)| a == other) {
+                    Some(&(_, buffer)) => Argument::Buffer(buffer),
+                    None => {
+                        let reason = format!("{} has no {other:?}", kernel.name());
+                        return Err(RuntimeError::argument("head", reason));
+                    }
+                },
+            })
+        };
+        let arguments: Result<Vec<_>, RuntimeError> = kernel.arguments().iter().map(one).collect();
+        Ok(machine.launch(&kernel.name(), blocks(items, 1), &arguments?)?)
+    }
+}
+
+/// Numbers, one a thread, as blocks.
+fn threads(numbers: usize) -> usize {
+    numbers.div_ceil(THREADS as usize)
+}
+
+/// The log-probability of every row's target and, if `direction`, d logp / d hidden.
 ///
 /// The machine has [`program`] loaded for the type; the buffers hold `rows` x `width` and `vocabulary` x
-/// `width` numbers.
+/// `width` numbers. The log-probabilities have the same bits with and without directions.
 ///
 /// # Errors
 /// If a label is outside the vocabulary, or the machine fails. A row whose logits are not finite is not
@@ -74,93 +134,68 @@ pub fn forward<M: Machine>(
     machine: &mut M,
     inputs: DeviceHead<'_, M::Buffer>,
     rows: &TokenRows,
+    direction: bool,
 ) -> Result<HeadPass<M::Buffer>, RuntimeError> {
     let n = rows.targets().len();
     rows.check(n, inputs.vocabulary)?;
     check_vocabulary(inputs.vocabulary)?;
     let targets = targets(machine, rows)?;
+    let (element, numbers) = (inputs.element, n * inputs.width);
     let splits = splits(n, inputs.vocabulary, inputs.width);
-    let parts = [(); 3].map(|()| machine.reserve(4 * splits * n));
-    let [max, sum, target] = parts;
-    let parts = [max?, sum?, target?];
-    let on_machine = [machine.reserve(4 * n)?, machine.reserve(4 * n)?];
-    let common = Common { inputs, rows: n, splits, targets: &targets, on_machine: &on_machine };
-    for kernel in [Kernel::Forward(inputs.element), Kernel::Join] {
-        let items = match kernel {
-            Kernel::Join => n.div_ceil(THREADS as usize),
-            _ => n.div_ceil(TILE_ROWS) * splits,
-        };
-        let own = |a: &Wanted| match a {
-            Wanted::PartMax => Some(Argument::Buffer(&parts[0])),
-            Wanted::PartSum => Some(Argument::Buffer(&parts[1])),
-            Wanted::PartTarget => Some(Argument::Buffer(&parts[2])),
-            _ => None,
-        };
-        let arguments = common.arguments(kernel, own)?;
-        machine.launch(&kernel.name(), blocks(items, 1), &arguments)?;
-    }
-    let [logp, normaliser] = &on_machine;
-    let (logp, normaliser) = (floats(machine, logp)?, floats(machine, normaliser)?);
-    Ok(HeadPass { logp, normaliser, rows: n, splits, targets, on_machine })
-}
-
-/// Arguments that several kernels share.
-struct Common<'a, B> {
-    inputs: DeviceHead<'a, B>,
-    rows: usize,
-    splits: usize,
-    targets: &'a B,
-    on_machine: &'a [B; 2],
-}
-
-impl<'a, B> Common<'a, B> {
-    fn arguments(
-        &self,
-        kernel: Kernel,
-        own: impl Fn(&Wanted) -> Option<Argument<'a, B>>,
-    ) -> Result<Vec<Argument<'a, B>>, RuntimeError> {
-        let DeviceHead { vocabulary, width, hidden, head, .. } = self.inputs;
-        let one = |a: &Wanted| {
-            let shared = match a {
-                Wanted::Rows => Some(Argument::I64(self.rows as i64)),
-                Wanted::Vocabulary => Some(Argument::I64(vocabulary as i64)),
-                Wanted::Width => Some(Argument::I64(width as i64)),
-                Wanted::Count => Some(Argument::I64((self.rows * width) as i64)),
-                Wanted::Splits => Some(Argument::I32(self.splits as i32)),
-                Wanted::Hidden => Some(Argument::Buffer(hidden)),
-                Wanted::Head => Some(Argument::Buffer(head)),
-                Wanted::Target => Some(Argument::Buffer(self.targets)),
-                Wanted::Logp => Some(Argument::Buffer(&self.on_machine[0])),
-                Wanted::Normaliser => Some(Argument::Buffer(&self.on_machine[1])),
-                _ => None,
-            };
-            shared.or_else(|| own(a)).ok_or_else(|| {
-                RuntimeError::argument("head", format!("{} has no {a:?}", kernel.name()))
-            })
-        };
-        kernel.arguments().iter().map(one).collect()
-    }
+    let on_machine = Rows { logp: machine.reserve(4 * n)?, normaliser: machine.reserve(4 * n)? };
+    let max = machine.reserve(4 * splits * n)?;
+    let sum = machine.reserve(4 * splits * n)?;
+    let target = machine.reserve(4 * splits * n)?;
+    let mut parts =
+        vec![(Wanted::PartMax, &max), (Wanted::PartSum, &sum), (Wanted::PartTarget, &target)];
+    let launch = Launch { inputs, rows: n, splits, targets: &targets, on_machine: &on_machine };
+    let tiles = n.div_ceil(TILE_ROWS) * splits;
+    let direction = if direction {
+        let part = machine.reserve(4 * splits * numbers)?;
+        let whole = machine.reserve(4 * numbers)?;
+        parts.push((Wanted::PartDirection, &part));
+        launch.run(machine, Kernel::Direction(element), tiles, &parts)?;
+        launch.run(machine, Kernel::Join, threads(n), &parts)?;
+        let own =
+            [(Wanted::PartMax, &max), (Wanted::PartDirection, &part), (Wanted::Direction, &whole)];
+        launch.run(machine, Kernel::JoinDirection(element), threads(numbers), &own)?;
+        Some(whole)
+    } else {
+        launch.run(machine, Kernel::Forward(element), tiles, &parts)?;
+        launch.run(machine, Kernel::Join, threads(n), &parts)?;
+        None
+    };
+    let logp = floats(machine, &on_machine.logp)?;
+    let normaliser = floats(machine, &on_machine.normaliser)?;
+    Ok(HeadPass { logp, normaliser, rows: n, targets, on_machine, direction })
 }
 
 impl<B> HeadPass<B> {
-    fn common<'a>(&'a self, inputs: DeviceHead<'a, B>) -> Common<'a, B> {
-        let Self { rows, splits, targets, on_machine, .. } = self;
-        Common { inputs, rows: *rows, splits: *splits, targets, on_machine }
-    }
-
-    fn check(&self, slopes: &[f32]) -> Result<(), RuntimeError> {
-        if slopes.len() == self.rows {
-            return Ok(());
+    fn back<M: Machine<Buffer = B>>(
+        &self,
+        machine: &mut M,
+        inputs: DeviceHead<'_, B>,
+        slopes: &[f32],
+        (kernel, items): (Kernel, usize),
+        own: &[(Wanted, &B)],
+    ) -> Result<(), RuntimeError> {
+        if slopes.len() != self.rows {
+            let reason = format!("{} for {} rows", slopes.len(), self.rows);
+            return Err(RuntimeError::argument("slopes", reason));
         }
-        let reason = format!("{} for {} rows", slopes.len(), self.rows);
-        Err(RuntimeError::argument("slopes", reason))
+        let slopes = upload(machine, slopes)?;
+        let Self { rows, targets, on_machine, .. } = self;
+        let launch = Launch { inputs, rows: *rows, splits: 1, targets, on_machine };
+        let mut all = vec![(Wanted::Slope, &slopes)];
+        all.extend(own);
+        launch.run(machine, kernel, items, &all)
     }
 
     /// Writes d loss / d hidden `[N, H]`, in the type of the hidden states, into `to`; `slopes` is
     /// d loss / d log-probability by row.
     ///
     /// # Errors
-    /// The number of slopes is wrong, or the machine fails.
+    /// The number of slopes is wrong, the forward pass left no directions, or the machine fails.
     pub fn backward_hidden<M: Machine<Buffer = B>>(
         &self,
         machine: &mut M,
@@ -168,31 +203,19 @@ impl<B> HeadPass<B> {
         slopes: &[f32],
         to: &B,
     ) -> Result<(), RuntimeError> {
-        self.check(slopes)?;
-        let slopes = upload(machine, slopes)?;
-        let part = machine.zeros(4 * self.splits * self.rows * inputs.width)?;
-        let element = inputs.element;
-        let tiles = self.rows.div_ceil(TILE_ROWS) * self.splits;
-        let numbers = (self.rows * inputs.width).div_ceil(THREADS as usize);
-        for (kernel, items) in
-            [(Kernel::BackwardHidden(element), tiles), (Kernel::Add(element), numbers)]
-        {
-            let own = |a: &Wanted| match a {
-                Wanted::Slope => Some(Argument::Buffer(&slopes)),
-                Wanted::PartHidden => Some(Argument::Buffer(&part)),
-                Wanted::SlopeHidden => Some(Argument::Buffer(to)),
-                _ => None,
-            };
-            let arguments = self.common(inputs).arguments(kernel, own)?;
-            machine.launch(&kernel.name(), blocks(items, 1), &arguments)?;
-        }
-        Ok(())
+        let Some(direction) = &self.direction else {
+            let reason = "the forward pass made log-probabilities only";
+            return Err(RuntimeError::argument("hidden", reason));
+        };
+        let launch = (Kernel::Scale(inputs.element), threads(self.rows * inputs.width));
+        let own = [(Wanted::Direction, direction), (Wanted::SlopeHidden, to)];
+        self.back(machine, inputs, slopes, launch, &own)
     }
 
     /// Adds d loss / d head `[V, H]` to the f32 numbers in `to`.
     ///
     /// # Errors
-    /// As [`Self::backward_hidden`].
+    /// The number of slopes is wrong, or the machine fails.
     pub fn backward_head<M: Machine<Buffer = B>>(
         &self,
         machine: &mut M,
@@ -200,17 +223,8 @@ impl<B> HeadPass<B> {
         slopes: &[f32],
         to: &B,
     ) -> Result<(), RuntimeError> {
-        self.check(slopes)?;
-        let slopes = upload(machine, slopes)?;
-        let kernel = Kernel::BackwardHead(inputs.element);
-        let own = |a: &Wanted| match a {
-            Wanted::Slope => Some(Argument::Buffer(&slopes)),
-            Wanted::SlopeHead => Some(Argument::Buffer(to)),
-            _ => None,
-        };
-        let arguments = self.common(inputs).arguments(kernel, own)?;
         let words = inputs.vocabulary.div_ceil(TILE_VOCABULARY);
-        machine.launch(&kernel.name(), blocks(words, 1), &arguments)?;
-        Ok(())
+        let launch = (Kernel::BackwardHead(inputs.element), words);
+        self.back(machine, inputs, slopes, launch, &[(Wanted::SlopeHead, to)])
     }
 }

@@ -1,11 +1,10 @@
 //! The loss from logits on a card: a pass over the rows, the loss on the host, a pass back in place.
 
 use super::{blocks, check_vocabulary, floats, targets, upload};
-use crate::kernel::{Argument, Machine};
+use crate::kernel::{Argument, Machine, row_of};
 use crate::logprob::{Each, Statistic};
-use crate::op::fused::Task;
-use crate::op::{Columns, Evaluated, LossKernel, RuntimeError, TokenRows};
-use half::{bf16, f16};
+use crate::op::fused::{Task, check_reference, check_rows};
+use crate::op::{Columns, Evaluated, LossKernel, RuntimeError, TokenRows, finite};
 use ponens_compiler::codegen::cuda::stream::{Argument as Wanted, Kernel, Pass, Row};
 use ponens_compiler::codegen::cuda::{Element, Lanes, Wants, prelude};
 
@@ -94,7 +93,7 @@ pub struct LogitsPass<B> {
     weights: Each<Vec<f64>>,
 }
 
-fn row_of(statistic: Statistic) -> Row {
+fn value_of(statistic: Statistic) -> Row {
     match statistic {
         Statistic::LogProb => Row::Logp,
         Statistic::Entropy => Row::Entropy,
@@ -102,6 +101,33 @@ fn row_of(statistic: Statistic) -> Row {
         Statistic::KlFromReference => Row::KlFrom,
         Statistic::KlToReference => Row::KlTo,
     }
+}
+
+/// The statistics of every row that counts, and their sums.
+struct Summed<B> {
+    kernels: Kernels,
+    targets: B,
+    values: Vec<(Row, B)>,
+    sums: Each<Vec<f64>>,
+}
+
+/// By statistic, the sum over the tokens of each sequence: what a frozen model's columns are made of, with
+/// the bits that [`forward`] itself sees. Statistics that are not wanted are 0.
+///
+/// The machine has [`program`] loaded for the logits' type, their vocabulary and `wanted`.
+///
+/// # Errors
+/// As [`forward`], but for columns and kernel. Logits are only read.
+pub fn sequence_statistics<M: Machine>(
+    machine: &mut M,
+    logits: DeviceLogits<'_, M::Buffer>,
+    rows: &TokenRows,
+    wanted: Each<bool>,
+) -> Result<Each<Vec<f64>>, RuntimeError> {
+    let len = numbers(rows, logits.vocabulary)?;
+    check_rows(rows, len, logits.vocabulary)?;
+    check_reference(wanted, len, logits.reference.map(|_| len), "a statistic")?;
+    Ok(summed(machine, logits, rows, wanted)?.sums)
 }
 
 /// Runs the forward pass: statistics of every row that counts, their sums, the loss.
@@ -120,15 +146,34 @@ pub fn forward<M: Machine>(
     columns: &Columns,
     kernel: &dyn LossKernel,
 ) -> Result<LogitsPass<M::Buffer>, RuntimeError> {
-    let DeviceLogits { element, vocabulary, own, reference } = logits;
+    let task = Task { vocabulary: logits.vocabulary, rows, columns, kernel };
+    let len = numbers(rows, logits.vocabulary)?;
+    task.check(len, logits.reference.map(|_| len))?;
+    let Summed { kernels, targets, values, sums } =
+        summed(machine, logits, rows, columns.wanted())?;
+    let (value, weights) = task.evaluate(&sums)?;
+    Ok(LogitsPass { value, kernels, targets, values, weights })
+}
+
+/// How many logits the rows have.
+fn numbers(rows: &TokenRows, vocabulary: usize) -> Result<usize, RuntimeError> {
     let n = rows.targets().len();
-    let task = Task { vocabulary, rows, columns, kernel };
-    let len = n.checked_mul(vocabulary).ok_or_else(|| {
+    n.checked_mul(vocabulary).ok_or_else(|| {
         RuntimeError::argument("logits", format!("{n} rows of {vocabulary} are no size"))
-    })?;
-    task.check(len, reference.map(|_| len))?;
+    })
+}
+
+/// The first pass, over arguments that are checked but for the logits' values.
+fn summed<M: Machine>(
+    machine: &mut M,
+    logits: DeviceLogits<'_, M::Buffer>,
+    rows: &TokenRows,
+    wanted: Each<bool>,
+) -> Result<Summed<M::Buffer>, RuntimeError> {
+    let DeviceLogits { element, vocabulary, own, reference } = logits;
     check_vocabulary(vocabulary)?;
-    let kernels = Kernels::new(element, vocabulary, columns.wanted());
+    let n = rows.targets().len();
+    let kernels = Kernels::new(element, vocabulary, wanted);
     let targets = targets(machine, rows)?;
     let mut values = statistics(machine, &kernels.forward, logits, &targets, n)?;
     if let Some(other) = reference.filter(|_| kernels.forward.wants.other()) {
@@ -156,15 +201,14 @@ pub fn forward<M: Machine>(
     }
     let mut sums = Each::new(|_| vec![0f64; rows.lengths().len()]);
     for statistic in Statistic::ALL {
-        let Some((_, of_row)) = read.iter().find(|(row, _)| *row == row_of(statistic)) else {
+        let Some((_, of_row)) = read.iter().find(|(row, _)| *row == value_of(statistic)) else {
             continue;
         };
         for (r, _, s) in rows.kept() {
             sums[statistic][s] += f64::from(of_row[r]);
         }
     }
-    let (value, weights) = task.evaluate(&sums)?;
-    Ok(LogitsPass { value, kernels, targets, values, weights })
+    Ok(Summed { kernels, targets, values, sums })
 }
 
 /// One forward kernel: its numbers by row.
@@ -222,17 +266,8 @@ fn not_finite<B>(
     rows: &TokenRows,
     logits: DeviceLogits<'_, B>,
 ) -> Option<RuntimeError> {
-    let size = logits.element.bytes();
-    let of_row = bytes.chunks_exact(size).skip(row * logits.vocabulary).take(logits.vocabulary);
-    let number = |c: &[u8]| match logits.element {
-        Element::F32 => f32::from_le_bytes([c[0], c[1], c[2], c[3]]),
-        Element::Bf16 => bf16::from_le_bytes([c[0], c[1]]).to_f32(),
-        Element::F16 => f16::from_le_bytes([c[0], c[1]]).to_f32(),
-    };
-    let (token, value) = of_row.map(number).enumerate().find(|(_, x)| !x.is_finite())?;
-    let sequence = rows.sequence()[row]?;
-    let reason = format!("row {row} (sequence {sequence}), token {token} is {value}");
-    Some(RuntimeError::argument(argument, reason))
+    let of_row: Vec<f32> = row_of(logits.element, bytes, row, logits.vocabulary).collect();
+    finite::of_logits(argument, row, rows, &of_row)
 }
 
 impl<B> LogitsPass<B> {
@@ -254,14 +289,14 @@ impl<B> LogitsPass<B> {
         let n = rows.targets().len();
         let mut slopes = Vec::new();
         for statistic in Statistic::ALL {
-            if !kernel.arguments().contains(&Wanted::Slope(row_of(statistic))) {
+            if !kernel.arguments().contains(&Wanted::Slope(value_of(statistic))) {
                 continue;
             }
             let weight = |s: &Option<u32>| {
                 s.map_or(0.0, |s| (self.weights[statistic][s as usize] * scale) as f32)
             };
             let of_rows: Vec<f32> = rows.sequence().iter().map(weight).collect();
-            slopes.push((row_of(statistic), upload(machine, &of_rows)?));
+            slopes.push((value_of(statistic), upload(machine, &of_rows)?));
         }
         let arguments = arguments(&kernel, logits, &self.targets, n, &self.values, &slopes)?;
         machine.launch(&kernel.name(), blocks(n, kernel.rows_per_block()), &arguments)?;

@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::data::after_divergence;
-use crate::train::batch::gradient;
 
 /// DPO on margins of the given aggregate.
 fn dpo(aggregate: &str) -> Custom {
@@ -51,8 +50,8 @@ fn shared_tokens_cancel_in_a_margin() {
             .map(|r| vec![r[0] - 0.3, r[1]])
             .collect();
         let batch: Vec<&EncodedExample> = examples.iter().collect();
-        match gradient(&model, &kernel, &binding, &batch, Some(&reference), 3) {
-            Ok(r) => (r.loss, r.sums, flat(&r.gradients)),
+        match gradient(&model, &kernel, &binding, &batch, Some(&reference), &[], 3) {
+            Ok(r) => (r.loss, r.sums.logp, flat(&r.gradients)),
             Err(_) => panic!("a valid batch"),
         }
     };

@@ -2,7 +2,10 @@
 
 use super::*;
 use crate::data::add_mismatched;
-use crate::train::batch::gradient;
+use crate::op::GraphKernel;
+use ponens_compiler::hir::{NoLibrary, Program};
+use ponens_compiler::session;
+use std::collections::HashMap;
 
 const BETA: f64 = 0.4;
 
@@ -60,7 +63,7 @@ fn a_pair_is_two_terms() {
         .collect();
     let columns = binding.columns(&batch, Some(&reference)).expect("columns");
     let sums: Vec<f64> = (0..12).map(|i| -f64::from(i)).collect();
-    let got = columns.resolve(&sums).expect("sums");
+    let got = resolve(&columns, &sums);
     assert_eq!(got[0], [1.0, 0.0, 1.0, 0.0, 0.0, 1.0]);
     // Sequences: chosen 0, rejected 1, their mismatched 2, 3; the second pair 4 to 7; 8, 9; 10, 11.
     assert_eq!(got[1], [0.0, -1.0, -4.0, -5.0, -8.0, -10.0]);
@@ -97,9 +100,10 @@ fn the_gradient_is_that_of_the_whole_batch() {
             &binding,
             &batch,
             Some(&reference),
+            &[],
             micro,
         ) {
-            Ok(r) => (r.loss, r.sums.len(), flat(&r.gradients)),
+            Ok(r) => (r.loss, r.sums.logp.len(), flat(&r.gradients)),
             Err(_) => panic!("a valid batch"),
         };
         let (loss, sums, whole) = at(4);
@@ -116,7 +120,15 @@ fn the_gradient_is_that_of_the_whole_batch() {
         // Along the gradient itself the loss falls as the gradient says. The baseline is held fixed
         // where it has no gradient.
         let value = || {
-            let scores = score(&model, &kernel, &binding, &data, Some(&reference), (4, 4));
+            let scores = score(
+                &model,
+                &kernel,
+                &binding,
+                Beside::default(),
+                &data,
+                Some(&reference),
+                (4, 4),
+            );
             summarise(&scores.expect("scores")).loss
         };
         if leak {
@@ -141,9 +153,111 @@ fn the_gradient_is_that_of_the_whole_batch() {
     }
 }
 
+/// A loss of labelled responses from its text.
+fn written(text: &str) -> GraphKernel {
+    let mut program = Program::new();
+    let (_, found) = program.add_text("<test>", text);
+    assert!(found.is_empty(), "{found:?}");
+    let compiled = session::compile(&mut program, "x", &NoLibrary, &session::Options::default());
+    let compiled = compiled.unwrap_or_else(|e| panic!("{e:?}"));
+    let values = HashMap::new();
+    let kernel = GraphKernel::new(compiled.graph(), &values).expect("a kernel");
+    kernel.with_running(&compiled.running, &values).expect("its means")
+}
+
+/// BCO: the shift is the mean reward of the run so far.
+fn bco() -> GraphKernel {
+    written(
+        "loss x() {
+            data labelled(y, good)
+            model pi = policy
+            model ref = reference
+            let r = 0.4 * (logp(pi, y) - logp(ref, y))
+            let shift = running_mean(r)
+            minimize if good { logistic(r - shift) } else { logistic(shift - r) }
+        }",
+    )
+}
+
+#[test]
+fn a_running_mean_goes_on_from_batch_to_batch() {
+    let kernel = bco();
+    assert!(kernel.couples_examples());
+    let binding = Binding::new(&kernel, &names()).expect("binds");
+    assert!(binding.data_columns().is_empty(), "the run fills it, not the data");
+    let data = examples();
+    let batch: Vec<&EncodedExample> = data.iter().collect();
+    let model = full();
+    let reference: Vec<Vec<f64>> = data.iter().map(|e| vec![-3.0; e.sequence_count()]).collect();
+    let step = |past: &[Running], micro: usize| match gradient(
+        &model,
+        &kernel,
+        &binding,
+        &batch,
+        Some(&reference),
+        past,
+        micro,
+    ) {
+        Ok(r) => (r.loss, r.sums.logp, r.running),
+        Err(_) => panic!("a valid batch"),
+    };
+    // Terms in order: two of each pair, one of each single response. Mismatched ones are not read.
+    let terms = |sums: &[f64]| -> Vec<(bool, f64)> {
+        let mut first = 0;
+        let mut terms = Vec::new();
+        for e in &data {
+            let own = &sums[first..first + e.good.len()];
+            terms.extend(e.good.iter().zip(own).map(|(good, s)| (*good, 0.4 * (s + 3.0))));
+            first += e.sequence_count();
+        }
+        terms
+    };
+    let expected = |terms: &[(bool, f64)], shift: f64| -> Vec<f64> {
+        let margin = |(good, r): &(bool, f64)| if *good { r - shift } else { shift - r };
+        terms.iter().map(|t| (-margin(t)).exp().ln_1p()).collect()
+    };
+    let close = |a: &[f64], b: &[f64], tolerance: f64| {
+        assert_eq!(a.len(), b.len());
+        a.iter().zip(b).for_each(|(a, b)| assert!((a - b).abs() < tolerance, "{a} {b}"));
+    };
+    let (mut sum, mut count, mut state) = (0.0, 0, Vec::new());
+    // Whatever the micro-batch; each batch counts in the mean that its own loss reads.
+    for micro in [4, 1, 3] {
+        let (loss, sums, after) = step(&state, micro);
+        let terms = terms(&sums);
+        sum += terms.iter().map(|t| t.1).sum::<f64>();
+        count += terms.len();
+        let mean = sum / count as f64;
+        close(&loss, &expected(&terms, mean), 1e-12);
+        close(&[after[0].mean()], &[mean], 1e-12);
+        state = after;
+        // Scoring reads the mean and leaves it; a model without a run has none.
+        for (running, shift) in [(&state[..], mean), (&[], 0.0)] {
+            let beside = Beside { running, ..Beside::default() };
+            let scores = score(&model, &kernel, &binding, beside, &data, Some(&reference), (4, 2));
+            let scores = scores.expect("scores");
+            let total: f64 = scores.iter().map(|s| s.loss * s.terms as f64).sum();
+            close(&[total], &[expected(&terms, shift).iter().sum()], 1e-4);
+        }
+    }
+    assert_eq!(count, 3 * 6);
+}
+
 #[test]
 fn it_trains_on_single_responses_and_resumes() {
-    let kernel = kto(false);
+    trains_and_resumes(&kto(false));
+}
+
+#[test]
+fn a_run_that_resumes_finds_its_running_mean_again() {
+    let state = trains_and_resumes(&bco());
+    let running = state["running"][0].clone();
+    assert!(running["count"].as_u64().is_some_and(|n| n >= 7 * 6), "{state}");
+    assert!(running["sum"].as_f64().is_some_and(|x| x != 0.0), "{state}");
+}
+
+/// Returns the state of the checkpoint that the run was resumed from.
+fn trains_and_resumes(kernel: &dyn LossKernel) -> serde_json::Value {
     let run = |stop_after: Option<usize>, from: Option<&Path>, output: Option<&Path>| {
         let model = adapter(0.1);
         let names = names();
@@ -167,12 +281,13 @@ fn it_trains_on_single_responses_and_resumes() {
             TrainConfig { schedule: Schedule { peak: 2e-2, ..config(1).schedule }, ..config(80) };
         let run = Run {
             policy: &model,
-            kernel: &kernel,
+            kernel,
             names: &names,
             config: &config,
-            train: train_part,
+            train: &train_part,
             held_out: held,
             reference: Reference::Initial,
+            beside: Beside::default(),
             output,
             stop: &stop,
             observe: &mut observe,
@@ -197,8 +312,10 @@ fn it_trains_on_single_responses_and_resumes() {
     run(Some(7), None, Some(dir.path()));
     let from = latest_checkpoint(dir.path()).expect("readable").expect("one");
     // The reference is in the checkpoint: the policy that is given now is not asked.
+    let state = std::fs::read_to_string(from.join("state.json")).expect("a state");
     let (_, resumed, _) = run(None, Some(&from), Some(dir.path()));
     assert_eq!(resumed, straight);
+    serde_json::from_str(&state).expect("JSON")
 }
 
 /// Of a NaN the first quantity is named: here the log-probability, before the loss that it spoils.
@@ -212,8 +329,8 @@ fn the_quantity_that_went_first_is_named() {
     let data = pairs(3);
     let batch: Vec<&EncodedExample> = data.iter().collect();
     let reference = vec![vec![-5.0, -5.0]; 3];
-    match gradient(&model, &kernel, &binding, &batch, Some(&reference), 2) {
-        Err(crate::train::batch::BatchError::NotFinite { what, value }) => {
+    match gradient(&model, &kernel, &binding, &batch, Some(&reference), &[], 2) {
+        Err(BatchError::NotFinite { what, value }) => {
             assert_eq!(what, "the policy's log-probability of the chosen response of row 0");
             assert!(value.is_nan());
         }

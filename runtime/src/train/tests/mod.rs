@@ -1,7 +1,9 @@
 //! A model of a few thousand numbers, trained for a few steps.
 
 mod diverging;
+mod dropping;
 mod labelled;
+mod nested;
 mod resuming;
 mod running;
 
@@ -10,36 +12,19 @@ use std::sync::atomic::AtomicBool;
 
 use candle_core::Device;
 
+use super::batch::BatchResult;
+use super::nested::Inputs;
+use super::problem::{BatchError, Problem};
 use super::*;
 use crate::data::{EncodedExample, Sequence};
-use crate::model::{Architecture, CausalLm, Config, Gradients, Llama, LoraConfig};
+use crate::model::{CausalLm, Config, Gradients, Llama, LoraConfig, TokenNumbers};
 use crate::op::fixture::{Custom, Dpo, spread};
 use crate::op::{Evaluated, LossKernel, RuntimeError};
 use crate::optim::{Decay, Schedule};
 
 fn tiny() -> Llama {
-    let config = Config {
-        architecture: Architecture::Llama,
-        hidden_size: 16,
-        intermediate_size: 32,
-        num_hidden_layers: 1,
-        num_attention_heads: 2,
-        num_key_value_heads: 1,
-        head_dim: 8,
-        vocab_size: 12,
-        max_position_embeddings: 32,
-        sliding_window: None,
-        rope_theta: 10_000.0,
-        rope_scaling: None,
-        rms_norm_eps: 1e-5,
-        tie_word_embeddings: true,
-        qkv_bias: false,
-        o_bias: false,
-        mlp_bias: false,
-        initializer_range: 0.02,
-        bos_token_id: None,
-        eos_token_ids: vec![0],
-    };
+    let small = Config::small(12, 16, 1, 2, 1, 32).expect("sizes that fit");
+    let config = Config { intermediate_size: 32, eos_token_ids: vec![0], ..small };
     Llama::random(config, 5, &Device::Cpu).expect("valid configuration")
 }
 
@@ -121,6 +106,7 @@ impl<'a> Setup<'a> {
             train: &self.train,
             held_out: &held_out,
             reference: Reference::Initial,
+            beside: Beside::default(),
             output: self.output,
             stop: &self.stop,
             observe: &mut observe,
@@ -130,6 +116,26 @@ impl<'a> Setup<'a> {
             Some(checkpoint) => resume(run, checkpoint),
         }
     }
+}
+
+/// [`super::batch::gradient`] of a loss without a head's.
+fn gradient(
+    policy: &Llama,
+    kernel: &dyn LossKernel,
+    binding: &Binding,
+    examples: &[&EncodedExample],
+    reference: Option<&[Vec<f64>]>,
+    past: &[Running],
+    micro: usize,
+) -> Result<BatchResult, BatchError> {
+    let problem = Problem { past, ..Problem::plain(kernel, binding) };
+    batch::gradient(policy, problem, examples, reference, micro)
+}
+
+/// The columns of sums, each at the first token of its sequence.
+fn resolve(inputs: &Inputs, sums: &[f64]) -> Vec<Vec<f64>> {
+    let logps = sums.iter().map(|s| vec![*s as f32]).collect();
+    inputs.resolve(&TokenNumbers { logps, ..TokenNumbers::default() }).expect("sums")
 }
 
 fn weights(model: &Llama) -> Vec<(String, Vec<f32>)> {

@@ -1,6 +1,11 @@
 //! Checkpoints and folders: what continues, what is refused, what is left behind.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
 use super::*;
+use crate::op::GraphKernel;
+use crate::op::fixture::dpo_graph;
 use crate::train::checkpoint;
 
 #[test]
@@ -116,13 +121,16 @@ fn a_checkpoint_of_something_else_is_refused_untouched() {
     setup.output = Some(dir.path());
     setup.go(None).expect("trains");
     let from = latest_checkpoint(dir.path()).expect("readable").expect("one");
+    static OTHER: LazyLock<Dpo> = LazyLock::new(|| Dpo::new(50.0));
     type Change = fn(&mut Setup<'_>);
-    let changes: [(Change, &str); 5] = [
+    let changes: [(Change, &str); 7] = [
         (|s| s.train[0].columns[0] = 7.5, "other data"),
         (|s| s.config.batch_size = 5, "another batch size"),
         (|s| s.config.schedule.peak = 1.0, "another learning-rate schedule"),
         (|s| s.config.length = Length::Steps(8), "another length"),
         (|s| s.config.seed = 8, "another seed"),
+        (|s| drop(s.config.origin.insert("adapter".into(), "8".into())), "adapter none, not 8"),
+        (|s| s.kernel = &*OTHER, "parameter `beta` 0.5, not 50.0"),
     ];
     for (change, want) in changes {
         let fresh = full();
@@ -143,16 +151,105 @@ fn a_checkpoint_of_something_else_is_refused_untouched() {
     assert!(message(Setup::new(&fresh, &kernel, 4).go(Some(&from))).contains("cannot read"));
 }
 
+/// A loss whose definition was edited keeps its name, and is another loss.
+#[test]
+fn a_loss_of_the_same_name_is_told_apart() {
+    let was = GraphKernel::new(&dpo_graph(0.5), &HashMap::new()).expect("a kernel");
+    let mut edited = dpo_graph(0.5);
+    for root in edited.roots.iter_mut().skip(1) {
+        let other = if root.name.ends_with("w)") { "d/logp(pi,l)" } else { "d/logp(pi,w)" };
+        root.name = other.to_owned();
+    }
+    let edited = GraphKernel::new(&edited, &HashMap::new()).expect("a kernel");
+    let beta = HashMap::from([("beta".to_owned(), 0.1)]);
+    let bound = GraphKernel::new(&dpo_graph(0.5), &beta).expect("a kernel");
+    let dir = folder();
+    let model = full();
+    let mut setup = Setup::new(&model, &was, 4).stop_after(2);
+    setup.output = Some(dir.path());
+    setup.go(None).expect("trains");
+    let from = latest_checkpoint(dir.path()).expect("readable").expect("one");
+    for (kernel, want) in [
+        (&edited, "another definition of the loss `dpo`"),
+        (&bound, "parameter `beta` 0.5, not 0.1"),
+    ] {
+        let fresh = full();
+        let text = message(Setup::new(&fresh, kernel, 4).go(Some(&from)));
+        assert!(text.contains(want), "{text}");
+        assert_eq!(weights(&fresh), weights(&full()));
+    }
+    let fresh = full();
+    assert_eq!(Setup::new(&fresh, &was, 4).go(Some(&from)).expect("the same").steps, 4);
+}
+
+/// A run at a constant rate may be made longer, and says so; never shorter than it is.
+#[test]
+fn a_longer_run_is_on_record() {
+    let kernel = Dpo::new(0.5);
+    let dir = folder();
+    let sitting = |steps: usize, from: Option<&Path>| {
+        let model = full();
+        let mut setup = Setup::new(&model, &kernel, steps);
+        setup.config.schedule.decay = Decay::Constant;
+        setup.output = Some(dir.path());
+        setup.go(from)
+    };
+    sitting(2, None).expect("trains");
+    let steps = || crate::report::read_run(dir.path()).expect("a log").run["steps"].clone();
+    assert_eq!(steps(), 2);
+    let newest = || latest_checkpoint(dir.path()).expect("readable").expect("one");
+    assert_eq!(sitting(4, Some(&newest())).expect("goes on").steps, 4);
+    assert_eq!(steps(), 4, "and not 4 of 2");
+    let text = message(sitting(3, Some(&newest())));
+    assert!(text.contains("it has taken 4 and 3 are asked for"), "{text}");
+}
+
+#[test]
+fn the_digest_of_a_model_sees_every_bit() {
+    let model = tiny();
+    let flipped = |places: &[usize]| {
+        let change = |(name, tensor): (String, candle_core::Tensor)| {
+            if !name.contains("q_proj") {
+                return (name, tensor);
+            }
+            let values = tensor.flatten_all().and_then(|t| t.to_vec1::<f32>());
+            let mut values = values.expect("f32");
+            places.iter().for_each(|&i| values[i] = -values[i]);
+            let tensor = candle_core::Tensor::from_vec(values, tensor.dims(), &Device::Cpu);
+            (name, tensor.expect("as before"))
+        };
+        let weights = model.weights().expect("weights").into_iter().map(change).collect();
+        let model = Llama::new(model.config().clone(), weights).expect("a model");
+        model_digest(&model).expect("a digest")
+    };
+    let same = flipped(&[]);
+    assert_eq!(same, model_digest(&model).expect("a digest"));
+    let all = [same, flipped(&[0]), flipped(&[0, 2]), flipped(&[2]), flipped(&[1, 3])];
+    for (i, a) in all.iter().enumerate() {
+        assert!(all[..i].iter().all(|b| a != b), "{all:?}");
+    }
+}
+
 #[test]
 fn the_digest_sees_every_token() {
     let data = pairs(3);
-    let base = checkpoint::digest(&[&data, &[]]);
-    assert_ne!(base, checkpoint::digest(&[&[], &data]), "the split counts");
+    let none: Vec<EncodedExample> = Vec::new();
+    let digest = |a: &Vec<EncodedExample>, b: &Vec<EncodedExample>| {
+        checkpoint::digest(&[a, b]).expect("in memory")
+    };
+    let base = digest(&data, &none);
+    assert_ne!(base, digest(&none, &data), "the split counts");
     let mut other = data.clone();
     other[2].responses[1].ids[1] += 1;
-    assert_ne!(base, checkpoint::digest(&[&other, &[]]));
+    assert_ne!(base, digest(&other, &none));
     let mut other = data.clone();
     other[0].responses[0].start -= 1;
-    assert_ne!(base, checkpoint::digest(&[&other, &[]]));
-    assert_eq!(base, checkpoint::digest(&[&data.clone(), &[]]));
+    assert_ne!(base, digest(&other, &none));
+    assert_eq!(base, digest(&data.clone(), &none));
+    // On disk they are the same data.
+    let folder = folder();
+    let mut writer = crate::data::StoreWriter::create(folder.path()).expect("creates");
+    data.iter().for_each(|e| writer.push(e).expect("writes"));
+    let store = writer.finish(folder.path()).expect("finishes");
+    assert_eq!(base, checkpoint::digest(&[&store, &none]).expect("reads"));
 }

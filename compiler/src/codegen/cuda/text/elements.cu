@@ -16,9 +16,28 @@ struct PonensF32 {
     }
 };
 
-struct PonensBf16 {
+// The two types of 16 bits: E reads one number and rounds two of them into a word.
+template <class E> struct PonensHalf {
     typedef unsigned short Stored;
     enum { WIDTH = 8 };
+    static __device__ __forceinline__ unsigned short write(float x) {
+        return (unsigned short)E::pair(x, 0.0f);
+    }
+    static __device__ __forceinline__ void unpack(uint4 q, float* x) {
+        unsigned w[4] = { q.x, q.y, q.z, q.w };
+#pragma unroll
+        for (int i = 0; i < 4; ++i) {
+            x[2 * i] = E::read((unsigned short)w[i]);
+            x[2 * i + 1] = E::read((unsigned short)(w[i] >> 16));
+        }
+    }
+    static __device__ __forceinline__ uint4 pack(const float* x) {
+        return make_uint4(E::pair(x[0], x[1]), E::pair(x[2], x[3]), E::pair(x[4], x[5]),
+                          E::pair(x[6], x[7]));
+    }
+};
+
+struct PonensBf16 : PonensHalf<PonensBf16> {
     static __device__ __forceinline__ float read(unsigned short x) {
         return __uint_as_float((unsigned)x << 16);
     }
@@ -27,25 +46,9 @@ struct PonensBf16 {
         asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low));
         return r;
     }
-    static __device__ __forceinline__ unsigned short write(float x) {
-        return (unsigned short)pair(x, 0.0f);
-    }
-    static __device__ __forceinline__ void unpack(uint4 q, float* x) {
-        unsigned w[4] = { q.x, q.y, q.z, q.w };
-#pragma unroll
-        for (int i = 0; i < 4; ++i) {
-            x[2 * i] = __uint_as_float(w[i] << 16);
-            x[2 * i + 1] = __uint_as_float(w[i] & 0xffff0000u);
-        }
-    }
-    static __device__ __forceinline__ uint4 pack(const float* x) {
-        return make_uint4(pair(x[0], x[1]), pair(x[2], x[3]), pair(x[4], x[5]), pair(x[6], x[7]));
-    }
 };
 
-struct PonensF16 {
-    typedef unsigned short Stored;
-    enum { WIDTH = 8 };
+struct PonensF16 : PonensHalf<PonensF16> {
     static __device__ __forceinline__ float read(unsigned short x) {
         float r;
         asm("cvt.f32.f16 %0, %1;" : "=f"(r) : "h"(x));
@@ -55,19 +58,5 @@ struct PonensF16 {
         unsigned r;
         asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(r) : "f"(high), "f"(low));
         return r;
-    }
-    static __device__ __forceinline__ unsigned short write(float x) {
-        return (unsigned short)pair(x, 0.0f);
-    }
-    static __device__ __forceinline__ void unpack(uint4 q, float* x) {
-        unsigned w[4] = { q.x, q.y, q.z, q.w };
-#pragma unroll
-        for (int i = 0; i < 4; ++i) {
-            x[2 * i] = read((unsigned short)(w[i] & 0xffffu));
-            x[2 * i + 1] = read((unsigned short)(w[i] >> 16));
-        }
-    }
-    static __device__ __forceinline__ uint4 pack(const float* x) {
-        return make_uint4(pair(x[0], x[1]), pair(x[2], x[3]), pair(x[4], x[5]), pair(x[6], x[7]));
     }
 };

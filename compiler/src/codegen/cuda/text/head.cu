@@ -1,5 +1,6 @@
 // Straight from hidden states [rows, width] and the head [vocabulary, width]: logits exist only as
-// tiles of TILE_ROWS x TILE_VOCABULARY in shared memory, made again in the pass back.
+// tiles of TILE_ROWS x TILE_VOCABULARY in shared memory. The pass that makes them also adds up
+// d log p / d hidden = W[y] - sum_v p_v W[v]; they are made again only for the gradient of the head.
 #define PONENS_TILE_ROWS 32
 #define PONENS_TILE_VOCABULARY 64
 #define PONENS_TILE_WIDTH 32
@@ -7,21 +8,18 @@
 #define PONENS_PAD 8
 
 // C [16, 8] += A [16, 16] B [16, 8] on the tensor cores, f32 sums.
-__device__ __forceinline__ void ponens_mma(PonensBf16, float* c, const unsigned* a, const unsigned* b) {
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
-        "{%8, %9}, {%0, %1, %2, %3};"
-        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
-__device__ __forceinline__ void ponens_mma(PonensF16, float* c, const unsigned* a, const unsigned* b) {
-    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, "
-        "{%8, %9}, {%0, %1, %2, %3};"
-        : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-}
+#define PONENS_MMA(E, TYPE)                                                                          \
+    __device__ __forceinline__ void ponens_mma(E, float* c, const unsigned* a, const unsigned* b) {  \
+        asm("mma.sync.aligned.m16n8k16.row.col.f32." TYPE "." TYPE ".f32 {%0, %1, %2, %3}, "         \
+            "{%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"                                          \
+            : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])                                         \
+            : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));                     \
+    }
+PONENS_MMA(PonensBf16, "bf16")
+PONENS_MMA(PonensF16, "f16")
 
-// Sums of products of two tiles, [M, K] and [N, K] in shared memory with K innermost, over 8 warps.
-template <class E, int M, int N, int K> struct PonensProduct {
+// The numbers of a matrix [M, N] that a thread of 8 warps has: where the tensor cores leave them.
+template <int M, int N> struct PonensSums {
     enum { ACROSS = M / 16, WIDE = N / (8 / ACROSS) / 8 };
     float sum[WIDE][4];
     __device__ __forceinline__ int row(int k) const {
@@ -34,54 +32,49 @@ template <class E, int M, int N, int K> struct PonensProduct {
 #pragma unroll
         for (int j = 0; j < WIDE; ++j) sum[j][0] = sum[j][1] = sum[j][2] = sum[j][3] = 0.0f;
     }
+};
+
+// Sums of products of two tiles, [M, K] and [N, K] in shared memory with K innermost.
+template <class E, int M, int N, int K> struct PonensProduct : PonensSums<M, N> {
+    typedef PonensSums<M, N> Sums;
     __device__ __forceinline__ void add(const typename E::Stored* a, const typename E::Stored* b) {
         const int S = K + PONENS_PAD;
         int group = threadIdx.x % 32 / 4, pair = threadIdx.x % 4 * 2;
 #pragma unroll
         for (int k = 0; k < K; k += 16) {
             unsigned x[4];
-            const typename E::Stored* p = a + row(0) * S + k + pair;
+            const typename E::Stored* p = a + this->row(0) * S + k + pair;
             x[0] = *(const unsigned*)p;
             x[1] = *(const unsigned*)(p + 8 * S);
             x[2] = *(const unsigned*)(p + 8);
             x[3] = *(const unsigned*)(p + 8 * S + 8);
 #pragma unroll
-            for (int j = 0; j < WIDE; ++j) {
+            for (int j = 0; j < Sums::WIDE; ++j) {
                 unsigned y[2];
                 const typename E::Stored* q =
-                    b + ((threadIdx.x / 32 / ACROSS * WIDE + j) * 8 + group) * S + k + pair;
+                    b + ((threadIdx.x / 32 / Sums::ACROSS * Sums::WIDE + j) * 8 + group) * S + k + pair;
                 y[0] = *(const unsigned*)q;
                 y[1] = *(const unsigned*)(q + 8);
-                ponens_mma(E(), sum[j], x, y);
+                ponens_mma(E(), this->sum[j], x, y);
             }
         }
     }
 };
 
 // In f32 the tensor cores would round the factors: plain sums instead, in the same places.
-template <int M, int N, int K> struct PonensProduct<PonensF32, M, N, K> {
-    enum { ACROSS = M / 16, WIDE = N / (8 / ACROSS) / 8 };
-    float sum[WIDE][4];
-    __device__ __forceinline__ int row(int k) const {
-        return threadIdx.x / 32 % ACROSS * 16 + threadIdx.x % 32 / 4 + (k < 2 ? 0 : 8);
-    }
-    __device__ __forceinline__ int column(int j, int k) const {
-        return (threadIdx.x / 32 / ACROSS * WIDE + j) * 8 + threadIdx.x % 4 * 2 + k % 2;
-    }
-    __device__ __forceinline__ void clear() {
-#pragma unroll
-        for (int j = 0; j < WIDE; ++j) sum[j][0] = sum[j][1] = sum[j][2] = sum[j][3] = 0.0f;
-    }
+template <int M, int N, int K> struct PonensProduct<PonensF32, M, N, K> : PonensSums<M, N> {
+    typedef PonensSums<M, N> Sums;
     __device__ __forceinline__ void add(const float* a, const float* b) {
         const int S = K + PONENS_PAD;
 #pragma unroll 4
         for (int k = 0; k < K; ++k) {
-            float x[2] = { a[row(0) * S + k], a[row(2) * S + k] };
+            float x[2] = { a[this->row(0) * S + k], a[this->row(2) * S + k] };
 #pragma unroll
-            for (int j = 0; j < WIDE; ++j) {
-                float y[2] = { b[column(j, 0) * S + k], b[column(j, 1) * S + k] };
+            for (int j = 0; j < Sums::WIDE; ++j) {
+                float y[2] = { b[this->column(j, 0) * S + k], b[this->column(j, 1) * S + k] };
 #pragma unroll
-                for (int i = 0; i < 4; ++i) sum[j][i] = fmaf(x[i / 2], y[i % 2], sum[j][i]);
+                for (int i = 0; i < 4; ++i)
+                    this->sum[j][i] = fmaf(x[i / 2], y[i % 2], this->sum[j][i]);
             }
         }
     }
@@ -116,7 +109,7 @@ __device__ __forceinline__ void ponens_tile_load(typename E::Stored* to,
     }
 }
 
-// The factors of the logits, and later, in the pass back, one factor of the second product.
+// The factors of the logits, and later one factor of the second product.
 template <class E> struct PonensHeadShared {
     union {
         struct {
@@ -127,6 +120,17 @@ template <class E> struct PonensHeadShared {
     };
     float logits[PONENS_TILE_ROWS][PONENS_TILE_VOCABULARY + 1];
 };
+
+// What the second product takes besides: the other factor with the summed index innermost, [rows, words]
+// or [words, rows], and how much the sums so far of each row shrink.
+template <class E> struct PonensHeadSecond {
+    typename E::Stored factor[PONENS_TILE_VOCABULARY * (PONENS_TILE_ROWS + PONENS_PAD)];
+    float shrink[PONENS_TILE_ROWS];
+};
+// A kernel without a second product has no memory for it.
+struct PonensNothing {};
+template <bool WANTED, class T> struct PonensIf { typedef T Type; };
+template <class T> struct PonensIf<false, T> { typedef PonensNothing Type; };
 
 // The logits of rows [first, ..) at words [word, ..), in shared memory; all threads are past it.
 template <class E>
@@ -153,49 +157,122 @@ __device__ __forceinline__ void ponens_head_tile(PonensHeadShared<E>& s,
     __syncthreads();
 }
 
-// Block (tile of rows, split of the vocabulary): the sums over its words, to be joined in order.
-// part: [splits, rows] of PonensRow's max and sum, and the target's logit where the split holds it.
+// Adds the words of a tile to the sums of a row that its eight threads share; `found` becomes the
+// target's logit. The target is in no sum, and not in the maximum: the others' weights keep their digits
+// however certain it is.
+__device__ __forceinline__ void ponens_head_row(PonensRow& r, float& found, const float* logits,
+                                                long long word, long long vocabulary, int wanted) {
+    typedef PonensWants<false, false, false, false> W;
+    for (int c = threadIdx.x % 8; c < PONENS_TILE_VOCABULARY; c += 8) {
+        if (word + c >= vocabulary) break;
+        float x = logits[c];
+        if (word + c == wanted)
+            found = x;
+        else
+            ponens_row_add<W, 1>(r, &x, &x, 1);
+    }
+}
+
+// The largest of the eight threads of a row, which stand side by side in a warp.
+__device__ __forceinline__ float ponens_head_largest(float x) {
+#pragma unroll
+    for (int offset = 4; offset > 0; offset /= 2)
+        x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, offset));
+    return x;
+}
+
+// part [rows, width] = shrink part + weights [rows, words] head [words, width], and without a first
+// summand where nothing has been added yet.
 template <class E>
+__device__ __forceinline__ void ponens_head_gather(PonensHeadShared<E>& s, PonensHeadSecond<E>& second,
+                                                   const typename E::Stored* __restrict__ head,
+                                                   long long first, long long rows, long long word,
+                                                   long long vocabulary, long long width, bool empty,
+                                                   float* part) {
+    const int V = PONENS_TILE_VOCABULARY;
+    for (long long k = 0; k < width; k += V) {
+        __syncthreads();
+        ponens_tile_load<E, V, V, true>(s.factor, head, word, vocabulary, k, width);
+        __syncthreads();
+        PonensProduct<E, PONENS_TILE_ROWS, V, V> p;
+        p.clear();
+        p.add(second.factor, s.factor);
+#pragma unroll
+        for (int j = 0; j < p.WIDE; ++j)
+#pragma unroll
+            for (int i = 0; i < 4; ++i) {
+                long long row = first + p.row(i), column = k + p.column(j, i);
+                if (row >= rows || column >= width) continue;
+                float* to = part + row * width + column;
+                *to = empty ? p.sum[j][i] : fmaf(*to, second.shrink[p.row(i)], p.sum[j][i]);
+            }
+    }
+}
+
+// The e^(z - max) of a tile as the factor of the second product, 0 at the target and outside; max is
+// the row's largest logit so far, which only grows.
+template <class E>
+__device__ __forceinline__ void ponens_head_weights(PonensHeadShared<E>& s, PonensHeadSecond<E>& second,
+                                                    float before, float max, long long word,
+                                                    long long vocabulary, int wanted) {
+    const int S = PONENS_TILE_VOCABULARY + PONENS_PAD;
+    int own = threadIdx.x / 8;
+    for (int c = threadIdx.x % 8; c < PONENS_TILE_VOCABULARY; c += 8) {
+        bool weighs = wanted >= 0 && word + c < vocabulary && word + c != wanted;
+        second.factor[own * S + c] = E::write(weighs ? expf(s.logits[own][c] - max) : 0.0f);
+    }
+    // Without a word so far both are -inf, whose difference is no number.
+    if (threadIdx.x % 8 == 0) second.shrink[own] = before == max ? 1.0f : expf(before - max);
+}
+
+// Block (tile of rows, split of the vocabulary): the sums over its words, to be joined in order:
+// [splits, rows] of the largest logit, the sum relative to it, and the target's logit where the split
+// holds it, else 0. DIRECTION: also the sum of e^(z - max) W, [splits, rows, width] in f32.
+template <class E, bool DIRECTION>
 __device__ __forceinline__ void ponens_head_forward(
     long long rows, long long vocabulary, long long width, int splits,
     const typename E::Stored* __restrict__ hidden, const typename E::Stored* __restrict__ head,
     const int* __restrict__ target, float* __restrict__ part_max, float* __restrict__ part_sum,
-    float* __restrict__ part_target) {
+    float* __restrict__ part_target, float* part) {
     typedef PonensWants<false, false, false, false> W;
     __shared__ PonensHeadShared<E> s;
+    __shared__ typename PonensIf<DIRECTION, PonensHeadSecond<E> >::Type second;
     long long tiles = (rows + PONENS_TILE_ROWS - 1) / PONENS_TILE_ROWS;
     long long words = (vocabulary + PONENS_TILE_VOCABULARY - 1) / PONENS_TILE_VOCABULARY;
-    int own = threadIdx.x / 8, part = threadIdx.x % 8;
+    int own = threadIdx.x / 8;
     for (long long b = blockIdx.x; b < tiles * splits; b += gridDim.x) {
         long long first = b / splits * PONENS_TILE_ROWS;
         int split = b % splits;
         long long row = first + own;
         int wanted = row < rows ? target[row] : -1;
         PonensRow r = ponens_row_empty();
-        float found = 0.0f;
+        float found = 0.0f, max = -PONENS_INF;
         for (long long w = split; w < words; w += splits) {
             long long word = w * PONENS_TILE_VOCABULARY;
             ponens_head_tile<E>(s, hidden, head, first, rows, word, vocabulary, width);
-            for (int c = part; c < PONENS_TILE_VOCABULARY; c += 8) {
-                if (word + c >= vocabulary) break;
-                float x = s.logits[own][c];
-                bool own = word + c == wanted;
-                ponens_row_add<W, 1>(r, &x, &x, own ? 0 : 1);
-                if (own) found = x;
+            ponens_head_row(r, found, s.logits[own], word, vocabulary, wanted);
+            if constexpr (DIRECTION) {
+                float before = max;
+                max = ponens_head_largest(r.max);
+                ponens_head_weights<E>(s, second, before, max, word, vocabulary, wanted);
+                ponens_head_gather<E>(s, second, head, first, rows, word, vocabulary, width,
+                                      w == split, part + split * rows * width);
             }
         }
-        // The eight threads of a row stand side by side in a warp; seven of them have found 0.
+        // Seven of the eight threads of a row have found 0.
 #pragma unroll
         for (int offset = 4; offset > 0; offset /= 2) {
             PonensRow o = r;
             o.max = __shfl_xor_sync(0xffffffffu, r.max, offset);
             o.sum = __shfl_xor_sync(0xffffffffu, r.sum, offset);
+            o.low = __shfl_xor_sync(0xffffffffu, r.low, offset);
             r = ponens_row_join<W>(r, o);
             found += __shfl_xor_sync(0xffffffffu, found, offset);
         }
-        if (part == 0 && row < rows) {
+        if (threadIdx.x % 8 == 0 && row < rows) {
             part_max[split * rows + row] = r.max;
-            part_sum[split * rows + row] = r.sum;
+            // A logit of -inf would go unseen in a sum.
+            part_sum[split * rows + row] = r.low == -PONENS_INF ? PONENS_INF - PONENS_INF : r.sum;
             part_target[split * rows + row] = found;
         }
     }
@@ -210,32 +287,75 @@ extern "C" __global__ void __launch_bounds__(PONENS_THREADS, 2) ponens_head_join
     for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < rows;
          i += (long long)gridDim.x * blockDim.x) {
         PonensRow r = ponens_row_empty();
-        float x = 0.0f;
+        float own = 0.0f;
         for (int p = 0; p < splits; ++p) {
             PonensRow o = ponens_row_empty();
             o.max = part_max[p * rows + i];
             o.sum = part_sum[p * rows + i];
             r = ponens_row_join<W>(r, o);
-            x += part_target[p * rows + i];
+            own += part_target[p * rows + i];
         }
-        x = target[i] >= vocabulary ? PONENS_INF - PONENS_INF : x - r.max;
-        logp[i] = target[i] < 0 ? 0.0f : ponens_logp(logf(r.sum), x);
-        normaliser[i] = target[i] < 0 ? 0.0f : r.max + logf(r.sum + expf(x));
+        // Where no other word is, the maximum is -inf and the sum 0.
+        float max = r.max == -PONENS_INF ? 0.0f : r.max;
+        float x = target[i] >= vocabulary ? PONENS_INF - PONENS_INF : own - max;
+        float l = ponens_logp(logf(r.sum), x);
+        logp[i] = target[i] < 0 ? 0.0f : l;
+        // Above the others the target's own exponential may overflow.
+        float z = x > 0.0f ? own - l : max + logf(r.sum + expf(x));
+        normaliser[i] = target[i] < 0 ? 0.0f : z;
     }
 }
 
-// d loss / d logit of the tile in shared memory, over the logits; 0 outside and where a row does not
+// d log p / d hidden [rows, width] in f32 from the splits' sums, joined in order; 0 where a row does not
 // count.
 template <class E>
-__device__ __forceinline__ void ponens_head_slopes(PonensHeadShared<E>& s, long long first,
-                                                   long long rows, long long word,
+__device__ __forceinline__ void ponens_head_join_direction(
+    long long rows, long long width, int splits, const typename E::Stored* __restrict__ head,
+    const int* __restrict__ target, const float* __restrict__ part_max,
+    const float* __restrict__ part, const float* __restrict__ logp,
+    const float* __restrict__ normaliser, float* __restrict__ direction) {
+    for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < rows * width;
+         i += (long long)gridDim.x * blockDim.x) {
+        long long row = i / width;
+        int y = target[row];
+        float u = 0.0f;
+        if (y >= 0) {
+            for (int p = 0; p < splits; ++p) {
+                float max = part_max[p * rows + row];
+                // A split without any other word has no sum.
+                if (max != -PONENS_INF)
+                    u -= expf(max - normaliser[row]) * part[p * rows * width + i];
+            }
+            u += -expm1f(logp[row]) * E::read(head[y * width + i % width]);
+        }
+        direction[i] = u;
+    }
+}
+
+// d loss / d hidden from d log p / d hidden.
+template <class E>
+__device__ __forceinline__ void ponens_head_scale(long long rows, long long width,
+                                                  const float* __restrict__ direction,
+                                                  const float* __restrict__ d_logp,
+                                                  typename E::Stored* __restrict__ d_hidden) {
+    for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < rows * width;
+         i += (long long)gridDim.x * blockDim.x)
+        d_hidden[i] = E::write(d_logp[i / width] * direction[i]);
+}
+
+// d loss / d logit of the tile in shared memory as the factor [words, rows] of the second product; 0
+// outside and where a row does not count.
+template <class E>
+__device__ __forceinline__ void ponens_head_slopes(PonensHeadShared<E>& s, PonensHeadSecond<E>& second,
+                                                   long long first, long long rows, long long word,
                                                    long long vocabulary,
                                                    const int* __restrict__ target,
                                                    const float* __restrict__ logp,
                                                    const float* __restrict__ normaliser,
                                                    const float* __restrict__ d_logp) {
-    for (int i = threadIdx.x; i < PONENS_TILE_ROWS * PONENS_TILE_VOCABULARY; i += PONENS_THREADS) {
-        int r = i / PONENS_TILE_VOCABULARY, c = i % PONENS_TILE_VOCABULARY;
+    const int R = PONENS_TILE_ROWS, V = PONENS_TILE_VOCABULARY;
+    for (int i = threadIdx.x; i < R * V; i += PONENS_THREADS) {
+        int r = i / V, c = i % V;
         long long row = first + r;
         bool counts = row < rows && word + c < vocabulary && target[row < rows ? row : 0] >= 0;
         float d = 0.0f;
@@ -243,70 +363,7 @@ __device__ __forceinline__ void ponens_head_slopes(PonensHeadShared<E>& s, long 
             float p = expf(s.logits[r][c] - normaliser[row]);
             d = d_logp[row] * (word + c == target[row] ? -expm1f(logp[row]) : -p);
         }
-        s.logits[r][c] = d;
-    }
-    __syncthreads();
-}
-
-template <class E> struct PonensHeadBackShared {
-    PonensHeadShared<E> tile;
-    // The slopes with the summed index innermost: [rows, words] or [words, rows].
-    typename E::Stored slopes[PONENS_TILE_VOCABULARY * (PONENS_TILE_ROWS + PONENS_PAD)];
-};
-
-// d loss / d hidden: block (tile of rows, split of the vocabulary) adds up slope x head over its words
-// into its own part [splits, rows, width] in f32, which is 0 before.
-template <class E>
-__device__ __forceinline__ void ponens_head_backward_hidden(
-    long long rows, long long vocabulary, long long width, int splits,
-    const typename E::Stored* __restrict__ hidden, const typename E::Stored* __restrict__ head,
-    const int* __restrict__ target, const float* __restrict__ logp,
-    const float* __restrict__ normaliser,
-    const float* __restrict__ d_logp, float* part) {
-    __shared__ PonensHeadBackShared<E> s;
-    const int V = PONENS_TILE_VOCABULARY, R = PONENS_TILE_ROWS, S = V + PONENS_PAD;
-    long long tiles = (rows + R - 1) / R, words = (vocabulary + V - 1) / V;
-    for (long long b = blockIdx.x; b < tiles * splits; b += gridDim.x) {
-        long long first = b / splits * R;
-        int split = b % splits;
-        for (long long w = split; w < words; w += splits) {
-            long long word = w * V;
-            ponens_head_tile<E>(s.tile, hidden, head, first, rows, word, vocabulary, width);
-            ponens_head_slopes<E>(s.tile, first, rows, word, vocabulary, target, logp,
-                                  normaliser, d_logp);
-            for (int i = threadIdx.x; i < R * V; i += PONENS_THREADS)
-                s.slopes[i / V * S + i % V] = E::write(s.tile.logits[i / V][i % V]);
-            for (long long k = 0; k < width; k += V) {
-                __syncthreads();
-                ponens_tile_load<E, V, V, true>(s.tile.factor, head, word, vocabulary, k, width);
-                __syncthreads();
-                PonensProduct<E, PONENS_TILE_ROWS, PONENS_TILE_VOCABULARY, PONENS_TILE_VOCABULARY> p;
-                p.clear();
-                p.add(s.slopes, s.tile.factor);
-#pragma unroll
-                for (int j = 0; j < p.WIDE; ++j)
-#pragma unroll
-                    for (int i = 0; i < 4; ++i) {
-                        long long row = first + p.row(i), column = k + p.column(j, i);
-                        if (row < rows && column < width)
-                            part[(split * rows + row) * width + column] += p.sum[j][i];
-                    }
-            }
-            __syncthreads();
-        }
-    }
-}
-
-// The parts of d loss / d hidden, added in order.
-template <class E>
-__device__ __forceinline__ void ponens_head_add(long long count, int splits,
-                                                const float* __restrict__ part,
-                                                typename E::Stored* __restrict__ d_hidden) {
-    for (long long i = blockIdx.x * (long long)blockDim.x + threadIdx.x; i < count;
-         i += (long long)gridDim.x * blockDim.x) {
-        float sum = 0.0f;
-        for (int p = 0; p < splits; ++p) sum += part[p * count + i];
-        d_hidden[i] = E::write(sum);
+        second.factor[c * (R + PONENS_PAD) + r] = E::write(d);
     }
 }
 
@@ -319,24 +376,23 @@ __device__ __forceinline__ void ponens_head_backward_head(
     const int* __restrict__ target, const float* __restrict__ logp,
     const float* __restrict__ normaliser,
     const float* __restrict__ d_logp, float* d_head) {
-    __shared__ PonensHeadBackShared<E> s;
-    const int V = PONENS_TILE_VOCABULARY, R = PONENS_TILE_ROWS, S = R + PONENS_PAD;
+    __shared__ PonensHeadShared<E> s;
+    __shared__ PonensHeadSecond<E> second;
+    const int V = PONENS_TILE_VOCABULARY, R = PONENS_TILE_ROWS;
     long long words = (vocabulary + V - 1) / V;
     for (long long w = blockIdx.x; w < words; w += gridDim.x) {
         long long word = w * V;
         for (long long first = 0; first < rows; first += R) {
-            ponens_head_tile<E>(s.tile, hidden, head, first, rows, word, vocabulary, width);
-            ponens_head_slopes<E>(s.tile, first, rows, word, vocabulary, target, logp,
-                                  normaliser, d_logp);
-            for (int i = threadIdx.x; i < R * V; i += PONENS_THREADS)
-                s.slopes[i % V * S + i / V] = E::write(s.tile.logits[i / V][i % V]);
+            ponens_head_tile<E>(s, hidden, head, first, rows, word, vocabulary, width);
+            ponens_head_slopes<E>(s, second, first, rows, word, vocabulary, target, logp, normaliser,
+                                  d_logp);
             for (long long k = 0; k < width; k += V) {
                 __syncthreads();
-                ponens_tile_load<E, R, V, true>(s.tile.factor, hidden, first, rows, k, width);
+                ponens_tile_load<E, R, V, true>(s.factor, hidden, first, rows, k, width);
                 __syncthreads();
                 PonensProduct<E, PONENS_TILE_VOCABULARY, PONENS_TILE_VOCABULARY, PONENS_TILE_ROWS> p;
                 p.clear();
-                p.add(s.slopes, s.tile.factor);
+                p.add(second.factor, s.factor);
 #pragma unroll
                 for (int j = 0; j < p.WIDE; ++j)
 #pragma unroll
@@ -345,7 +401,6 @@ __device__ __forceinline__ void ponens_head_backward_head(
                         if (at < vocabulary && column < width) d_head[at * width + column] += p.sum[j][i];
                     }
             }
-            __syncthreads();
         }
     }
 }
