@@ -44,7 +44,7 @@ fn the_accuracy_of_coupled_losses_can_be_measured() {
         let compiled = ponens_losses::compile(name, &Default::default()).expect("a catalogue loss");
         let params = compiled.bind(&[]).expect("defaults");
         for seed in 0..1 {
-            let options = Options { grid: 64, random: 16, seed, ..Options::default() };
+            let options = Options { grid: 64, random: 16, seed };
             let found = accuracy::report(&compiled, &params, Precision::F32, &options, |_, _| ());
             let report = found.unwrap_or_else(|d| panic!("{name}, seed {seed}: {d:?}"));
             assert!(report.confirmed > 0, "{name}");

@@ -87,7 +87,7 @@ fn heads_train_and_are_saved() {
     write_model(&place);
     write_data(&place);
     let row = |i: usize, p: &str| {
-        let good = i % 2 == 0;
+        let good = i.is_multiple_of(2);
         json!({ "prompt": p, "completion": if good { "aaa" } else { "bb" }, "reward": f64::from(u8::from(good)) })
     };
     place.write("steps.jsonl", lines(row));
@@ -116,7 +116,7 @@ fn heads_train_and_are_saved() {
 
     // An advantage that holds for all tokens of a rollout.
     let row = |i: usize, p: &str| {
-        let up = i % 2 == 0;
+        let up = i.is_multiple_of(2);
         json!({ "prompt": p, "completion": if up { "aaa" } else { "bb" }, "advantage": if up { 1.0 } else { -1.0 } })
     };
     place.write("rollouts.jsonl", lines(row));

@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn a_store_gives_back_what_was_put_in() {
         let side = |ids: &[u32], start| Sequence { ids: ids.to_vec(), start };
-        let mut all = vec![
+        let mut all = [
             EncodedExample::pair(3, side(&[1, 2, 70_000], 1), side(&[1, 9], 1), vec![0.1, -0.0]),
             EncodedExample::single(4, side(&[5], 1), false, vec![]),
         ];

@@ -68,6 +68,9 @@ fn depths(problem: &Problem, left: &[Vec<Price>]) -> Vec<Option<Price>> {
     depths
 }
 
+/// What a class, a node of it and its dearest operand add to a set of classes.
+type Steps<'a> = dyn Fn(&Bits, usize, usize, Option<usize>) -> Option<usize> + 'a;
+
 /// The nodes of one cut; `None` where the roots cost nothing more.
 fn cut(problem: &Problem, left: &[Vec<Price>]) -> Option<Vec<(usize, usize)>> {
     let depths = depths(problem, left);
@@ -85,19 +88,18 @@ fn cut(problem: &Problem, left: &[Vec<Price>]) -> Option<Vec<(usize, usize)>> {
             }
         }
     }
-    let spread =
-        |from: &mut Bits, steps: &dyn Fn(&Bits, usize, usize, Option<usize>) -> Option<usize>| {
-            let mut changed = true;
-            while changed {
-                changed = false;
-                for (class, k, by) in &supported {
-                    if let Some(next) = steps(from, *class, *k, *by).filter(|c| !from.has(*c)) {
-                        from.set(next, true);
-                        changed = true;
-                    }
+    let spread = |from: &mut Bits, steps: &Steps<'_>| {
+        let mut changed = true;
+        while changed {
+            changed = false;
+            for (class, k, by) in &supported {
+                if let Some(next) = steps(from, *class, *k, *by).filter(|c| !from.has(*c)) {
+                    from.set(next, true);
+                    changed = true;
                 }
             }
-        };
+        }
+    };
     let mut upper = Bits::none(problem.len());
     upper.set(root, true);
     spread(&mut upper, &|upper, class, k, by| {
