@@ -47,9 +47,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         let code = candle::emit(graph, &header)?;
         let module = snake_case(name);
         let path = Path::new(&out).join(format!("{module}_plain.rs"));
-        fs::write(&path, rust::file(graph, &header)?)?;
+        fs::write(&path, rust::file(&compiled.reduced, &header)?)?;
         writeln!(plain_modules, "#[path = {:?}]\npub mod {module};", path.to_string_lossy())?;
-        writeln!(plain_table, "    ({name:?}, |p, c| {}),", plain_call(&module, graph)?)?;
+        writeln!(
+            plain_table,
+            "    ({name:?}, |p, c| {}),",
+            plain_call(&module, &compiled.reduced)?
+        )?;
         let path = Path::new(&out).join(format!("{module}.rs"));
         fs::write(&path, &code.text)?;
         writeln!(modules, "#[path = {:?}]\npub mod {module};", path.to_string_lossy())?;

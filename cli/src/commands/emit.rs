@@ -144,7 +144,7 @@ pub(crate) fn run(args: &Args, ui: &mut Ui) -> Outcome {
             let plan = planned()?;
             kernels::ptx(&plan, &program(&plan, args.from)?, args.arch)?
         }
-        Target::Rust => rust::file(compiled.graph(), &header(&compiled)).map_err(|e| {
+        Target::Rust => rust::file(&compiled.reduced, &header(&compiled)).map_err(|e| {
             Diagnostic::error("E0205", format!("`{}` has no Rust code: {e}", located.name))
         })?,
         Target::Candle => {

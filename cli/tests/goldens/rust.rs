@@ -47,7 +47,8 @@ fn hexadecimal(x: f64) -> String {
 
 impl Program {
     fn module(&mut self, subject: &Subject) -> (usize, Module) {
-        let emit = |float| rust::emit(subject.graph(), float).expect("no loops inside an example");
+        let emit =
+            |float| rust::emit(subject.reduced(), float).expect("no loops inside an example");
         let wide = emit(Float::F64);
         let next = self.places.len();
         let k = *self.places.entry(wide.text.clone()).or_insert(next);

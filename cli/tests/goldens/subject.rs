@@ -32,6 +32,11 @@ impl Subject {
         self.compiled.graph()
     }
 
+    /// The same with fewer transcendental functions, which generated Rust runs.
+    pub(crate) fn reduced(&self) -> &Graph {
+        &self.compiled.reduced
+    }
+
     pub(crate) fn beta(&self) -> f64 {
         let at = self.compiled.loss.params.iter().position(|p| p.name == "beta");
         let beta = at.map_or(1.0, |i| self.params[i]);
