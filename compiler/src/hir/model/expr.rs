@@ -4,7 +4,7 @@ use crate::mir::{Direction, Level};
 use ponens_dsl::Span;
 use std::fmt;
 
-/// Index of an expression in [`Loss::exprs`].
+/// Index of an expression in [`Loss::exprs`](super::Loss::exprs).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ExprId(pub u32);
 
@@ -86,7 +86,7 @@ pub enum BatchFn {
 pub enum Loop {
     /// Over the responses of a ranked list or group.
     Candidates,
-    /// Over the tokens of a response: its place in [`DataShape::responses`].
+    /// Over the tokens of a response: its place in [`DataShape::responses`](super::DataShape::responses).
     Tokens(usize),
 }
 
@@ -131,11 +131,11 @@ pub enum Scan {
 pub enum Kind {
     /// A finite number.
     Number(f64),
-    /// Index into [`Loss::params`].
+    /// Index into [`Loss::params`](super::Loss::params).
     Param(usize),
-    /// Index into [`Loss::columns`].
+    /// Index into [`Loss::columns`](super::Loss::columns).
     Column(usize),
-    /// The weight of an atom, a probability: index into [`Loss::atoms`].
+    /// The weight of an atom, a probability: index into [`Loss::atoms`](super::Loss::atoms).
     Probability(usize),
     /// The core, as bound by `rho = ..` or by the logical clauses.
     Rho,
