@@ -167,13 +167,6 @@ fn classes_after_rewriting(structures: impl Iterator<Item = Structure>) -> usize
 }
 
 #[test]
-fn rewriting_keeps_the_fraction() {
-    // Coprime to 15, so that every W and every L is among them.
-    assert!(classes_after_rewriting(two_atom_structures().step_by(7)) > 30);
-}
-
-#[test]
-#[ignore = "half a minute without optimisation"]
 fn rewriting_keeps_every_fraction() {
     assert_eq!(classes_after_rewriting(two_atom_structures()), 187);
 }
