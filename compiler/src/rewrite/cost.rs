@@ -8,6 +8,7 @@
 
 use super::analysis::{Egraph, Facts};
 use super::language::Expr;
+use super::normal::is_proper;
 use crate::mir::interval::Precision;
 use crate::mir::{Binary, Level, NodeId, Unary, transfer};
 use egg::{Id, Language};
@@ -184,6 +185,7 @@ impl<'a> Model<'a> {
         use transfer::Undefined::{DivisorSign, NegativeLog, PositiveLog1mExp};
         let regrouped = matches!(node, Expr::Binary(Binary::Add | Binary::Sub, _))
             && !self.canonical.contains(node)
+            && !self.is_sum_of_parts(class, node)
             && self.facts(class).level != Level::Uniform;
         let regrouped = if regrouped { REGROUPED } else { 0 };
         match transfer::undefined(&op, &intervals) {
@@ -210,6 +212,13 @@ impl<'a> Model<'a> {
                 }
                 _ => 0,
             }
+    }
+
+    /// True for a sum of positive numbers that is a function as well, and so has no normal form as a sum.
+    fn is_sum_of_parts(&self, class: Id, node: &Expr) -> bool {
+        let positive = |id: &Id| self.facts(*id).interval.is_nonneg();
+        matches!(node, Expr::Binary(Binary::Add, operands) if operands.iter().all(positive))
+            && is_proper(self.egraph, class)
     }
 
     fn sum_hazard(&self, class: Id, node: &Expr, a: &Facts, b: &Facts, minus: bool) -> u64 {
