@@ -7,7 +7,7 @@
 
 use crate::reference::{Goldens, Record};
 use crate::subject::{self, Subject};
-use crate::{Batching, Bound, Engine, F64_TOLERANCE, Side, bind, compare, named, rounded};
+use crate::{Batching, Bound, Engine, F64_TOLERANCE, Side, bind, compare, named, rounded, shown};
 use ponens::candle::{self, DType, Device, Tensor, Var};
 use ponens::compiler::codegen::interp::Real;
 use ponens::{Kernel, value};
@@ -130,10 +130,10 @@ fn tensors_of_candle_meet_the_records() {
             }
             let tolerance = F64_TOLERANCE * input.condition(&subject);
             let side = Side { what: "candle", tolerance, floor: 1e-30, ceiling: f64::MAX };
-            let mut line = String::new();
-            compare(&side, &want, got, &mut line);
-            if !line.is_empty() {
-                let _ = writeln!(text, "{} {}: {line}", record.title(), input.id);
+            let mut misses = Vec::new();
+            compare(&side, &want, got, &mut misses);
+            if !misses.is_empty() {
+                let _ = writeln!(text, "{} {}: {}", record.title(), input.id, shown(&misses));
             }
             compared += want.len();
         }

@@ -96,8 +96,7 @@ impl Input {
         self.fields.get(field).and_then(number::from_json).unwrap_or(0.0)
     }
 
-    /// max(1, |beta rho|): how far a rounding of rho moves the argument of the link. Where a score is the
-    /// exponential of a log-ratio, that log-ratio counts as well.
+    /// max(1, |beta rho|): how far a rounding of rho moves the argument of the link.
     pub(crate) fn condition(&self, subject: &Subject) -> f64 {
         let has = |f: &str| subject.columns.contains_key(f);
         let of = |f: &str| if has(f) { self.number(f) } else { 0.0 };
@@ -111,9 +110,7 @@ impl Input {
         let rho = [margin, mean, parts[0] - parts[1], single]
             .into_iter()
             .fold(0.0, |a: f64, b| if b.is_finite() { a.max(b.abs()) } else { a });
-        let exponents = [of("lc") - of("rc"), of("lr") - of("rr")].map(f64::abs);
-        let exponent = if subject.exponential { exponents[0].max(exponents[1]) } else { 0.0 };
-        (subject.beta() * rho).max(exponent).max(1.0)
+        (subject.beta() * rho).max(1.0)
     }
 }
 

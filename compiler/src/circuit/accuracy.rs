@@ -12,7 +12,7 @@ use proptest::prelude::*;
 type B = Big<256>;
 
 /// A graph with inputs of the given names, and their nodes.
-fn with_inputs(names: &[&str]) -> (Graph, Vec<NodeId>) {
+pub(super) fn with_inputs(names: &[&str]) -> (Graph, Vec<NodeId>) {
     let mut graph = Graph::new("core");
     graph.stage = Stage::Total;
     for name in names {
@@ -24,8 +24,8 @@ fn with_inputs(names: &[&str]) -> (Graph, Vec<NodeId>) {
     (graph, atoms)
 }
 
-const PAIR: [&str; 2] = ["logp(pi,w)", "logp(pi,l)"];
-const QUAD: [&str; 4] = ["logp(pi,w)", "logp(pi,l)", "logp(ref,w)", "logp(ref,l)"];
+pub(super) const PAIR: [&str; 2] = ["logp(pi,w)", "logp(pi,l)"];
+pub(super) const QUAD: [&str; 4] = ["logp(pi,w)", "logp(pi,l)", "logp(ref,w)", "logp(ref,l)"];
 
 /// rho as root `rho` and its logistic loss as root `loss`.
 fn ratio_graph(names: &[&str], wins: Table, loses: Table) -> Graph {
@@ -39,7 +39,7 @@ fn ratio_graph(names: &[&str], wins: Table, loses: Table) -> Graph {
     graph
 }
 
-fn run<T: Real>(graph: &Graph, columns: &[Vec<f64>]) -> Vec<Vec<T>> {
+pub(super) fn run<T: Real>(graph: &Graph, columns: &[Vec<f64>]) -> Vec<Vec<T>> {
     let mut batch = Batch::<T>::new(columns[0].len());
     for (i, column) in columns.iter().enumerate() {
         batch.set(graph, i as u16, column).unwrap();
@@ -48,13 +48,13 @@ fn run<T: Real>(graph: &Graph, columns: &[Vec<f64>]) -> Vec<Vec<T>> {
 }
 
 /// A point with the weight of every row in high precision.
-struct Point {
-    at: Vec<f64>,
-    rows: Vec<B>,
+pub(super) struct Point {
+    pub(super) at: Vec<f64>,
+    pub(super) rows: Vec<B>,
 }
 
 impl Point {
-    fn new(at: Vec<f64>) -> Self {
+    pub(super) fn new(at: Vec<f64>) -> Self {
         let sides: Vec<[B; 2]> =
             at.iter().map(|x| B::from_f64(*x)).map(|x| [x.exp_m1().neg(), x.exp()]).collect();
         let row = |r: usize| {
@@ -66,7 +66,7 @@ impl Point {
     }
 
     /// log WMC from the definition: the sum of the rows or of the other rows, whichever is smaller.
-    fn log(&self, table: Table) -> B {
+    pub(super) fn log(&self, table: Table) -> B {
         let sum = |inside: bool| {
             let chosen =
                 self.rows.iter().enumerate().filter(|(r, _)| (table.0 >> r & 1 == 1) == inside);
@@ -78,7 +78,7 @@ impl Point {
 }
 
 /// Log-probabilities of every magnitude from 1e-12 to 1e4, as the type rounds them.
-fn log_prob(dice: &mut Dice, precision: Precision) -> f64 {
+pub(super) fn log_prob(dice: &mut Dice, precision: Precision) -> f64 {
     let x = -10_f64.powf(dice.unit() * 16.0 - 12.0);
     if precision == Precision::F32 { f64::from(x as f32) } else { x }
 }
@@ -89,7 +89,7 @@ fn two_atom_losses() -> impl Iterator<Item = (Table, Table)> {
 }
 
 /// The two-atom lattice: name, T and B, where bit 0 of a row is w and bit 1 is l.
-const LATTICE: [(&str, u64, u64); 16] = [
+pub(super) const LATTICE: [(&str, u64, u64); 16] = [
     ("ORPO", 0b0010, 0b0100),
     ("cUNL", 0b0010, 0b1100),
     ("l3", 0b0010, 0b0101),
@@ -109,7 +109,7 @@ const LATTICE: [(&str, u64, u64); 16] = [
 ];
 
 /// The reference version: T & ref(l) over B & ref(w), with the reference's atoms as bits 2 and 3.
-fn with_reference(wins: u64, loses: u64) -> (Table, Table) {
+pub(super) fn with_reference(wins: u64, loses: u64) -> (Table, Table) {
     let four = |word: u64| (0..4).fold(0, |all, i| all | word << (4 * i));
     (Table(four(wins) & 0xff00), Table(four(loses) & 0xf0f0))
 }

@@ -13,6 +13,8 @@
 #[cfg(test)]
 mod accuracy;
 mod build;
+#[cfg(test)]
+mod demand;
 mod function;
 mod large;
 mod literals;

@@ -31,6 +31,7 @@ pub(super) fn normalise(egraph: &mut Egraph) -> Vec<Union> {
         pass.meet_partners(*id);
         pass.meet_choices(*id);
         pass.expand_exponent(*id);
+        pass.add_negation(*id);
     }
     pass.unions
 }
@@ -97,10 +98,38 @@ impl Pass<'_> {
         if product == Product::atom(id) {
             return;
         }
-        let to = self.builder.product_tree(&product);
-        let to = self.builder.whole(to);
+        let (sign, tree) = self.builder.product_tree(&product);
+        let top = self.builder.made.last().copied();
+        let to = self.builder.whole((sign, tree));
         let from = self.over_trees(&node);
         self.join(from, to, PRODUCT);
+        // The tree itself and not another node of its class: both sides have the same polynomial.
+        if let (true, Some(top)) = (sign < 0.0, top) {
+            self.move_sign(to, tree, top);
+        }
+    }
+
+    /// -(a / b) is (-a) / b and a / (-b), where that negation is there already: whichever way a text is
+    /// written, it can share it.
+    fn move_sign(&mut self, whole: Id, tree: Id, top: Expr) {
+        let egraph = &*self.builder.egraph;
+        let (op, operands) = match top {
+            Expr::Binary(op @ (Binary::Mul | Binary::Div), operands)
+                if egraph.lookup(top) == Some(egraph.find(tree)) =>
+            {
+                (op, operands)
+            }
+            _ => return,
+        };
+        for place in 0..operands.len() {
+            let negated = Expr::Unary(Unary::Neg, [operands[place]]);
+            if self.builder.egraph.lookup(negated).is_some() {
+                let mut moved = operands;
+                moved[place] = self.builder.node(negated);
+                let to = self.builder.node(Expr::Binary(op, moved));
+                self.join(whole, to, PRODUCT);
+            }
+        }
     }
 
     /// The node over the canonical trees of its operands.
@@ -228,7 +257,7 @@ impl Pass<'_> {
                 rest.terms.remove(a);
                 rest.terms.remove(b);
                 let pair = self.builder.node(if k == l { add(*a, *b) } else { sub(*a, *b) });
-                self.split(id, &rest, *k, pair);
+                self.split(&sum, &rest, *k, pair);
             }
         }
     }
@@ -257,6 +286,34 @@ impl Pass<'_> {
                 let to = self.builder.whole(to);
                 self.join(from, to, SUM);
             }
+        }
+    }
+
+    /// x - (-y) is x + y in a class that is a function as well: it has no normal form as a sum.
+    fn add_negation(&mut self, id: Id) {
+        if self.builder.forms.sum(id) != Sum::atom(id) {
+            return;
+        }
+        let egraph = &*self.builder.egraph;
+        let negated = |b: &Id| {
+            egraph[*b].nodes.iter().filter_map(|n| match n {
+                Expr::Unary(Unary::Neg, [y]) => Some(egraph.find(*y)),
+                _ => None,
+            })
+        };
+        let pairs: BTreeSet<(Id, Id)> = egraph[id]
+            .nodes
+            .iter()
+            .filter_map(|n| match n {
+                Expr::Binary(Binary::Sub, [x, b]) => Some((egraph.find(*x), negated(b).min()?)),
+                _ => None,
+            })
+            .collect();
+        for (x, y) in pairs {
+            let minus = self.builder.node(Expr::Unary(Unary::Neg, [y]));
+            let from = self.builder.node(sub(x, minus));
+            let to = self.builder.node(add(x, y));
+            self.join(from, to, SUM);
         }
     }
 
@@ -296,16 +353,16 @@ impl Pass<'_> {
                 }
             }
             for partner in partners {
-                self.meet(id, &sum, atom, k, partner);
+                self.meet(&sum, atom, k, partner);
             }
             for y in softplus {
-                self.meet_infinity(id, &sum, atom, k, y);
+                self.meet_infinity(&sum, atom, k, y);
             }
         }
     }
 
     /// k f - k y + rest, with y the operand that f follows, becomes rest + k (f - y).
-    fn meet(&mut self, id: Id, sum: &Sum, atom: Id, k: f64, partner: Id) {
+    fn meet(&mut self, sum: &Sum, atom: Id, k: f64, partner: Id) {
         let y = self.builder.forms.sum(partner);
         let held = |(i, c): (&Id, &f64)| {
             exact_product(-k, *c).is_some_and(|c| sum.terms.get(i) == Some(&c))
@@ -320,12 +377,12 @@ impl Pass<'_> {
         let y = self.builder.tree(partner);
         let (f, y) = (self.builder.whole(f), self.builder.whole(y));
         let pair = self.builder.node(sub(f, y));
-        self.split(id, &rest, k, pair);
+        self.split(sum, &rest, k, pair);
     }
 
     /// k L + k softplus(y) + rest, with -L inside y and L possibly -inf, becomes
     /// rest + k (L + softplus(y)).
-    fn meet_infinity(&mut self, id: Id, sum: &Sum, atom: Id, k: f64, y: Id) {
+    fn meet_infinity(&mut self, sum: &Sum, atom: Id, k: f64, y: Id) {
         let inside = self.builder.forms.sum(y);
         let found = sum.terms.iter().find(|(l, c)| {
             **c == k
@@ -340,12 +397,13 @@ impl Pass<'_> {
         let l = self.builder.tree(l);
         let (f, l) = (self.builder.whole(f), self.builder.whole(l));
         let pair = self.builder.node(add(l, f));
-        self.split(id, &rest, k, pair);
+        self.split(sum, &rest, k, pair);
     }
 
-    /// Joins the class to rest + k pair.
-    fn split(&mut self, id: Id, rest: &Sum, k: f64, pair: Id) {
-        let from = self.builder.tree(id);
+    /// Joins a sum to rest + k pair. The sum is that which both were read from: by now its class may be joined to
+    /// another one with another sum.
+    fn split(&mut self, sum: &Sum, rest: &Sum, k: f64, pair: Id) {
+        let from = self.builder.sum_tree(sum);
         let from = self.builder.whole(from);
         let to = self.split_tree(rest, k, pair);
         self.join(from, to, SUM);

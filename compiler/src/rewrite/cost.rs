@@ -8,6 +8,7 @@
 
 use super::analysis::{Egraph, Facts};
 use super::language::Expr;
+use super::normal::is_proper;
 use crate::mir::interval::Precision;
 use crate::mir::{Binary, Level, NodeId, Unary, transfer};
 use egg::{Id, Language};
@@ -184,6 +185,7 @@ impl<'a> Model<'a> {
         use transfer::Undefined::{DivisorSign, NegativeLog, PositiveLog1mExp};
         let regrouped = matches!(node, Expr::Binary(Binary::Add | Binary::Sub, _))
             && !self.canonical.contains(node)
+            && !self.is_sum_of_parts(class, node)
             && self.facts(class).level != Level::Uniform;
         let regrouped = if regrouped { REGROUPED } else { 0 };
         match transfer::undefined(&op, &intervals) {
@@ -210,6 +212,13 @@ impl<'a> Model<'a> {
                 }
                 _ => 0,
             }
+    }
+
+    /// True for a sum of positive numbers that is a function as well, and so has no normal form as a sum.
+    fn is_sum_of_parts(&self, class: Id, node: &Expr) -> bool {
+        let positive = |id: &Id| self.facts(*id).interval.is_nonneg();
+        matches!(node, Expr::Binary(Binary::Add, operands) if operands.iter().all(positive))
+            && is_proper(self.egraph, class)
     }
 
     fn sum_hazard(&self, class: Id, node: &Expr, a: &Facts, b: &Facts, minus: bool) -> u64 {
@@ -241,9 +250,67 @@ impl<'a> Model<'a> {
         if meet && ((signed && !(a.rational && b.rational)) || (limit && saturates)) {
             hazard += CANCELLATION;
         }
+        if meet && self.are_slopes(node) {
+            hazard += CANCELLATION;
+        }
         hazard
     }
+
+    /// True where both operands are slopes of sigmoids at different places, up to numbers of the run.
+    fn are_slopes(&self, node: &Expr) -> bool {
+        let places: Option<Vec<[Id; 2]>> = node.children().iter().map(|c| self.slope(*c)).collect();
+        places.is_some_and(|p| p[0] != p[1])
+    }
+
+    /// x and -x where the class is s(x) s(-x), up to numbers of the run.
+    fn slope(&self, id: Id) -> Option<[Id; 2]> {
+        let mut factors = Vec::new();
+        self.sigmoids(id, DEEPEST_SLOPE, &mut factors).then_some(())?;
+        let (a, b) = match factors[..] {
+            [a, b] => (a, b),
+            _ => return None,
+        };
+        let negates = |a: Id, b: Id| {
+            self.egraph[a].nodes.iter().any(|n| match n {
+                Expr::Unary(Unary::Neg, [x]) => self.egraph.find(*x) == b,
+                _ => false,
+            })
+        };
+        (negates(a, b) || negates(b, a)).then_some([a.min(b), a.max(b)])
+    }
+
+    /// Collects the operands of the sigmoids whose product the class is; false where it is anything else.
+    fn sigmoids(&self, id: Id, depth: usize, out: &mut Vec<Id>) -> bool {
+        if self.facts(id).level == Level::Uniform {
+            return true;
+        }
+        if depth == 0 {
+            return false;
+        }
+        let length = out.len();
+        for node in &self.egraph[id].nodes {
+            let found = match node {
+                Expr::Unary(Unary::Sigmoid, [x]) => {
+                    out.push(self.egraph.find(*x));
+                    true
+                }
+                Expr::Unary(Unary::Neg, [a]) => self.sigmoids(*a, depth - 1, out),
+                Expr::Binary(Binary::Mul, [a, b]) => {
+                    self.sigmoids(*a, depth - 1, out) && self.sigmoids(*b, depth - 1, out)
+                }
+                _ => false,
+            };
+            if found {
+                return true;
+            }
+            out.truncate(length);
+        }
+        false
+    }
 }
+
+/// How far into a product the search for a slope goes.
+const DEEPEST_SLOPE: usize = 5;
 
 impl Model<'_> {
     /// e^x - e^y cancels where both are near 1, expm1(x) - expm1(y) where both are near -1.

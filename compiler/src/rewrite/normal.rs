@@ -109,7 +109,7 @@ pub(super) struct Forms {
 }
 
 /// True where the class is computed by a proper function: it is never taken apart.
-fn is_proper(egraph: &Egraph, id: Id) -> bool {
+pub(super) fn is_proper(egraph: &Egraph, id: Id) -> bool {
     let functions = |id: Id| egraph[id].nodes.iter().filter(|n| is_function(egraph, n));
     // -log1mexp(a) is a softplus as well: the negation shows the term that sums share.
     let only_softplus = functions(id).all(|n| matches!(n, Expr::Unary(Unary::Softplus, _)));

@@ -88,6 +88,7 @@ impl Proved {
         let last = egraph.analysis.final_form;
         match self.guard {
             Guard::Always => true,
+            Guard::Final => last,
             Guard::MayBeNegInf(x) => {
                 check(x, &|id| egraph[id].data.interval.contains(f64::NEG_INFINITY))
             }

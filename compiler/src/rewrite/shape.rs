@@ -392,7 +392,7 @@ impl<'a> Builder<'a> {
     ///
     /// Of a sum and its negation one is the tree and the other its negative, so that both are made of the
     /// same parts however they are written: the part about the last response in order of names is added.
-    /// A sum with a number stands as it is: `1 - x`.
+    /// A sum with a number stands as it is: `1 - x`. One of parameters and a number is positive: `1 - k`.
     fn combine(&mut self, mut parts: Vec<Signed>) -> Signed {
         let varies = |(_, id): &&Signed| self.level(*id) != Level::Uniform;
         let number = parts.iter().any(|(_, id)| self.egraph[*id].data.constant.is_some());
@@ -404,6 +404,10 @@ impl<'a> Builder<'a> {
         });
         let sign = match leading {
             Some((sign, _)) if !number => *sign,
+            None if number => {
+                let total: f64 = parts.iter().map(|(sign, id)| sign * self.print(*id)).sum();
+                if total < 0.0 { -1.0 } else { 1.0 }
+            }
             _ => 1.0,
         };
         parts.iter_mut().for_each(|part| part.0 *= sign);

@@ -1,4 +1,4 @@
-//! Differences of exponentials.
+//! Differences of exponentials and of slopes.
 
 use super::{Fact::NonPositive, Guard, Rule, is, law};
 
@@ -35,6 +35,18 @@ pub(super) const RULES: &[Rule] = &[
             (neg (exp (+ (max ?x ?y) (log1mexp (neg (abs (- ?x ?y))))))))",
     )
     .guarded(Guard::BothOverflow("?x", "?y")),
+    // With s'(x) = 1 / (2 + 2 cosh x) the difference is a product of hyperbolic sines of (y - x) / 2 and
+    // (y + x) / 2; written so that no exponential grows. It vanishes at x = y and at x = -y.
+    law(
+        "difference-of-slopes",
+        "s'(x) - s'(y) = h(y - x) h(y + x) s'(m) s(M)^2, h(u) = sign(u) (1 - e^-|u|), m, M = min, max of |x|, |y|",
+        "(- (* (sigmoid ?x) (sigmoid (neg ?x))) (* (sigmoid ?y) (sigmoid (neg ?y))))",
+        "(* (* (* (sign (- ?y ?x)) (expm1 (neg (abs (- ?y ?x)))))
+               (* (sign (+ ?y ?x)) (expm1 (neg (abs (+ ?y ?x))))))
+            (* (* (sigmoid (min (abs ?x) (abs ?y))) (sigmoid (neg (min (abs ?x) (abs ?y)))))
+               (* (sigmoid (max (abs ?x) (abs ?y))) (sigmoid (max (abs ?x) (abs ?y))))))",
+    )
+    .guarded(Guard::Final),
     // An exponential that overflows times a factor that vanishes: no inf 0.
     law(
         "polar-product",

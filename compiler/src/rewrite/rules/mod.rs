@@ -74,6 +74,8 @@ pub struct Condition {
 pub enum Guard {
     /// Everywhere.
     Always,
+    /// In a final form: the right side has kinks, or is worse to differentiate.
+    Final,
     /// Where this variable can be -inf.
     MayBeNegInf(&'static str),
     /// In a final form, where both variables can overflow when exponentiated.

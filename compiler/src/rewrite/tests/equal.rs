@@ -75,6 +75,47 @@ const GROUPS: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "alpha",
+        &[
+            "a = lw - rw; b = ll - rl; -log(sigmoid(beta * ((exp((k - 1) * a) - 1) / (k - 1) - (exp((k - 1) * b) - 1) / (k - 1))))",
+            "softplus(-(beta * ((pow(pw / qw, k - 1) - 1) / (k - 1) - (pow(pl / ql, k - 1) - 1) / (k - 1))))",
+            "a = lw - rw; b = ll - rl; log(1 + exp(-(beta * ((1 - exp((k - 1) * a)) / (1 - k) - (1 - exp((k - 1) * b)) / (1 - k)))))",
+        ],
+    ),
+    (
+        "discopop",
+        &[
+            "z = beta * ((lw - rw) - (ll - rl)); m = sigmoid(z / tau); -log(sigmoid(z)) * (1 - m) + exp(-z) * m",
+            "z = beta * ((lw - ll) - (rw - rl)); m = 1 / (1 + exp(-z / tau)); log(1 + exp(-z)) * (1 - m) + m / exp(z)",
+            "z = beta * log(pw * ql / (pl * qw)); softplus(-z) * sigmoid(-z / tau) + exp(-z) * (1 - sigmoid(-z / tau))",
+        ],
+    ),
+    (
+        "apo_zero",
+        &[
+            "1 - sigmoid(beta * (lw - rw)) + sigmoid(beta * (ll - rl))",
+            "sigmoid(-(beta * (lw - rw))) + sigmoid(beta * (ll - rl))",
+            "sigmoid(beta * log(pl / ql)) + (1 - 1 / (1 + exp(-(beta * log(pw / qw)))))",
+            "1 / (1 + exp(beta * (lw - rw))) + 1 / (1 + exp(beta * (rl - ll)))",
+        ],
+    ),
+    (
+        "apo_down",
+        &[
+            "sigmoid(beta * (lw - rw)) + 1 - sigmoid(beta * ((lw - rw) - (ll - rl)))",
+            "sigmoid(beta * (lw - rw)) + sigmoid(-(beta * ((lw - rw) - (ll - rl))))",
+            "sigmoid(beta * log(pw / qw)) + (1 - 1 / (1 + exp(-beta * ((lw - ll) - (rw - rl)))))",
+        ],
+    ),
+    (
+        "exo_pair",
+        &[
+            "z = beta * ((lw - rw) - (ll - rl)); sigmoid(z) * (log(sigmoid(z)) - log(1 - e)) + sigmoid(-z) * (log(sigmoid(-z)) - log(e))",
+            "z = beta * ((lw - ll) - (rw - rl)); p = sigmoid(z); p * log(p / (1 - e)) + (1 - p) * log((1 - p) / e)",
+            "z = beta * log(pw * ql / (pl * qw)); p = 1 / (1 + exp(-z)); p * (log(p) - log(1 - e)) + (1 - p) * (log(1 - p) - log(e))",
+        ],
+    ),
+    (
         "ipo",
         &[
             "square((lw - rw) / nw - (ll - rl) / nl - 1 / (2 * beta))",
