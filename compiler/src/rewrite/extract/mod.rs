@@ -6,9 +6,10 @@
 //! [`Choice::exhausted`] says otherwise it is the cheapest such graph.
 //!
 //! The way: [`greedy`] finds a good graph; [`needs`] leaves out the nodes that no better graph can hold;
-//! [`search`] finds the best one or proves that there is none.
+//! [`landmarks`] says what every graph has to pay; [`search`] finds the best one or proves that there is none.
 
 mod greedy;
+mod landmarks;
 mod needs;
 mod problem;
 mod search;

@@ -9,6 +9,7 @@
 //! to the same rest have the same cheapest completion, and independent choices add up where they would
 //! multiply.
 
+use super::landmarks::Landmarks;
 use super::needs::Needs;
 use super::problem::{Bits, Graph, Price, Problem, difference, sum};
 use std::cmp::Reverse;
@@ -25,9 +26,13 @@ pub(super) struct Outcome {
 pub(super) fn search(problem: &Problem, needs: &Needs, best: Graph, budget: usize) -> Outcome {
     let size = problem.len();
     let below = below(problem);
+    let landmarks = Landmarks::new(problem);
     let mut search = Search {
         problem,
         needs,
+        hits: vec![0; landmarks.amounts.len()],
+        due: landmarks.total,
+        landmarks,
         order: order(problem, &below),
         below,
         chosen: vec![None; size],
@@ -88,6 +93,10 @@ struct Spent {
 struct Search<'a> {
     problem: &'a Problem,
     needs: &'a Needs,
+    landmarks: Landmarks,
+    /// How many chosen nodes each landmark holds, and the amounts of those that hold none.
+    hits: Vec<usize>,
+    due: Price,
     order: Vec<Turn>,
     below: Vec<Bits>,
     /// The nodes of the decided classes, as places in their lists.
@@ -106,7 +115,8 @@ impl Search<'_> {
         open.places().for_each(|c| needed.unite(self.needs.of_class(c)));
         let (plain, shifted) = self.needs.bound(&needed, &self.decided);
         let best = self.out.best.price;
-        if sum(spent.price, plain).max(sum(spent.shifted, shifted)) >= best {
+        let due = sum(spent.price, self.due);
+        if due.max(sum(spent.price, plain)).max(sum(spent.shifted, shifted)) >= best {
             return;
         }
         let state = self.state(open);
@@ -134,17 +144,37 @@ impl Search<'_> {
                 .iter()
                 .filter(|c| !self.decided.has(**c))
                 .for_each(|c| next.set(*c, true));
-            self.chosen[class] = Some(k);
+            self.choose(class, k);
             let spent = Spent {
                 price: sum(spent.price, node.price),
                 shifted: sum(spent.shifted, self.needs.shifted[class][k]),
             };
             self.visit(&next, spent);
-            self.chosen[class] = None;
+            self.leave(class, k);
         }
         self.decided.set(class, false);
         if !self.out.exhausted {
             self.known.insert(state, difference(self.out.best.price, spent.price));
+        }
+    }
+
+    fn choose(&mut self, class: usize, k: usize) {
+        self.chosen[class] = Some(k);
+        for mark in &self.landmarks.of[class][k] {
+            if self.hits[*mark] == 0 {
+                self.due = difference(self.due, self.landmarks.amounts[*mark]);
+            }
+            self.hits[*mark] += 1;
+        }
+    }
+
+    fn leave(&mut self, class: usize, k: usize) {
+        self.chosen[class] = None;
+        for mark in &self.landmarks.of[class][k] {
+            self.hits[*mark] -= 1;
+            if self.hits[*mark] == 0 {
+                self.due = sum(self.due, self.landmarks.amounts[*mark]);
+            }
         }
     }
 
